@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The words that every room of irdest-gateway shares: addresses and keys, times, units, links.
+//!
+//! This package is a leaf: it knows no frame and no route. Two traits, [`Signer`] and [`Verifier`], stand
+//! between the protocol and ed25519, so that simulations of large networks can use a cheap stand-in.
+#![forbid(unsafe_code)]
+
+mod address;
+mod digest;
+mod key;
+mod link;
+mod recipient;
+mod time;
+mod units;
+mod verify;
+
+pub use address::{Address, Namespace, ParseKeyError, RouterId};
+pub use digest::{Digest, blake2b, blake2b_keyed};
+pub use key::{SecretKey, Signature, Signer, to_x25519};
+pub use link::{Hop, LinkId};
+pub use recipient::Recipient;
+pub use time::{Now, Timestamp, WallTime};
+pub use units::{Bandwidth, ByteCount, Mtu};
+pub use verify::{Ed25519Verifier, Verifier, is_valid_key};
