@@ -52,11 +52,7 @@ impl fmt::Display for Bandwidth {
             return f.write_str("unknown");
         }
         let kilobit = u64::from(self.0) / 125;
-        if kilobit >= 10_000 {
-            write!(f, "{} Mbit/s", kilobit / 1000)
-        } else {
-            write!(f, "{kilobit} kbit/s")
-        }
+        if kilobit >= 10_000 { write!(f, "{} Mbit/s", kilobit / 1000) } else { write!(f, "{kilobit} kbit/s") }
     }
 }
 
