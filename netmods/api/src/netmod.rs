@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The trait that every network driver implements.
+
+use core::fmt::{self, Debug};
+
+use ratman_types::{Hop, Mtu, RouterId};
+
+use crate::{Class, Sent};
+
+/// What a medium can do (source: manual, backplane types).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capabilities {
+    /// Every frame reaches all participants, and none can be addressed alone.
+    Broadcast,
+    /// A frame reaches one participant; "all" is done by repetition, outside the driver.
+    Unicast,
+    /// Both: one participant, or all at once.
+    Full,
+}
+
+impl Capabilities {
+    /// Whether [`Target::One`] works.
+    pub const fn unicast(self) -> bool {
+        match self {
+            Self::Unicast | Self::Full => true,
+            Self::Broadcast => false,
+        }
+    }
+
+    /// Whether [`Target::AllBut`] works.
+    pub const fn broadcast(self) -> bool {
+        match self {
+            Self::Broadcast | Self::Full => true,
+            Self::Unicast => false,
+        }
+    }
+}
+
+impl fmt::Display for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Broadcast => "broadcast",
+            Self::Unicast => "unicast",
+            Self::Full => "full",
+        })
+    }
+}
+
+/// Whom a frame is sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// One hop.
+    One(Hop),
+    /// Every hop but those of these neighbours, so that a flood does not return to where it came from. A medium
+    /// that cannot leave anybody out ([`Capabilities::Broadcast`]) reaches them too.
+    AllBut(&'a [RouterId]),
+}
+
+/// A network driver: links of one kind.
+pub trait Netmod: Send + Sync + Debug {
+    /// The driver's name, as in configuration (`inet:…`) and in peering proofs; ASCII.
+    fn name(&self) -> &'static str;
+
+    /// What the medium can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The largest frame towards one hop, or with no target the largest that every frame of the driver may have;
+    /// nothing if the hop is not up.
+    fn mtu(&self, target: Option<Hop>) -> Option<Mtu>;
+
+    /// Sends one frame as [`Outbox::send`](crate::Outbox::send) does; `accepted` counts hops. A target that the
+    /// medium cannot serve ([`Netmod::capabilities`]) or that is not up is dropped and counted.
+    fn send(&self, target: Target<'_>, class: Class, frame: &[u8]) -> Sent;
+
+    /// Ends the link of a neighbour that the router found dead; a configured peer is dialled again.
+    fn close(&self, hop: Hop);
+
+    /// The host's network changed (a link came up, an address appeared): whatever waits is tried again at once.
+    fn network_changed(&self);
+}
