@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! One verification rule everywhere: RFC 8032 without cofactor, S < L, the key canonical and not of small order,
-//! R compared bytewise (source: wire page). aws-lc-rs does the curve arithmetic because it verifies half again
-//! as many signatures in a second as dalek does (`cargo bench -p ratman-types`); the key is checked here.
+//! R compared bytewise (source: wire page). `cargo bench -p ratman-types` tells what one core verifies in a second.
 
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
-use curve25519_dalek::edwards::CompressedEdwardsY;
+use ed25519_dalek::{Verifier as _, VerifyingKey};
 
 use crate::Signature;
 
@@ -20,15 +18,31 @@ pub struct Ed25519Verifier;
 
 impl Verifier for Ed25519Verifier {
     fn verify(&self, public: &[u8; 32], message: &[u8], signature: &Signature) -> bool {
-        UnparsedPublicKey::new(&ED25519, public).verify(message, &signature.0).is_ok() && is_valid_key(public)
+        // dalek's plain `verify` is the cofactorless rule with S < L; its `verify_strict` also refuses an R of small
+        // order, which the page does not.
+        usable_key(public).is_some_and(|key| {
+            let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+            key.verify(message, &signature).is_ok()
+        })
     }
 }
 
 /// Whether 32 bytes are the canonical encoding of a curve point that is not of small order.
 pub fn is_valid_key(public: &[u8; 32]) -> bool {
-    CompressedEdwardsY(*public)
-        .decompress()
-        .is_some_and(|point| point.compress().as_bytes() == public && !point.is_small_order())
+    usable_key(public).is_some()
+}
+
+fn usable_key(public: &[u8; 32]) -> Option<VerifyingKey> {
+    VerifyingKey::from_bytes(public).ok().filter(|key| is_canonical(public) && !key.is_weak())
+}
+
+/// Whether y is below the field's prime 2^255 − 19 and, where x is zero, the sign bit is too.
+///
+/// The only points with x = 0 have y = ±1: both of small order, refused elsewhere; so y decides.
+fn is_canonical(public: &[u8; 32]) -> bool {
+    let above =
+        public[31] & 0x7f == 0x7f && public[1..31].iter().all(|byte| *byte == 0xff) && public[0] >= 0xed;
+    !above
 }
 
 #[cfg(test)]
