@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Which of several routes to use: the scoring interface of the manual's Appendix C as a value. A scorer ranks what
+//! it is given and keeps no time; [`Selection`] stands behind it, so that noise does not move traffic.
+
+mod live;
+mod selection;
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use ratman_types::{Address, Bandwidth, ByteCount, Hop};
+
+pub use live::LiveScorer;
+pub use selection::{Change, ChangeReason, Selection};
+
+/// A route that may be used now: feasible, live, its link up and not stalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Where frames would leave.
+    pub hop: Hop,
+    /// The route's ping ([`RoutePing`](crate::route_ping::RoutePing)).
+    pub ping: Duration,
+    /// The narrowest link on the way, as far as anybody measured.
+    pub bandwidth: Bandwidth,
+    /// Whether the neighbour signed a latency for it; routes without one rank after those with one.
+    pub peer_part: bool,
+}
+
+/// What the operator tells scorers (source: manual, Appendix C).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScorerConfiguration {
+    /// Trust in addresses that a person has verified; others are absent, not zero.
+    pub trust_scores: BTreeMap<Address, u32>,
+}
+
+/// No route could be selected: the next strategy is asked, or the frame waits (source: manual, Appendix C).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no route is available")]
+pub struct NoAvailableRoute;
+
+/// A route scoring module (source: manual, Appendix C; synchronous, since nothing here waits).
+pub trait RouteScorer: Send + fmt::Debug {
+    /// Told once, before the first announcement.
+    fn configure(&mut self, _config: &mut ScorerConfiguration) {}
+
+    /// An announcement of `address` from `from` has made or kept a route live.
+    fn irq_live_announcement(&mut self, _address: &Address, _from: Hop, _config: &mut ScorerConfiguration) {}
+
+    /// Ranks `candidates` for a stream of `stream_size`; the order of the slice does not matter.
+    ///
+    /// # Errors
+    /// [`NoAvailableRoute`] if none of them is to be used; always if there are none.
+    fn compute(
+        &self,
+        stream_size: ByteCount,
+        config: &ScorerConfiguration,
+        candidates: &[Candidate],
+    ) -> Result<Choice, NoAvailableRoute>;
+}
+
+/// The route that a scorer puts first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Where frames are to leave.
+    pub hop: Hop,
+    /// What decided, for people.
+    pub why: Why,
+}
+
+/// What put a route before the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// There is no other.
+    OnlyRoute,
+    /// The others carry no latency that their neighbour signed.
+    OnlySigned,
+    /// The lowest ping.
+    Ping {
+        /// Of the chosen route.
+        own: Duration,
+        /// Of the next one.
+        next: Duration,
+    },
+    /// A ping as good as the lowest, and more bandwidth.
+    Bandwidth {
+        /// Of the chosen route.
+        ping: Duration,
+        /// The lowest of all.
+        lowest_ping: Duration,
+        /// Of the chosen route.
+        own: Bandwidth,
+        /// Of the route with the lowest ping.
+        other: Bandwidth,
+    },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::OnlyRoute => f.write_str("the only route"),
+            Self::OnlySigned => f.write_str("the only route with a signed latency"),
+            Self::Ping { own, next } => {
+                write!(f, "ping {} against {}", Milliseconds(own), Milliseconds(next))
+            }
+            Self::Bandwidth { ping, lowest_ping, own, other } => write!(
+                f,
+                "ping {} against {}, within 10 %: bandwidth {own} against {other}",
+                Milliseconds(ping),
+                Milliseconds(lowest_ping),
+            ),
+        }
+    }
+}
+
+/// Prints a ping as people read it: milliseconds with two digits behind the point.
+struct Milliseconds(Duration);
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hundredths = self.0.as_micros() / 10;
+        write!(f, "{}.{:02} ms", hundredths / 100, hundredths % 100)
+    }
+}
+
+/// Whether `ping` is as good as `lowest`: at most 1.10 times as long (source: manual, live route scoring).
+fn within_a_tenth(ping: Duration, lowest: Duration) -> bool {
+    ping.as_nanos() * 10 <= lowest.as_nanos() * 11
+}
+
+/// Whether both bandwidths are measured and `own` is over 1.02 times `other` (source: manual, live route scoring).
+fn wider(own: Bandwidth, other: Bandwidth) -> bool {
+    let (own, other) = (u64::from(own.as_bytes_per_second()), u64::from(other.as_bytes_per_second()));
+    other > 0 && own * 100 > other * 102
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_read_well() {
+        let ms = Duration::from_millis;
+        assert_eq!(Why::OnlyRoute.to_string(), "the only route");
+        assert_eq!(Why::OnlySigned.to_string(), "the only route with a signed latency");
+        let ping = Why::Ping { own: Duration::from_micros(4_128), next: ms(11) };
+        assert_eq!(ping.to_string(), "ping 4.12 ms against 11.00 ms");
+        let bandwidth = Why::Bandwidth {
+            ping: Duration::from_micros(4_300),
+            lowest_ping: Duration::from_micros(4_100),
+            own: Bandwidth::from_bytes_per_second(6_000_000),
+            other: Bandwidth::from_bytes_per_second(1_125_000),
+        };
+        assert_eq!(
+            bandwidth.to_string(),
+            "ping 4.30 ms against 4.10 ms, within 10 %: bandwidth 48 Mbit/s against 9000 kbit/s"
+        );
+    }
+
+    #[test]
+    fn the_windows_are_exact() {
+        let us = Duration::from_micros;
+        assert!(within_a_tenth(us(1_100), us(1_000)));
+        assert!(!within_a_tenth(us(1_101), us(1_000)));
+        assert!(within_a_tenth(Duration::MAX, Duration::MAX), "no overflow");
+        let bw = Bandwidth::from_bytes_per_second;
+        assert!(!wider(bw(102), bw(100)));
+        assert!(wider(bw(103), bw(100)));
+        assert!(wider(bw(u32::MAX), bw(1)));
+        assert!(!wider(bw(103), Bandwidth::UNKNOWN));
+        assert!(!wider(Bandwidth::UNKNOWN, bw(100)));
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+use proptest::prelude::*;
+use ratman_types::{Bandwidth, ByteCount, LinkId, RouterId};
+
+use super::*;
+use crate::route_ping::{FirstCopy, RoutePing};
+use crate::scorer::{LiveScorer, RouteScorer, ScorerConfiguration};
+
+fn hop(number: u8) -> Hop {
+    Hop { link: LinkId(number.into()), neighbour: RouterId::from_bytes([number; 32]) }
+}
+
+fn route(number: u8, ping_micros: u64, bandwidth: u32) -> Candidate {
+    Candidate {
+        hop: hop(number),
+        ping: Duration::from_micros(ping_micros),
+        bandwidth: Bandwidth::from_bytes_per_second(bandwidth),
+        peer_part: true,
+    }
+}
+
+fn decide(selection: &mut Selection, candidates: &[Candidate], millis: u64) -> Option<Change> {
+    let computed = LiveScorer.compute(ByteCount(0), &ScorerConfiguration::default(), candidates);
+    selection.decide(computed, candidates, Timestamp::from_micros(millis * 1000))
+}
+
+fn in_use(selection: &Selection) -> Option<Hop> {
+    selection.current().map(|choice| choice.hop)
+}
+
+/// A selection that uses route 1.
+fn selected() -> Selection {
+    let mut selection = Selection::default();
+    let change = decide(&mut selection, &[route(1, 10_000, 1_000)], 0).unwrap();
+    assert_eq!((change.from, change.to), (None, Some(hop(1))));
+    assert_eq!(change.reason, ChangeReason::Found(Why::OnlyRoute));
+    selection
+}
+
+#[test]
+fn a_lost_route_is_left_at_once() {
+    let mut selection = selected();
+    let change = decide(&mut selection, &[route(2, 90_000, 0)], 1).unwrap();
+    assert_eq!((change.from, change.to), (Some(hop(1)), Some(hop(2))));
+    assert_eq!(change.reason, ChangeReason::Lost(Why::OnlyRoute));
+    let change = decide(&mut selection, &[], 2).unwrap();
+    assert_eq!((change.from, change.to, change.reason), (Some(hop(2)), None, ChangeReason::NoneLeft));
+    assert_eq!(decide(&mut selection, &[], 3), None, "nothing was in use");
+    assert_eq!(selection.current(), None);
+}
+
+#[test]
+fn three_wins_over_four_seconds_move_traffic() {
+    let better = [route(1, 10_000, 0), route(2, 8_900, 0)];
+    let mut selection = selected();
+    assert_eq!(decide(&mut selection, &better, 0), None);
+    assert_eq!(decide(&mut selection, &better, 10), None);
+    assert_eq!(decide(&mut selection, &better, 20), None, "three wins, but not over 4 s");
+    assert_eq!(decide(&mut selection, &better, 3_999), None);
+    let change = decide(&mut selection, &better, 4_000).unwrap();
+    assert_eq!(change.to, Some(hop(2)));
+    assert!(matches!(change.reason, ChangeReason::Better(Why::Ping { .. })));
+}
+
+#[test]
+fn two_wins_are_not_enough_however_long_they_take() {
+    let better = [route(1, 10_000, 0), route(2, 8_900, 0)];
+    let mut selection = selected();
+    assert_eq!(decide(&mut selection, &better, 0), None);
+    assert_eq!(decide(&mut selection, &better, 60_000), None);
+    assert!(decide(&mut selection, &better, 60_001).is_some());
+}
+
+#[test]
+fn a_defeat_or_another_winner_starts_the_count_again() {
+    let better = [route(1, 10_000, 0), route(2, 8_900, 0)];
+    let other = [route(1, 10_000, 0), route(3, 8_900, 0)];
+    for interruption in [&[route(1, 10_000, 0), route(2, 12_000, 0)][..], &other] {
+        let mut selection = selected();
+        assert_eq!(decide(&mut selection, &better, 0), None);
+        assert_eq!(decide(&mut selection, &better, 2_000), None);
+        assert_eq!(decide(&mut selection, interruption, 3_000), None);
+        assert_eq!(decide(&mut selection, &better, 4_000), None);
+        assert_eq!(decide(&mut selection, &better, 6_000), None);
+        assert!(decide(&mut selection, &better, 8_000).is_some());
+    }
+}
+
+#[test]
+fn a_fifth_better_ping_moves_traffic_at_once() {
+    let mut selection = selected();
+    assert_eq!(decide(&mut selection, &[route(1, 10_000, 0), route(2, 8_001, 0)], 1), None);
+    let change = decide(&mut selection, &[route(1, 10_000, 0), route(2, 8_000, 0)], 2).unwrap();
+    assert!(matches!(change.reason, ChangeReason::MuchBetter(_)));
+}
+
+#[test]
+fn more_bandwidth_at_the_same_ping_wins_in_time() {
+    let wide = [route(1, 10_000, 1_000), route(2, 10_800, 2_000)];
+    let mut selection = selected();
+    assert_eq!(decide(&mut selection, &wide, 0), None);
+    assert_eq!(decide(&mut selection, &wide, 2_000), None);
+    assert!(decide(&mut selection, &wide, 4_000).is_some());
+    // Around the edge of the 10 % window nothing changes any more.
+    for millis in (6_000..60_000).step_by(2_000) {
+        let ping = if millis % 4_000 == 0 { 10_900 } else { 11_900 };
+        assert_eq!(decide(&mut selection, &[route(1, 10_000, 1_000), route(2, ping, 2_000)], millis), None);
+    }
+    assert_eq!(in_use(&selection), Some(hop(2)));
+}
+
+#[test]
+fn a_signed_latency_wins_over_none() {
+    let mut selection = Selection::default();
+    let unsigned = Candidate { peer_part: false, ..route(1, 10, 0) };
+    decide(&mut selection, &[unsigned], 0);
+    for (millis, moves) in [(0, false), (2_000, false), (4_000, true)] {
+        assert_eq!(decide(&mut selection, &[unsigned, route(2, 900, 0)], millis).is_some(), moves);
+    }
+    let mut selection = Selection::default();
+    decide(&mut selection, &[route(2, 900, 0)], 0);
+    for millis in [0, 2_000, 4_000, 6_000] {
+        assert_eq!(decide(&mut selection, &[unsigned, route(2, 900, 0)], millis), None);
+    }
+}
+
+proptest! {
+    #[test]
+    fn five_percent_of_noise_moves_traffic_once_at_most(
+        base in prop::collection::vec((800_u64..1_500, prop_oneof![Just(0_u32), 900_u32..1_100]), 2..4),
+        noise in prop::collection::vec(prop::collection::vec(950_u64..=1_050, 3), 200),
+    ) {
+        let mut selection = Selection::default();
+        let mut pings = [RoutePing::default(); 3];
+        let mut moves = 0;
+        for (round, noise) in (0_u64..).zip(&noise) {
+            let sent = Timestamp::from_micros(round * 2_000_000);
+            let arrived: Vec<Timestamp> =
+                base.iter().zip(noise).map(|((ping, _), noise)| sent + Duration::from_micros(ping * noise)).collect();
+            let first = arrived.iter().min().unwrap();
+            let first = FirstCopy::new(first.since(sent), Duration::ZERO, *first);
+            for (ping, arrived) in pings.iter_mut().zip(&arrived) {
+                ping.observe(&first, *arrived);
+            }
+            let candidates: Vec<Candidate> = (0..)
+                .zip(base.iter().zip(&pings))
+                .map(|(number, ((_, bandwidth), ping))| Candidate {
+                    ping: ping.ping(Duration::ZERO, Duration::ZERO),
+                    ..route(number, 0, *bandwidth)
+                })
+                .collect();
+            let change = decide(&mut selection, &candidates, round * 2_000);
+            // The first half minute fills the percentile.
+            moves += u32::from(change.is_some() && round >= 16);
+        }
+        prop_assert!(moves <= 1, "{} moves", moves);
+    }
+
+    #[test]
+    fn what_is_in_use_is_always_a_candidate(
+        steps in prop::collection::vec(prop::collection::vec((0_u8..5, 800_u64..1_500, 0_u32..9), 0..5), 1..60),
+    ) {
+        let mut selection = Selection::default();
+        for (round, step) in (0_u64..).zip(steps) {
+            let mut candidates: Vec<Candidate> =
+                step.into_iter().map(|(number, ping, bandwidth)| route(number, ping, bandwidth)).collect();
+            candidates.sort_by_key(|candidate| candidate.hop);
+            candidates.dedup_by_key(|candidate| candidate.hop);
+            let before = in_use(&selection);
+            let change = decide(&mut selection, &candidates, round * 1_500);
+            prop_assert_eq!(in_use(&selection).is_none(), candidates.is_empty());
+            prop_assert!(in_use(&selection).is_none_or(|hop| candidates.iter().any(|c| c.hop == hop)));
+            prop_assert_eq!(change.map(|c| (c.from, c.to)), (before != in_use(&selection)).then(|| (before, in_use(&selection))));
+        }
+    }
+}
