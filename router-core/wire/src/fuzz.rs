@@ -38,3 +38,45 @@ pub fn fuzz_session(data: &[u8]) {
         assert_eq!(header.encode(), data[..RecordHeader::LEN]);
     }
 }
+
+/// The frames of a peering.
+pub fn fuzz_peering(data: &[u8]) {
+    use crate::peering::{self, Greeting, Role};
+    for role in [Role::Dialer, Role::Listener] {
+        if let Ok(greeting) = Greeting::decode(data, role) {
+            assert_eq!(greeting.encode(), data);
+            assert!(peering::is_peering(data));
+        }
+    }
+    let Ok(frame) = Frame::decode(data) else { return };
+    if let Ok(signature) = peering::decode_proof(data, frame.header.sender_router()) {
+        assert_eq!(peering::encode_proof(frame.header.sender_router(), &signature), data);
+    }
+    if let Ok(nonce) = frame.payload.try_into() {
+        let greeting = Greeting { role: Role::Dialer, router: frame.header.sender_router(), nonce };
+        if peering::check_challenge(data, &greeting).is_ok() {
+            assert_eq!(peering::encode_challenge(&greeting), data);
+        }
+    }
+}
+
+/// The announcement payload.
+pub fn fuzz_announcement(data: &[u8]) {
+    if let Ok(announcement) = crate::announcement::Announcement::decode(data) {
+        assert_eq!(announcement.encode(), data);
+    }
+}
+
+/// The echo payload.
+pub fn fuzz_echo(data: &[u8]) {
+    if let Ok(echo) = crate::echo::Echo::decode(data) {
+        assert_eq!(echo.encode(), data);
+    }
+}
+
+/// The RouterMeta payload.
+pub fn fuzz_router_meta(data: &[u8]) {
+    if let Ok(meta) = crate::router_meta::RouterMeta::decode(data) {
+        assert_eq!(meta.encode(), data);
+    }
+}
