@@ -1,8 +1,32 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! The mesh router as a value: what comes in are frames, link events and the time, what comes out are frames,
-//! events and a forwarding table. No IO, no clock, no entropy source.
+//! The mesh router as a value: it learns routes from announcements, scores them by what it measures, and publishes
+//! a forwarding table.
+//!
+//! Nothing here does IO, reads a clock or draws entropy. A driver feeds a [`Router`] with frames, link events and
+//! time (`handle_*`), and takes frames, events and the next deadline out of it (`poll_*`). The data plane never
+//! calls the router for a session frame: it asks [`forward`] with a snapshot of the [`Fib`].
 #![forbid(unsafe_code)]
+
+mod config;
+mod drop_reason;
+mod event;
+mod fib;
+mod forward;
+mod routed;
+mod router;
+mod status;
+mod timer;
 
 pub mod clock;
 pub mod route_ping;
 pub mod scorer;
+
+pub use config::RouterConfig;
+pub use drop_reason::{DropCounters, DropReason};
+pub use event::{Class, CloseReason, Event, LinkEvent, Transmit};
+pub use fib::{Fib, Lookup, Via};
+pub use forward::{Forward, forward};
+pub use routed::sign_frame;
+pub use router::Router;
+pub use status::{Counters, LinkState, LinkStatus, RouteStatus};
+pub use timer::Timer;

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What goes into the router beside frames, and what comes out of it.
+
+use core::fmt;
+use core::time::Duration;
+
+use ratman_types::{Address, Digest, Hop, Mtu, WallTime};
+
+/// What the driver tells about a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// Both ends proved their router keys.
+    Up {
+        /// The new hop; its [`LinkId`](ratman_types::LinkId) was never used before.
+        hop: Hop,
+        /// The largest carrier frame that crosses it.
+        mtu: Mtu,
+        /// `H(dialer's Proof ‖ listener's Proof)`, under which one-hop frames are signed.
+        proofs: Digest,
+        /// Whether we dialed.
+        dialed: bool,
+    },
+    /// The hop is gone, for whatever reason.
+    Down {
+        /// The hop that is gone.
+        hop: Hop,
+    },
+    /// The netmod found another MTU.
+    Mtu {
+        /// The hop whose MTU changed.
+        hop: Hop,
+        /// The largest carrier frame that crosses it from now on.
+        mtu: Mtu,
+    },
+    /// Running totals of the data plane since the hop came up, at best every 50 ms while it is busy.
+    Activity {
+        /// The hop that was used.
+        hop: Hop,
+        /// Bytes that we sent.
+        sent_bytes: u64,
+        /// Frames that arrived.
+        received_frames: u64,
+        /// Bytes that the peer's kernel acknowledged, if the medium knows.
+        acked_bytes: Option<u64>,
+    },
+}
+
+/// Which queue of a hop a frame belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// One-hop control and echoes: a small strict-priority queue.
+    Control,
+    /// Everything else, fairly queued.
+    Data,
+}
+
+/// A frame that the driver is to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// Over which hop.
+    pub hop: Hop,
+    /// In which queue.
+    pub class: Class,
+    /// The encoded carrier frame.
+    pub frame: Vec<u8>,
+}
+
+/// What the router wants the driver to know or to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// [`Router::fib`](crate::Router::fib) is another one than before.
+    FibChanged,
+    /// An address is reached another way, or no more.
+    RouteChanged {
+        /// The address.
+        address: Address,
+        /// The hop used until now.
+        from: Option<Hop>,
+        /// The hop used from now on.
+        to: Option<Hop>,
+        /// Why, for people.
+        reason: String,
+    },
+    /// An address is known that was not before.
+    Learned {
+        /// The address.
+        address: Address,
+    },
+    /// Everything about an address was forgotten.
+    Forgotten {
+        /// The address.
+        address: Address,
+    },
+    /// The origin times of a local address stay at or below this for now: to be made durable, and given back to
+    /// [`Router::add_local`](crate::Router::add_local) after a restart.
+    OriginTime {
+        /// The local address.
+        address: Address,
+        /// The ceiling.
+        time: WallTime,
+    },
+    /// The link is of no use; the driver closes it and may dial again.
+    CloseLink {
+        /// The hop to close.
+        hop: Hop,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Our clock and the neighbours' clocks are far apart; repeated only after they agreed again.
+    ClockSkew {
+        /// How far we are off by the neighbours' judgement.
+        off: Duration,
+        /// Whether our clock is ahead of theirs.
+        ahead: bool,
+    },
+    /// Somebody else announces one of our addresses with the right key.
+    KeyUsedTwice {
+        /// The local address.
+        address: Address,
+    },
+    /// A persisted origin time lay too far ahead of the clock and was discarded.
+    OriginTimeDiscarded {
+        /// The local address.
+        address: Address,
+        /// What was persisted.
+        time: WallTime,
+    },
+}
+
+/// Why the router gives a link up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Nothing was heard for five seconds.
+    Silent,
+    /// Too many bad signatures came over it, now or a short while ago.
+    CutOff,
+    /// The router keeps no more links or neighbours.
+    TooMany,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silent => "nothing was heard for five seconds",
+            Self::CutOff => "cut off after too many bad signatures",
+            Self::TooMany => "the router keeps no more links",
+        })
+    }
+}

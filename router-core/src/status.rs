@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What the router tells people about itself: values for the status command, nothing that decides.
+
+use core::time::Duration;
+
+use ratman_types::{Address, Bandwidth, Hop, Mtu, Timestamp};
+use ratman_wire::router_meta::RouterMeta;
+
+/// Whether a link can carry routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinkState {
+    /// Up, but no echo was answered yet: it brings no routes.
+    Starting,
+    /// Its echoes are answered.
+    Live,
+    /// Its echoes are not answered, and nothing else is heard.
+    Stalled,
+}
+
+/// One link as it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkStatus {
+    /// The link and the neighbour at its other end.
+    pub hop: Hop,
+    /// Whether it can carry routes.
+    pub state: LinkState,
+    /// Whether we dialed.
+    pub dialed: bool,
+    /// The largest carrier frame that crosses it.
+    pub mtu: Mtu,
+    /// When it came up.
+    pub since: Timestamp,
+    /// The tenth percentile of the echo round trips of 30 s; nothing before the first reply.
+    pub rtt: Option<Duration>,
+    /// The ninetieth percentile of the same, which queues under load raise.
+    pub loaded_rtt: Option<Duration>,
+    /// How far the neighbour's raw clock is ahead of ours, in microseconds; nothing if it has no vote.
+    pub clock_offset: Option<i64>,
+    /// What the neighbour said about itself last.
+    pub meta: Option<RouterMeta>,
+}
+
+/// One way to an address.
+#[derive(Clone, Debug)]
+pub struct RouteStatus {
+    /// The address.
+    pub address: Address,
+    /// The way's first hop; nothing for a local address.
+    pub hop: Option<Hop>,
+    /// Whether frames take this way.
+    pub selected: bool,
+    /// Whether it was announced recently enough, over a live link, and cannot loop.
+    pub usable: bool,
+    /// The estimated round trip; nothing for a local address.
+    pub ping: Option<Duration>,
+    /// The largest carrier frame on the way.
+    pub mtu: Mtu,
+    /// The narrowest bandwidth on the way.
+    pub bandwidth: Bandwidth,
+    /// When the last copy that counted arrived.
+    pub heard: Timestamp,
+    /// Why the selected way was chosen; empty for others.
+    pub reason: String,
+}
+
+/// Totals since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Announcements of local addresses that we made.
+    pub announcements_made: u64,
+    /// Announcement frames received, copies included.
+    pub announcements_received: u64,
+    /// Announcements flooded on, each counted once.
+    pub announcements_flooded: u64,
+    /// Retractions sent, each counted once.
+    pub retractions_sent: u64,
+    /// Signatures verified, good or bad.
+    pub signatures_verified: u64,
+    /// Signatures made.
+    pub signatures_made: u64,
+    /// Routed signed frames forwarded.
+    pub frames_forwarded: u64,
+}
