@@ -1,1 +1,40 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+//! A laboratory of routers on one machine: each node is a network namespace, each link a veth pair.
+//!
+//! The lab starts real daemons and real applications and watches them from outside. Nothing in it can reach
+//! the machine's own network, and everything it makes is gone when the [`Lab`] is dropped. Every wait has an
+//! end: a [`TimeLimit`] holds for the whole lab, and Ctrl-C ends all waits at once.
+
+mod gateway;
+mod interrupt;
+mod lab;
+mod lab_name;
+mod leftovers;
+mod node;
+mod process;
+mod programs;
+mod slow_path;
+mod status;
+mod three_routers;
+mod time_limit;
+pub mod traffic;
+mod user_namespace;
+
+pub use gateway::{Gateway, GatewayConfig, Identity};
+pub use interrupt::{catch_signals, interrupted};
+pub use lab::{Lab, LinkEnd};
+pub use lab_name::LabName;
+pub use leftovers::{living_labs, remove_leftovers};
+pub use node::Node;
+pub use process::Process;
+pub use programs::{find_program, gateway_program};
+pub use slow_path::SlowPath;
+pub use status::{Flow, Link, NextHop, Route, Session, Status};
+pub use three_routers::{Dials, ThreeRouters};
+pub use time_limit::TimeLimit;
+pub use user_namespace::{enter_lab, isolated};
+
+/// How often a test repeats what it shows: 1, or 5 with `cargo xtask test --long` (`IRDEST_LONG=1`).
+pub fn rounds() -> u32 {
+    if std::env::var_os("IRDEST_LONG").is_some_and(|value| value == "1") { 5 } else { 1 }
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! One daemon on a node: its configuration, its start and end, and what it tells of itself.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::Ipv6Addr;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use crate::node::Node;
+use crate::process::Process;
+use crate::programs::gateway_program;
+use crate::status::Status;
+
+/// TCP port on which every router of the lab listens, the daemon's default.
+const PORT: u16 = 5860;
+
+/// How long a daemon may take to listen, to end, or to answer.
+const DAEMON_LIMIT: Duration = Duration::from_secs(15);
+
+/// What differs between the routers of a lab; the rest is the daemon's default.
+#[derive(Clone, Debug, Default)]
+pub struct GatewayConfig {
+    /// Routers to dial, as `inet:HOST:PORT`.
+    pub peers: Vec<String>,
+    /// Prefixes and the addresses of the gateways behind which they lie.
+    pub routes: Vec<(String, String)>,
+    /// Addresses of the TUN device with prefix length; none makes it a router without TUN.
+    pub tun: Option<Vec<String>>,
+    /// Connections from outside that its firewall takes, such as `tcp/8080`.
+    pub inbound: Vec<String>,
+    /// Further lines of TOML: tables that the rest does not mention, or top-level keys where it stands first.
+    pub extra: String,
+}
+
+/// Who a daemon is.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Identity {
+    /// Address of the gateway, which others name in their routes.
+    pub address: String,
+    /// Address of the router, which neighbours may expect.
+    pub router_id: String,
+    /// Overlay address of the gateway.
+    pub overlay: Ipv6Addr,
+}
+
+/// A daemon, running or not. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Gateway {
+    node: Node,
+    identity: Identity,
+    process: Option<Process>,
+}
+
+impl GatewayConfig {
+    /// The configuration file of a daemon with its state in `directory`.
+    fn to_toml(&self, directory: &Path) -> String {
+        let inside = |name: &str| quoted(&directory.join(name).display().to_string());
+        let peers: Vec<String> = self.peers.iter().map(|peer| quoted(peer)).collect();
+        let mut text = format!("state_dir = {}\npeers = [{}]\n", inside("state"), peers.join(", "));
+        let _ = write!(text, "{}\n[identity]\npassphrase_file = {}\n", self.extra, inside("passphrase"));
+        let _ = write!(text, "[control]\nsocket = {}\n", inside("control.sock"));
+        let addresses: Vec<String> = self.tun.iter().flatten().map(|address| quoted(address)).collect();
+        let _ =
+            write!(text, "[tun]\nenable = {}\naddresses = [{}]\n", self.tun.is_some(), addresses.join(", "));
+        let inbound: Vec<String> = self.inbound.iter().map(|opening| quoted(opening)).collect();
+        let _ = write!(text, "[firewall]\ninbound = [{}]\n", inbound.join(", "));
+        for (prefix, via) in &self.routes {
+            let _ = write!(text, "[[route]]\nprefix = {}\nvia = {}\n", quoted(prefix), quoted(via));
+        }
+        text
+    }
+}
+
+/// A TOML basic string; what JSON escapes, TOML escapes alike.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+impl Gateway {
+    /// Writes a configuration on the node and lets the daemon make its identity, without starting it.
+    pub fn prepare(node: Node, config: &GatewayConfig) -> Result<Self> {
+        let passphrase = node.directory().join("passphrase");
+        let secret = format!("only for {}", node.namespace());
+        let mut private = fs::OpenOptions::new();
+        let file = private.create(true).truncate(true).write(true).mode(0o600).open(&passphrase);
+        std::io::Write::write_all(&mut file.context("making the passphrase file")?, secret.as_bytes())?;
+        write_config(&node, config)?;
+        let answer = node.run(
+            gateway_program()?,
+            &["identity", "-c", &config_path(&node), "--json"],
+            node.limit().at_most(DAEMON_LIMIT),
+        )?;
+        let identity =
+            serde_json::from_str(&answer).with_context(|| format!("reading identity `{answer}`"))?;
+        Ok(Self { node, identity, process: None })
+    }
+
+    /// Replaces the configuration; it holds from the next start.
+    pub fn configure(&self, config: &GatewayConfig) -> Result<()> {
+        write_config(&self.node, config)
+    }
+
+    /// The node on which it runs.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Starts it as `irdest-gateway` and returns once it listens and answers.
+    pub fn start(&mut self) -> Result<()> {
+        self.start_program(&gateway_program()?)
+    }
+
+    /// Starts it under the name `ratmand`: the router alone.
+    pub fn start_as_ratmand(&mut self) -> Result<()> {
+        let name = self.node.directory().join("ratmand");
+        if !name.exists() {
+            symlink(gateway_program()?, &name)?;
+        }
+        self.start_program(&name)
+    }
+
+    fn start_program(&mut self, program: &Path) -> Result<()> {
+        ensure!(self.process.is_none(), "the daemon on node {} runs already", self.node.name());
+        let arguments = ["-c", &config_path(&self.node)];
+        let mut process = self.node.spawn(program, &arguments, "gateway")?;
+        let name = self.node.name();
+        let limit = self.node.limit().at_most(DAEMON_LIMIT);
+        limit.wait_for(&format!("the daemon on node {name} to listen and to answer"), || {
+            ensure!(
+                process.is_running(),
+                "the daemon on node {name} ended at once; its log:\n{}",
+                process.log()
+            );
+            Ok((self.node.listens(PORT)? && self.status().is_ok()).then_some(()))
+        })?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Ends it with SIGTERM.
+    ///
+    /// # Errors
+    /// Where it does not end in time, or with an exit code other than 0.
+    pub fn stop(&mut self) -> Result<()> {
+        let process = self.running()?;
+        let status = process.terminate(self.node.limit().at_most(DAEMON_LIMIT))?;
+        ensure!(status.success(), "the daemon on node {} ended with {status}", self.node.name());
+        Ok(())
+    }
+
+    /// Ends it with SIGKILL, as a power failure would.
+    pub fn kill(&mut self) -> Result<()> {
+        self.running().map(drop)
+    }
+
+    fn running(&mut self) -> Result<Process> {
+        self.process.take().with_context(|| format!("no daemon runs on node {}", self.node.name()))
+    }
+
+    /// What `irdest-gateway status --json` tells.
+    pub fn status(&self) -> Result<Status> {
+        let text = self.status_as(&["--json"])?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("reading the status of node {}", self.node.name()))
+    }
+
+    /// What `irdest-gateway status` shows to people.
+    pub fn status_table(&self) -> Result<String> {
+        self.status_as(&[])
+    }
+
+    fn status_as(&self, options: &[&str]) -> Result<String> {
+        let config = config_path(&self.node);
+        let arguments: Vec<&str> =
+            ["status", "-c", &config].into_iter().chain(options.iter().copied()).collect();
+        self.node.run(gateway_program()?, &arguments, self.node.limit().at_most(DAEMON_LIMIT))
+    }
+}
+
+fn config_path(node: &Node) -> String {
+    node.directory().join("gateway.toml").display().to_string()
+}
+
+fn write_config(node: &Node, config: &GatewayConfig) -> Result<()> {
+    let path = PathBuf::from(config_path(node));
+    fs::write(&path, config.to_toml(&node.directory())).with_context(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_the_daemons_configuration() {
+        let config = GatewayConfig {
+            peers: vec!["inet:192.0.2.2:5860".into()],
+            routes: vec![("10.66.2.0/24".into(), "AAAA-BBBB".into())],
+            tun: Some(vec!["10.66.1.1/24".into()]),
+            inbound: vec!["tcp/8080".into()],
+            extra: "accept_unknown_peers = true".into(),
+        };
+        let expected = r#"state_dir = "/lab/a/state"
+peers = ["inet:192.0.2.2:5860"]
+accept_unknown_peers = true
+[identity]
+passphrase_file = "/lab/a/passphrase"
+[control]
+socket = "/lab/a/control.sock"
+[tun]
+enable = true
+addresses = ["10.66.1.1/24"]
+[firewall]
+inbound = ["tcp/8080"]
+[[route]]
+prefix = "10.66.2.0/24"
+via = "AAAA-BBBB"
+"#;
+        assert_eq!(config.to_toml(Path::new("/lab/a")), expected);
+    }
+
+    #[test]
+    fn a_router_alone_has_no_tun() {
+        let text = GatewayConfig::default().to_toml(Path::new("/lab/r"));
+        assert!(text.contains("[tun]\nenable = false\naddresses = []\n"), "{text}");
+        assert!(text.contains("peers = []\n"), "{text}");
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Throughput by `iperf3`.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::node::Node;
+use crate::process::Process;
+use crate::time_limit::TimeLimit;
+
+const PORT: u16 = 5201;
+
+/// What carries the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One TCP connection, as fast as it goes.
+    Tcp,
+    /// UDP datagrams of 1200 bytes at 100 Mbit/s.
+    Udp,
+}
+
+/// A server that waits for tests.
+#[derive(Debug)]
+pub struct IperfServer {
+    address: IpAddr,
+    // Dropped with the server: it ends.
+    _process: Process,
+}
+
+/// What the receiver counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    /// How it was carried.
+    pub transport: Transport,
+    /// Bits per second that arrived.
+    pub bits_per_second: f64,
+    /// Segments sent again, or datagrams lost, in percent of all datagrams.
+    pub retransmitted_or_lost: f64,
+}
+
+impl IperfServer {
+    /// Starts it and returns once it listens.
+    pub fn start(node: &Node, address: IpAddr, limit: TimeLimit) -> Result<Self> {
+        let process = node.spawn("iperf3", &["--server", "--bind", &address.to_string()], "iperf3-server")?;
+        limit.wait_for("the iperf3 server to listen", || Ok(node.listens(PORT)?.then_some(())))?;
+        Ok(Self { address, _process: process })
+    }
+
+    /// Sends from the node for some seconds.
+    pub fn measure(
+        &self,
+        from: &Node,
+        transport: Transport,
+        seconds: u32,
+        limit: TimeLimit,
+    ) -> Result<Figure> {
+        let (address, seconds) = (self.address.to_string(), seconds.to_string());
+        let mut arguments = vec!["--client", &address, "--time", &seconds, "--json"];
+        if transport == Transport::Udp {
+            arguments.extend(["--udp", "--bitrate", "100M", "--length", "1200"]);
+        }
+        let report = from.run("iperf3", &arguments, limit)?;
+        Figure::parse(transport, &report).with_context(|| format!("reading the report of iperf3:\n{report}"))
+    }
+}
+
+impl Figure {
+    fn parse(transport: Transport, report: &str) -> Result<Self> {
+        let report: Value = serde_json::from_str(report)?;
+        let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64);
+        let (received, trouble) = match transport {
+            Transport::Tcp => ("/end/sum_received/bits_per_second", "/end/sum_sent/retransmits"),
+            Transport::Udp => ("/end/sum/bits_per_second", "/end/sum/lost_percent"),
+        };
+        let bits_per_second = number(received).with_context(|| format!("no {received}"))?;
+        let retransmitted_or_lost = number(trouble).with_context(|| format!("no {trouble}"))?;
+        Ok(Self { transport, bits_per_second, retransmitted_or_lost })
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rate = self.bits_per_second / 1e6;
+        match self.transport {
+            Transport::Tcp => {
+                write!(f, "TCP {rate:.0} Mbit/s, {} retransmissions", self.retransmitted_or_lost)
+            }
+            Transport::Udp => write!(f, "UDP {rate:.0} Mbit/s, {:.2} % lost", self.retransmitted_or_lost),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_kinds_of_report() {
+        let tcp = r#"{"end": {"sum_sent": {"retransmits": 3}, "sum_received": {"bits_per_second": 2.5e9}}}"#;
+        let figure = Figure::parse(Transport::Tcp, tcp).unwrap();
+        assert_eq!(figure.to_string(), "TCP 2500 Mbit/s, 3 retransmissions");
+        let udp = r#"{"end": {"sum": {"bits_per_second": 99.9e6, "lost_percent": 0.25}}}"#;
+        assert_eq!(Figure::parse(Transport::Udp, udp).unwrap().to_string(), "UDP 100 Mbit/s, 0.25 % lost");
+        assert!(Figure::parse(Transport::Tcp, r#"{"error": "unable to connect"}"#).is_err());
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The lab for people who are not root: a user namespace in which they are, where the kernel allows it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+use nix::unistd::geteuid;
+
+use crate::lab_name::LabName;
+use crate::programs::command;
+
+/// What a normal user is told where the kernel refuses.
+const REFUSED: &str = "the lab needs network namespaces, and this kernel lets only root make them.\n\
+    Run the command as root, or allow user namespaces (as root, until the next start of the machine):\n\
+    \x20   sysctl -w user.max_user_namespaces=10000\n\
+    \x20   sysctl -w kernel.unprivileged_userns_clone=1            # Debian before 12\n\
+    \x20   sysctl -w kernel.apparmor_restrict_unprivileged_userns=0  # Ubuntu from 24.04";
+
+/// Inside, `/run` is empty and private, so that named network namespaces can be made there.
+const PREPARE: &str = "mount -t tmpfs tmpfs /run && ip link set lo up && exec \"$@\"";
+
+/// The command as it has to be started so that it may make labs: as it is for root, and in namespaces of its
+/// own for a normal user.
+///
+/// # Errors
+/// Where the kernel refuses; the message says what to do.
+pub fn isolated(program: Command) -> Result<Command> {
+    if geteuid().is_root() {
+        return Ok(program);
+    }
+    if !in_new_namespaces().arg("true").stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
+        bail!(REFUSED);
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        bail!("there is no /dev/net/tun: as root, `modprobe tun`");
+    }
+    let mut wrapped = in_new_namespaces();
+    wrapped.arg(program.get_program()).args(program.get_args());
+    for (key, value) in program.get_envs() {
+        match value {
+            Some(value) => wrapped.env(key, value),
+            None => wrapped.env_remove(key),
+        };
+    }
+    if let Some(folder) = program.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    Ok(wrapped)
+}
+
+fn in_new_namespaces() -> Command {
+    let mut unshare = command("unshare");
+    unshare.args(["--user", "--map-root-user", "--net", "--mount", "--", "sh", "-c", PREPARE, "sh"]);
+    unshare
+}
+
+/// A command that starts a program on a node of a living lab, also from outside of the lab's user namespace.
+pub fn enter_lab(lab: LabName, node: &str, program: &str) -> Command {
+    let owner = lab.owner().to_string();
+    let namespace = lab.namespace(node);
+    let inside = ["ip", "netns", "exec", &namespace, program];
+    let same_user_namespace = fs::read_link(Path::new("/proc").join(&owner).join("ns/user")).ok()
+        == fs::read_link("/proc/self/ns/user").ok();
+    if same_user_namespace {
+        let mut enter = command(inside[0]);
+        enter.args(&inside[1..]);
+        return enter;
+    }
+    let mut enter = command("nsenter");
+    enter
+        .args(["--target", &owner, "--user", "--mount", "--net", "--preserve-credentials", "--"])
+        .args(inside);
+    enter
+}

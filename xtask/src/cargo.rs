@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Calls of cargo, always on this workspace and always with what they do on the screen.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use cargo_metadata::{Metadata, MetadataCommand};
+
+/// The folder of the workspace: the one above this package.
+pub(crate) fn workspace() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("the package lies in a folder of the workspace")
+}
+
+/// A call of the cargo that runs this program.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(workspace());
+    // Cargo tells its children which package it runs. The packages that they build are others.
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST"))
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs a command to its end, on this terminal.
+///
+/// # Errors
+/// Where it does not start, or ends with another exit code than 0.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("starting {}", shown(command)))?;
+    ensure!(status.success(), "`{}`: {status}", shown(command));
+    Ok(())
+}
+
+/// The command as one would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// What cargo knows of our own packages.
+pub(crate) fn metadata() -> Result<Metadata> {
+    MetadataCommand::new().current_dir(workspace()).no_deps().exec().context("cargo metadata")
+}
+
+/// The folder of what is built with a profile: `debug` or `release`.
+pub(crate) fn built(folder: &str) -> Result<PathBuf> {
+    Ok(metadata()?.target_directory.join(folder).into_std_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_commands_without_folders() {
+        let mut command = Command::new("/usr/bin/cargo");
+        assert_eq!(shown(command.args(["test", "--workspace"])), "cargo test --workspace");
+    }
+
+    #[test]
+    fn knows_the_workspace() {
+        assert!(workspace().join("xtask/Cargo.toml").is_file());
+        assert!(metadata().unwrap().workspace_packages().iter().any(|package| package.name == "xtask"));
+    }
+}
