@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! ICMP destination unreachable, so that an application whose packet cannot go learns it at once instead of
+//! waiting: RFC 792 and RFC 1812 section 4.3.2 for IPv4, RFC 4443 section 3.1 for IPv6.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+
+use etherparse::icmpv4::DestUnreachableHeader;
+use etherparse::icmpv6::DestUnreachableCode;
+use etherparse::{
+    Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpDscp, IpEcn, IpFragOffset, Ipv4Header, Ipv4Options,
+    Ipv6FlowLabel, Ipv6Header, ip_number,
+};
+use ratman_types::Timestamp;
+
+use crate::drop_reason::GatewayDrop;
+use crate::packet::{PacketInfo, Transport};
+
+/// The longest answer, in bytes: the smallest MTU of IPv6, which an ICMPv6 error must not exceed (RFC 4443 section 2.4 c).
+pub const MAX_ANSWER: usize = 1280;
+
+/// The longest answer over IPv4, in bytes (RFC 1812 section 4.3.2.3).
+const MAX_ANSWER_V4: usize = 576;
+
+/// One answer in this time on average: 100 a second, enough for every application on a host to hear of its dead
+/// destinations (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f leave the rate to us).
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// Answers that may come at once after a quiet time: a browser that opens many connections.
+const BURST: u32 = 50;
+
+/// Hops that an answer may take; it only crosses our own TUN device, and the host behind it may forward it.
+const HOP_LIMIT: u8 = 64;
+
+/// Internetwork control, the precedence of ICMP errors (RFC 1812 section 4.3.2.5).
+const DSCP_CONTROL: IpDscp = IpDscp::CS6;
+
+/// Why a destination cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreachable {
+    /// No prefix and no known overlay address: IPv4 code 0, IPv6 code 0.
+    NoRoute,
+    /// The remote is known but no route or session to it came up: IPv4 code 1, IPv6 code 3.
+    Remote,
+    /// Our own configuration forbids it: IPv4 code 13, IPv6 code 1.
+    Prohibited,
+}
+
+/// The addresses of our TUN device that answers come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TunAddresses {
+    /// The IPv4 address, if it has one.
+    pub v4: Option<Ipv4Addr>,
+    /// The IPv6 address, if it has one.
+    pub v6: Option<Ipv6Addr>,
+}
+
+/// Builds the answers and keeps their rate.
+#[derive(Debug)]
+pub struct IcmpAnswers {
+    tun: TunAddresses,
+    bucket: Bucket,
+}
+
+impl IcmpAnswers {
+    /// Answers from the addresses of the TUN device, with a full bucket.
+    pub fn new(tun: TunAddresses) -> Self {
+        Self { tun, bucket: Bucket::default() }
+    }
+
+    /// Writes the answer about `packet`, which came from our TUN device and goes back into it without
+    /// segmentation metadata; returns its length.
+    ///
+    /// # Errors
+    /// What is wrong with the packet; [`IcmpForbidden`](GatewayDrop::IcmpForbidden) about ICMP errors, redirects
+    /// and other unknown ICMP, and later fragments (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e; groups and
+    /// martians are no valid packets); [`IcmpNoSource`](GatewayDrop::IcmpNoSource);
+    /// [`IcmpLimited`](GatewayDrop::IcmpLimited).
+    pub fn unreachable(
+        &mut self,
+        packet: &[u8],
+        why: Unreachable,
+        now: Timestamp,
+        answer: &mut [u8; MAX_ANSWER],
+    ) -> Result<usize, GatewayDrop> {
+        let info = PacketInfo::parse(packet)?;
+        if !may_be_answered(info.transport) {
+            return Err(GatewayDrop::IcmpForbidden);
+        }
+        match info.source {
+            IpAddr::V4(asker) => {
+                let source = self.tun.v4.ok_or(GatewayDrop::IcmpNoSource)?;
+                self.bucket.take(now)?;
+                Ok(write_v4(source, asker, why, packet, answer))
+            }
+            IpAddr::V6(asker) => {
+                let source = self.tun.v6.ok_or(GatewayDrop::IcmpNoSource)?;
+                self.bucket.take(now)?;
+                Ok(write_v6(source, asker, why, packet, answer))
+            }
+        }
+    }
+}
+
+fn may_be_answered(transport: Transport) -> bool {
+    match transport {
+        Transport::IcmpError | Transport::OtherIcmp(_) | Transport::LaterFragment => false,
+        Transport::Tcp { .. }
+        | Transport::Udp { .. }
+        | Transport::EchoRequest { .. }
+        | Transport::EchoReply { .. }
+        | Transport::Other => true,
+    }
+}
+
+fn write_v4(
+    source: Ipv4Addr,
+    asker: Ipv4Addr,
+    why: Unreachable,
+    packet: &[u8],
+    answer: &mut [u8; MAX_ANSWER],
+) -> usize {
+    let quote = &packet[..packet.len().min(MAX_ANSWER_V4 - Ipv4Header::MIN_LEN - Icmpv4Header::MIN_LEN)];
+    let reason = match why {
+        Unreachable::NoRoute => DestUnreachableHeader::Network,
+        Unreachable::Remote => DestUnreachableHeader::Host,
+        Unreachable::Prohibited => DestUnreachableHeader::FilterProhibited,
+    };
+    let icmp = Icmpv4Header::with_checksum(Icmpv4Type::DestinationUnreachable(reason), quote).to_bytes();
+    let len = Ipv4Header::MIN_LEN + icmp.len() + quote.len();
+    let mut header = Ipv4Header {
+        dscp: DSCP_CONTROL,
+        ecn: IpEcn::default(),
+        total_len: u16::try_from(len).expect("at most 576"),
+        identification: 0,
+        dont_fragment: true,
+        more_fragments: false,
+        fragment_offset: IpFragOffset::ZERO,
+        time_to_live: HOP_LIMIT,
+        protocol: ip_number::ICMP,
+        header_checksum: 0,
+        source: source.octets(),
+        destination: asker.octets(),
+        options: Ipv4Options::new(),
+    };
+    header.header_checksum = header.calc_header_checksum();
+    join(answer, [&header.to_bytes(), &icmp, quote])
+}
+
+fn write_v6(
+    source: Ipv6Addr,
+    asker: Ipv6Addr,
+    why: Unreachable,
+    packet: &[u8],
+    answer: &mut [u8; MAX_ANSWER],
+) -> usize {
+    let quote = &packet[..packet.len().min(MAX_ANSWER - Ipv6Header::LEN - Icmpv6Header::MIN_LEN)];
+    let reason = match why {
+        Unreachable::NoRoute => DestUnreachableCode::NoRoute,
+        Unreachable::Remote => DestUnreachableCode::Address,
+        Unreachable::Prohibited => DestUnreachableCode::Prohibited,
+    };
+    let (source, destination) = (source.octets(), asker.octets());
+    let kind = Icmpv6Type::DestinationUnreachable(reason);
+    let icmp = Icmpv6Header::with_checksum(kind, source, destination, quote)
+        .expect("a quote of at most 1232 bytes has a length field")
+        .to_bytes();
+    let header = Ipv6Header {
+        traffic_class: DSCP_CONTROL.value() << 2,
+        flow_label: Ipv6FlowLabel::ZERO,
+        payload_length: u16::try_from(icmp.len() + quote.len()).expect("at most 1240"),
+        next_header: ip_number::IPV6_ICMP,
+        hop_limit: HOP_LIMIT,
+        source,
+        destination,
+    };
+    join(answer, [&header.to_bytes(), &icmp, quote])
+}
+
+fn join(answer: &mut [u8; MAX_ANSWER], parts: [&[u8]; 3]) -> usize {
+    let mut len = 0;
+    for part in parts {
+        answer[len..len + part.len()].copy_from_slice(part);
+        len += part.len();
+    }
+    len
+}
+
+/// A token bucket, kept as the time at which it will be full again.
+#[derive(Debug, Default)]
+struct Bucket {
+    full_at: Timestamp,
+}
+
+impl Bucket {
+    fn take(&mut self, now: Timestamp) -> Result<(), GatewayDrop> {
+        let full_at = self.full_at.max(now) + INTERVAL;
+        if full_at.since(now) > INTERVAL * BURST {
+            return Err(GatewayDrop::IcmpLimited);
+        }
+        self.full_at = full_at;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
