@@ -7,13 +7,21 @@
 //! calls the router for a session frame: it asks [`forward`] with a snapshot of the [`Fib`].
 #![forbid(unsafe_code)]
 
+mod announcing;
 mod config;
 mod drop_reason;
 mod event;
 mod fib;
 mod forward;
-mod routed;
+mod limits;
+mod link;
+mod neighbour;
+mod newest;
+mod origin_times;
+mod prng;
+mod rib;
 mod router;
+mod sign_frame;
 mod status;
 mod timer;
 
@@ -26,7 +34,7 @@ pub use drop_reason::{DropCounters, DropReason};
 pub use event::{Class, CloseReason, Event, LinkEvent, Transmit};
 pub use fib::{Fib, Lookup, Via};
 pub use forward::{Forward, forward};
-pub use routed::sign_frame;
 pub use router::Router;
+pub use sign_frame::sign_frame;
 pub use status::{Counters, LinkState, LinkStatus, RouteStatus};
 pub use timer::Timer;

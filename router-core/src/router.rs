@@ -1,33 +1,69 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The router: takes frames, link events and time, gives frames, events and deadlines.
+//!
+//! This file holds the doors. What happens behind them: [`receipt`] decides about announcements, [`routes`] keeps
+//! selections and the forwarding table, [`flood`] sends announcements on, [`one_hop`] and [`links`] talk with
+//! neighbours, [`routed`] forwards signed frames.
+
+mod flood;
+mod links;
+mod one_hop;
+mod receipt;
+mod routed;
+mod routes;
 
 use core::fmt;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use ratman_types::{Address, Hop, Now, Signer, Timestamp, Verifier, WallTime};
+use ratman_types::{Address, Hop, Now, RouterId, Signature, Signer, Timestamp, Verifier, WallTime};
+use ratman_wire::{Frame, ModeClass};
 
+use crate::announcing::{LocalAddress, initial_hops};
+use crate::clock::ClockCorrection;
+use crate::fib::FibEntry;
+use crate::forward::decode_error;
+use crate::limits::{MAX_EVENTS, MAX_TRANSMITS};
+use crate::link::Link;
+use crate::neighbour::Neighbours;
+use crate::prng::Prng;
+use crate::rib::Rib;
+use crate::scorer::{LiveScorer, RouteScorer, ScorerConfiguration};
 use crate::timer::Timers;
 use crate::{
-    Counters, DropCounters, Event, Fib, LinkEvent, LinkStatus, RouteStatus, RouterConfig, Timer, Transmit,
+    Class, CloseReason, Counters, DropCounters, DropReason, Event, Fib, LinkEvent, RouterConfig, Timer, Transmit,
 };
 
 /// The control plane of one router.
 pub struct Router {
     config: RouterConfig,
     key: Arc<dyn Signer>,
+    id: RouterId,
     verifier: Arc<dyn Verifier>,
+    prng: Prng,
+    clock: ClockCorrection,
+    skew_told: bool,
+    links: BTreeMap<Hop, Link>,
+    neighbours: Neighbours,
+    // As many as the operator gave us.
+    locals: BTreeMap<Address, LocalAddress>,
+    rib: Rib,
+    scorer: Box<dyn RouteScorer>,
+    scorer_config: ScorerConfiguration,
     fib: Arc<Fib>,
+    fib_changed: bool,
     timers: Timers,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     drops: DropCounters,
     counters: Counters,
+    /// As of the last call, for the tables that people read.
+    now: Now,
 }
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Router").field("id", &self.key.router_id()).finish_non_exhaustive()
+        f.debug_struct("Router").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -39,50 +75,117 @@ impl Router {
         config: RouterConfig,
         key: Arc<dyn Signer>,
         verifier: Arc<dyn Verifier>,
-        _seed: [u8; 32],
-        _now: Now,
+        seed: [u8; 32],
+        now: Now,
     ) -> Self {
+        let mut scorer: Box<dyn RouteScorer> = Box::new(LiveScorer);
+        let mut scorer_config = ScorerConfiguration::default();
+        scorer.configure(&mut scorer_config);
         Self {
-            config,
-            key,
-            verifier,
+            id: key.router_id(),
+            prng: Prng::new(seed),
+            clock: ClockCorrection::new(config.build_time),
+            skew_told: false,
+            links: BTreeMap::new(),
+            neighbours: Neighbours::default(),
+            locals: BTreeMap::new(),
+            rib: Rib::new(config.max_addresses),
+            scorer,
+            scorer_config,
             fib: Arc::default(),
+            fib_changed: false,
             timers: Timers::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             drops: DropCounters::default(),
             counters: Counters::default(),
+            now,
+            config,
+            key,
+            verifier,
         }
     }
 
     /// Announces an address of ours from now on.
     ///
     /// `last_origin_time` is what the last [`Event::OriginTime`] said in an earlier run, 0 for a new address.
-    pub fn add_local(&mut self, _key: Arc<dyn Signer>, _last_origin_time: WallTime, _now: Now) {}
+    pub fn add_local(&mut self, key: Arc<dyn Signer>, last_origin_time: WallTime, now: Now) {
+        self.now = now;
+        let address = key.address();
+        self.forget(&address, now);
+        let corrected = self.clock.corrected(now);
+        let secret = &self.config.privacy_secret;
+        let (local, discarded) = LocalAddress::new(key, last_origin_time, corrected, secret, now.at);
+        if discarded {
+            self.tell(Event::OriginTimeDiscarded { address, time: last_origin_time });
+        }
+        self.locals.insert(address, local);
+        self.set_fib(&address, Some(FibEntry::Local));
+        self.announce_soon(address, now);
+    }
 
-    /// Announces an address of ours no more; others forget it within the live window.
-    pub fn remove_local(&mut self, _address: &Address, _now: Now) {}
+    /// Announces an address of ours no more, and takes back what neighbours know of it.
+    pub fn remove_local(&mut self, address: &Address, now: Now) {
+        self.now = now;
+        let Some(local) = self.locals.remove(address) else { return };
+        self.timers.stop(Timer::Announce(*address));
+        self.set_fib(address, None);
+        if let Some(newest) = local.newest {
+            self.retract(address, &newest);
+        }
+    }
 
     /// Keeps an address from being evicted: an open session uses it.
     pub fn pin(&mut self, address: Address) {
-        self.config.pinned.insert(address);
+        if self.config.pinned.insert(address) {
+            self.rib.pin(&address);
+        }
     }
 
     /// Takes [`Router::pin`] back.
     pub fn unpin(&mut self, address: &Address) {
-        self.config.pinned.remove(address);
+        if self.config.pinned.remove(address) {
+            self.rib.unpin(address);
+        }
     }
 
     /// Takes a frame that [`forward`](crate::forward()) gave as [`Forward::Control`](crate::Forward::Control).
     ///
     /// `arrived` is the netmod's stamp, at most `now`.
-    pub fn handle_frame(&mut self, _from: Hop, _frame: &[u8], _arrived: Timestamp, _now: Now) {}
+    pub fn handle_frame(&mut self, from: Hop, frame: &[u8], arrived: Timestamp, now: Now) {
+        self.now = now;
+        if let Err(reason) = self.receive(from, frame, arrived, now) {
+            tracing::debug!(link = from.link.0, neighbour = %from.neighbour.short(), %reason, "frame dropped");
+            self.drops.count(reason);
+        }
+    }
 
     /// Takes what the driver knows about a hop.
-    pub fn handle_link(&mut self, _event: LinkEvent, _now: Now) {}
+    pub fn handle_link(&mut self, event: LinkEvent, now: Now) {
+        self.now = now;
+        match event {
+            LinkEvent::Up { hop, mtu, proofs, dialed } => self.link_up(hop, mtu, proofs, dialed, now),
+            LinkEvent::Down { hop } => self.link_down(hop, now),
+            LinkEvent::Mtu { hop, mtu } => self.link_mtu(hop, mtu, now),
+            LinkEvent::Activity { hop, sent_bytes, received_frames, acked_bytes } => {
+                self.link_activity(hop, sent_bytes, received_frames, acked_bytes, now);
+            }
+        }
+    }
 
     /// Does what is due; to be called at the deadline of [`Router::poll_timeout`], and harmless at any other time.
-    pub fn handle_timeout(&mut self, _now: Now) {}
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.now = now;
+        while let Some(timer) = self.timers.take_due(now.at) {
+            match timer {
+                Timer::Link(hop) => self.judge_link(hop, now),
+                Timer::RouterMeta(hop) => self.send_router_meta(hop, now),
+                Timer::Resend(hop) => self.resend(hop, now),
+                Timer::Announce(address) => self.announce(address, now),
+                Timer::Route(address) => self.age(&address, now),
+            }
+        }
+    }
 
     /// The next frame to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -91,7 +194,10 @@ impl Router {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        core::mem::take(&mut self.fib_changed).then_some(Event::FibChanged)
     }
 
     /// When [`Router::handle_timeout`] is to be called next, and the first reason.
@@ -106,32 +212,65 @@ impl Router {
 
     /// What the `hops_left` of our own frames from `address` starts with: 64 minus a secret 0–7 fixed per address,
     /// so that a neighbour cannot tell whether the address is ours.
-    pub fn initial_hops(&self, _address: &Address) -> u8 {
-        64
+    pub fn initial_hops(&self, address: &Address) -> u8 {
+        initial_hops(&self.config.privacy_secret, address)
     }
 
-    /// The links, for people.
-    pub fn links(&self) -> impl Iterator<Item = LinkStatus> + '_ {
-        core::iter::empty()
+    /// The cheapest checks first; signatures last (source: wire page, carrier frame).
+    fn receive(&mut self, from: Hop, bytes: &[u8], arrived: Timestamp, now: Now) -> Result<(), DropReason> {
+        let link = self.links.get_mut(&from).ok_or(DropReason::UnknownHop)?;
+        if self.neighbours.is_cut_off(&from.neighbour, now.at) {
+            return Err(DropReason::NeighbourCutOff);
+        }
+        let frame = Frame::decode(bytes).map_err(|error| decode_error(&error))?;
+        link.note_heard(arrived);
+        match frame.header.mode.class() {
+            ModeClass::Announcement => self.receive_announcement(from, &frame, arrived, now),
+            ModeClass::OneHop => self.receive_one_hop(from, &frame, arrived, now),
+            ModeClass::Stream | ModeClass::User => self.receive_routed(from, &frame, bytes, now),
+            ModeClass::Peering => Err(DropReason::PeeringMode),
+            ModeClass::Anycast | ModeClass::Session => Err(DropReason::ModeNotServed),
+            ModeClass::Unknown => Err(DropReason::UnknownMode),
+        }
     }
 
-    /// Every way to every address, for people.
-    pub fn routes(&self) -> impl Iterator<Item = RouteStatus> + '_ {
-        core::iter::empty()
+    /// Verifies a signature at the expense of the neighbour that brought it.
+    fn verify(
+        &mut self,
+        from: Hop,
+        public: &[u8; 32],
+        message: &[u8],
+        signature: &Signature,
+        now: Now,
+    ) -> Result<(), DropReason> {
+        let neighbour = self.neighbours.get_mut(&from.neighbour).ok_or(DropReason::UnknownHop)?;
+        if !neighbour.may_verify(now.at) {
+            return Err(DropReason::VerificationQuota);
+        }
+        self.counters.signatures_verified += 1;
+        if self.verifier.verify(public, message, signature) {
+            return Ok(());
+        }
+        if neighbour.note_bad_signature(now.at) {
+            self.close_links_of(from.neighbour, CloseReason::CutOff);
+        }
+        Err(DropReason::BadSignature)
     }
 
-    /// What was dropped, by reason.
-    pub fn drops(&self) -> &DropCounters {
-        &self.drops
+    fn send(&mut self, hop: Hop, class: Class, frame: Vec<u8>) {
+        if self.transmits.len() >= MAX_TRANSMITS {
+            return self.drops.count(DropReason::TransmitQueueFull);
+        }
+        self.transmits.push_back(Transmit { hop, class, frame });
     }
 
-    /// Totals since the start.
-    pub fn counters(&self) -> Counters {
-        self.counters
-    }
-
-    /// What is added to our raw clock before a time is sent or compared, in microseconds.
-    pub fn clock_correction(&self) -> i64 {
-        0
+    fn tell(&mut self, event: Event) {
+        if self.events.len() >= MAX_EVENTS {
+            return self.drops.count(DropReason::EventQueueFull);
+        }
+        self.events.push_back(event);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,8 +57,8 @@ pub struct RouteStatus {
     pub mtu: Mtu,
     /// The narrowest bandwidth on the way.
     pub bandwidth: Bandwidth,
-    /// When the last copy that counted arrived.
-    pub heard: Timestamp,
+    /// When the last copy that counted arrived; nothing for a local address.
+    pub heard: Option<Timestamp>,
     /// Why the selected way was chosen; empty for others.
     pub reason: String,
 }

@@ -40,16 +40,18 @@ impl Timers {
         self.order.insert((at, timer));
     }
 
+    /// Sets a timer, or moves it if that makes it fire earlier.
+    pub(crate) fn set_earlier(&mut self, timer: Timer, at: Timestamp) {
+        if self.at.get(&timer).is_none_or(|before| at < *before) {
+            self.set(timer, at);
+        }
+    }
+
     /// Stops a timer, if it runs.
     pub(crate) fn stop(&mut self, timer: Timer) {
         if let Some(at) = self.at.remove(&timer) {
             self.order.remove(&(at, timer));
         }
-    }
-
-    /// Whether a timer runs.
-    pub(crate) fn is_set(&self, timer: Timer) -> bool {
-        self.at.contains_key(&timer)
     }
 
     /// The earliest deadline.
@@ -85,11 +87,14 @@ mod tests {
         timers.set(timer(3), at(20));
         timers.set(timer(1), at(5));
         timers.stop(timer(3));
-        assert!(!timers.is_set(timer(3)));
+        timers.set_earlier(timer(2), at(11));
+        timers.set_earlier(timer(4), at(50));
+        timers.set_earlier(timer(4), at(40));
         assert_eq!(timers.next(), Some((at(5), timer(1))));
         assert_eq!(timers.take_due(at(4)), None);
         assert_eq!(timers.take_due(at(10)), Some(timer(1)));
         assert_eq!(timers.take_due(at(10)), Some(timer(2)));
+        assert_eq!(timers.take_due(at(40)), Some(timer(4)));
         assert_eq!(timers.take_due(at(99)), None);
         assert_eq!(timers.next(), None);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! Routed signed frames: blocks, manifests, notices and the user range, verified at every hop before they go on
-//! (source: wire page, carrier frame).
+//! How an application signs what it sends: every router on the way verifies it (source: wire page, carrier
+//! frame).
 
 use ratman_types::Signer;
 use ratman_wire::{Frame, Header};

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Local addresses: what their announcements carry, and how little of it tells that they are local.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ratman_types::{Address, Bandwidth, Mtu, Now, Signature, Signer, Timestamp, WallTime, blake2b_keyed};
+use ratman_wire::announcement::{PathLatency, origin_signed_bytes};
+use ratman_wire::{MAX_FRAME, MAX_HOPS};
+
+use crate::clock::OriginClock;
+use crate::limits::REMEMBERED_TIMES;
+use crate::newest::Newest;
+
+/// What is made durable lies so far ahead that it is written once a minute and not with every announcement.
+const CEILING_AHEAD: Duration = Duration::from_secs(60);
+/// The largest latency that an announcement starts with, in microseconds (source: wire page).
+const START_LATENCY: u64 = 500;
+/// What `hops_left` is taken down by at most (source: wire page).
+const START_HOPS: u64 = 7;
+/// A key that is used twice is told about at most once in this time.
+const USED_TWICE_PAUSE: Duration = Duration::from_secs(60);
+
+/// One address of ours.
+pub(crate) struct LocalAddress {
+    key: Arc<dyn Signer>,
+    clock: OriginClock,
+    start_latency: PathLatency,
+    initial_hops: u8,
+    // INVARIANT: at most REMEMBERED_TIMES of them, ascending.
+    issued: VecDeque<WallTime>,
+    highest: WallTime,
+    ceiling: WallTime,
+    told_used_twice: Option<Timestamp>,
+    pub(crate) newest: Option<Newest>,
+}
+
+/// What came of making an announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// The ceiling that is to be made durable, where it moved.
+    pub(crate) ceiling: Option<WallTime>,
+    /// The clock had to go back: others drop what comes now until they forget.
+    pub(crate) set_back: bool,
+}
+
+impl LocalAddress {
+    /// Also says whether `last_origin_time` was too far ahead to go on from.
+    pub(crate) fn new(
+        key: Arc<dyn Signer>,
+        last_origin_time: WallTime,
+        corrected: WallTime,
+        secret: &[u8; 32],
+        now: Timestamp,
+    ) -> (Self, bool) {
+        let address = key.address();
+        let (clock, discarded) = OriginClock::start(last_origin_time, corrected, now);
+        let latency = draw(secret, b"irdest start latency", &address) % (START_LATENCY + 1);
+        let local = Self {
+            key,
+            clock,
+            start_latency: PathLatency(u32::try_from(latency).expect("at most START_LATENCY")),
+            initial_hops: initial_hops(secret, &address),
+            issued: VecDeque::new(),
+            highest: WallTime::default(),
+            ceiling: if discarded { WallTime::default() } else { last_origin_time },
+            told_used_twice: None,
+            newest: None,
+        };
+        (local, discarded)
+    }
+
+    /// Makes the next announcement.
+    pub(crate) fn announce(&mut self, corrected: WallTime, now: Now, interval: u16) -> Made {
+        let issued = self.clock.issue(corrected, now.at);
+        if issued.set_back {
+            self.issued.clear();
+        }
+        if self.issued.len() == REMEMBERED_TIMES {
+            self.issued.pop_front();
+        }
+        self.issued.push_back(issued.time);
+        self.highest = self.highest.max(issued.time);
+        let signature = self.key.sign(&origin_signed_bytes(&self.key.address(), issued.time));
+        self.newest = Some(self.newest(issued.time, signature, interval));
+        Made { ceiling: self.raise_ceiling(issued.time), set_back: issued.set_back }
+    }
+
+    /// The narrowest and the smallest of nothing: each router on the way puts its own link in.
+    fn newest(&self, time: WallTime, signature: Signature, interval: u16) -> Newest {
+        let mtu = Mtu(u32::try_from(MAX_FRAME).expect("a frame's length fits"));
+        let latency = Some(self.start_latency);
+        let hops = Some(self.initial_hops);
+        Newest::new(time, signature, latency, interval, Bandwidth::UNKNOWN, mtu, hops, None)
+    }
+
+    fn raise_ceiling(&mut self, time: WallTime) -> Option<WallTime> {
+        if time <= self.ceiling && self.ceiling <= time + CEILING_AHEAD {
+            return None;
+        }
+        self.ceiling = time + CEILING_AHEAD;
+        Some(self.ceiling)
+    }
+
+    /// Whether an announcement of this time cannot be ours. Times of earlier runs and those that we no longer
+    /// remember get the benefit of the doubt.
+    pub(crate) fn is_foreign(&self, time: WallTime) -> bool {
+        let remembered = self.issued.front().is_some_and(|oldest| *oldest <= time);
+        time > self.highest || remembered && self.issued.binary_search(&time).is_err()
+    }
+
+    /// Whether to tell now that somebody else uses the key.
+    pub(crate) fn tell_used_twice(&mut self, now: Timestamp) -> bool {
+        let tell = self.told_used_twice.is_none_or(|told| now.since(told) >= USED_TWICE_PAUSE);
+        if tell {
+            self.told_used_twice = Some(now);
+        }
+        tell
+    }
+}
+
+impl core::fmt::Debug for LocalAddress {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("LocalAddress").field("address", &self.key.address()).finish_non_exhaustive()
+    }
+}
+
+/// What the `hops_left` of our own frames from `address` starts with.
+pub(crate) fn initial_hops(secret: &[u8; 32], address: &Address) -> u8 {
+    let less = draw(secret, b"irdest start hops", address) % (START_HOPS + 1);
+    MAX_HOPS - u8::try_from(less).expect("at most START_HOPS")
+}
+
+/// A number that is fixed per address and that nobody without the secret can tell.
+fn draw(secret: &[u8; 32], domain: &[u8], address: &Address) -> u64 {
+    let hash = blake2b_keyed(secret, &[domain, address.as_bytes()]);
+    u64::from_be_bytes(*hash.as_bytes().first_chunk().expect("a hash has more than eight bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratman_types::SecretKey;
+
+    fn now(seconds: u64) -> Now {
+        Now { at: Timestamp::from_micros(seconds * 1_000_000), wall: wall(seconds) }
+    }
+
+    fn wall(seconds: u64) -> WallTime {
+        WallTime::from_micros(1_800_000_000_000_000 + seconds * 1_000_000)
+    }
+
+    fn local(last: WallTime) -> (LocalAddress, bool) {
+        let key = Arc::new(SecretKey::from_seed([1; 32]));
+        LocalAddress::new(key, last, wall(0), &[7; 32], now(0).at)
+    }
+
+    #[test]
+    fn starting_values_are_fixed_per_address_and_in_range() {
+        let mut hops = Vec::new();
+        for byte in 0..64 {
+            let address = Address::from_bytes([byte; 32]);
+            let start = initial_hops(&[7; 32], &address);
+            assert_eq!(start, initial_hops(&[7; 32], &address));
+            assert!((57..=64).contains(&start));
+            hops.push(start);
+        }
+        hops.sort_unstable();
+        hops.dedup();
+        assert_eq!(hops.len(), 8);
+        let latency = local(WallTime::default()).0.start_latency;
+        assert_eq!(latency, local(WallTime::default()).0.start_latency);
+        assert!(latency.0 <= 500);
+    }
+
+    #[test]
+    fn the_durable_ceiling_moves_once_a_minute() {
+        let (mut local, discarded) = local(wall(0));
+        assert!(!discarded);
+        let moved: Vec<u64> = (0..200)
+            .filter(|second| local.announce(wall(*second), now(*second), 2).ceiling.is_some())
+            .collect();
+        assert_eq!(moved, [0, 61, 122, 183]);
+        assert!(local.highest <= local.ceiling);
+    }
+
+    #[test]
+    fn a_durable_time_too_far_ahead_is_discarded() {
+        let (mut local, discarded) = local(wall(301));
+        assert!(discarded);
+        assert_eq!(local.announce(wall(0), now(0), 2).ceiling, Some(wall(60)));
+    }
+
+    #[test]
+    fn times_that_we_did_not_issue_are_foreign() {
+        let (mut local, _) = local(WallTime::default());
+        for second in 0..40 {
+            local.announce(wall(second), now(second), 2);
+        }
+        assert!(!local.is_foreign(wall(39)));
+        assert!(!local.is_foreign(wall(24)));
+        assert!(local.is_foreign(wall(40)));
+        assert!(local.is_foreign(wall(30) + Duration::from_micros(1)));
+        assert!(!local.is_foreign(wall(5)), "too old to know");
+        assert!(local.tell_used_twice(now(40).at));
+        assert!(!local.tell_used_twice(now(99).at));
+        assert!(local.tell_used_twice(now(100).at));
+    }
+}

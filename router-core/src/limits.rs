@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Every limit of the router with its reason, and the bucket behind the rates.
+
+use core::time::Duration;
+
+use ratman_types::Timestamp;
+
+/// How long an announcement keeps a route live at least (source: manual, live routes).
+pub(crate) const LIVE_FLOOR: Duration = Duration::from_secs(30);
+/// Nothing new for so long: the address is forgotten. As long as [`LagCheck`](crate::clock::LagCheck) looks back,
+/// and twice the clock window, so that no announcement can be replayed that we forgot.
+pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(10 * 60);
+/// How many origin times of an address are remembered (source: wire page).
+pub(crate) const REMEMBERED_TIMES: usize = 16;
+/// An address is flooded at most once in this time (source: wire page).
+pub(crate) const FLOOD_INTERVAL: Duration = Duration::from_secs(1);
+/// A copy of which the hop was verified longer ago than this is verified again (source: wire page).
+pub(crate) const VERIFY_AGAIN_AFTER: Duration = Duration::from_secs(4);
+/// How far from our corrected clock an origin time may lie (source: wire page).
+pub(crate) const CLOCK_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// Signatures that we verify for one neighbour in a second (source: wire page): a tenth of what a core can.
+pub(crate) const VERIFICATIONS: Rate = Rate { per_second: 2_000, burst: 2_000 };
+/// Addresses never seen before that one neighbour may bring in a second (source: wire page).
+pub(crate) const NEW_ADDRESSES: Rate = Rate { per_second: 20, burst: 1_000 };
+/// More bad signatures than this within [`BAD_SIGNATURE_WINDOW`] cut a neighbour off (source: wire page).
+pub(crate) const BAD_SIGNATURES: usize = 16;
+/// See [`BAD_SIGNATURES`].
+pub(crate) const BAD_SIGNATURE_WINDOW: Duration = Duration::from_secs(10);
+/// How long a neighbour is cut off the first time; doubling (source: wire page).
+pub(crate) const CUT_OFF: Duration = Duration::from_secs(60);
+/// Where the doubling ends: a day is long enough for a person to look.
+pub(crate) const CUT_OFF_LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Links at a time. Each costs a few KiB and two signatures a second; more belong on more than one router.
+pub(crate) const MAX_LINKS: usize = 1_024;
+/// Neighbours remembered, linked or not: four times the links, so that a cut-off outlives a reconnection.
+pub(crate) const MAX_NEIGHBOURS: usize = 4_096;
+/// Hops kept per address. Beyond a few the best does not get better; parallel links count too.
+pub(crate) const MAX_HOPS_PER_ADDRESS: usize = 32;
+/// Frames that wait for the driver, which takes all of them after each call: a new link's first burst of a large
+/// table is paced far below this.
+pub(crate) const MAX_TRANSMITS: usize = 65_536;
+/// Events that wait for the driver: the loss of a link can move every route of a full table once.
+pub(crate) const MAX_EVENTS: usize = 131_072;
+/// Announcements that a new link gets every [`RESEND_PAUSE`]: 6 400 a second, so that 2 000 addresses are across
+/// within a third of a second and the outbox of the link does not overflow.
+pub(crate) const RESEND_BATCH: usize = 64;
+/// See [`RESEND_BATCH`].
+pub(crate) const RESEND_PAUSE: Duration = Duration::from_millis(10);
+
+/// Tokens that come back with time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    /// Tokens in a second.
+    pub(crate) per_second: u32,
+    /// Tokens at most.
+    pub(crate) burst: u32,
+}
+
+const MICRO: u64 = 1_000_000;
+
+/// A token bucket; full at first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenBucket {
+    rate: Rate,
+    /// In millionths of a token.
+    level: u64,
+    at: Timestamp,
+}
+
+impl TokenBucket {
+    pub(crate) fn new(rate: Rate, now: Timestamp) -> Self {
+        Self { rate, level: u64::from(rate.burst) * MICRO, at: now }
+    }
+
+    /// Takes one token, if there is one.
+    pub(crate) fn take(&mut self, now: Timestamp) -> bool {
+        let micros = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX);
+        let more = micros.saturating_mul(u64::from(self.rate.per_second));
+        self.level = self.level.saturating_add(more).min(u64::from(self.rate.burst) * MICRO);
+        self.at = self.at.max(now);
+        match self.level.checked_sub(MICRO) {
+            Some(rest) => {
+                self.level = rest;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// How long an announcement keeps a route live (source: wire page, routes).
+pub(crate) fn live_window(interval: Duration) -> Duration {
+    fresh_window(interval).max(LIVE_FLOOR)
+}
+
+/// How long a route is preferred to older ones: 3.5 intervals (source: wire page, routes).
+pub(crate) fn fresh_window(interval: Duration) -> Duration {
+    interval.saturating_mul(7) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let start = Timestamp::from_micros(5);
+        let mut bucket = TokenBucket::new(NEW_ADDRESSES, start);
+        assert_eq!((0..2_000).filter(|_| bucket.take(start)).count(), 1_000);
+        let later = start + Duration::from_millis(500);
+        assert_eq!((0..2_000).filter(|_| bucket.take(later)).count(), 10);
+        assert!(!bucket.take(start), "time that goes back brings nothing");
+        let end = Timestamp::from_micros(u64::MAX);
+        assert_eq!((0..2_000).filter(|_| bucket.take(end)).count(), 1_000);
+    }
+
+    #[test]
+    fn windows_are_those_of_the_page() {
+        assert_eq!(live_window(Duration::from_secs(2)), Duration::from_secs(30));
+        assert_eq!(live_window(Duration::from_secs(60)), Duration::from_secs(210));
+        assert_eq!(fresh_window(Duration::from_secs(2)), Duration::from_secs(7));
+    }
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! One hop as the router sees it: whether it answers, how long it is, and the times of its one-hop frames.
+
+mod rtt;
+
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+use ratman_types::{Address, Digest, Hop, Mtu, Now, Timestamp, WallTime};
+use ratman_wire::Mode;
+use ratman_wire::router_meta::RouterMeta;
+
+use crate::LinkState;
+use rtt::RttWindow;
+
+/// How often a link is probed (source: wire page, routes).
+const ECHO_INTERVAL: Duration = Duration::from_millis(500);
+/// How often a link is probed that we use and that gives nothing back (source: wire page, routes).
+const URGENT_ECHO_INTERVAL: Duration = Duration::from_millis(50);
+/// How long nothing came back until the probes become urgent (source: wire page, routes).
+const QUIET: Duration = Duration::from_millis(50);
+/// A link counts as used so long after bytes left: four times the pace at which the driver tells.
+const USED: Duration = Duration::from_millis(200);
+/// The least silence that stalls a link (source: wire page, routes).
+const STALL_FLOOR: Duration = Duration::from_millis(150);
+/// So many echoes unanswered stall a link, so many replies in a row revive it (source: wire page, routes).
+const ECHOES: usize = 3;
+/// The silence after which a link is down (source: wire page, routes).
+const DOWN_AFTER: Duration = Duration::from_secs(5);
+/// Urgent probes of five seconds, and the first three.
+const MAX_UNANSWERED: usize = 128;
+
+/// What is due on a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Send so many echo requests.
+    pub(crate) echoes: usize,
+    /// The state changed.
+    pub(crate) changed: bool,
+    /// Nothing was heard for too long: close it.
+    pub(crate) close: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SentEcho {
+    nonce: [u8; 8],
+    at: Timestamp,
+}
+
+/// One hop.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) hop: Hop,
+    pub(crate) mtu: Mtu,
+    pub(crate) proofs: Digest,
+    pub(crate) dialed: bool,
+    pub(crate) since: Timestamp,
+    /// When it answered for the first time.
+    pub(crate) live_since: Option<Timestamp>,
+    pub(crate) clock_offset: Option<i64>,
+    pub(crate) meta: Option<RouterMeta>,
+    /// The addresses whose newest announcement the new link is still to get.
+    pub(crate) resend: Vec<Address>,
+    state: LinkState,
+    closing: bool,
+    rtt: RttWindow,
+    // INVARIANT: at most MAX_UNANSWERED, in the order in which they were sent.
+    unanswered: VecDeque<SentEcho>,
+    last_echo: Option<Timestamp>,
+    replies_in_a_row: usize,
+    heard: Timestamp,
+    acknowledged: Timestamp,
+    used: Option<Timestamp>,
+    totals: Totals,
+    // At most one for each mode that we serve.
+    last_received: BTreeMap<Mode, WallTime>,
+    last_sent: WallTime,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    sent_bytes: u64,
+    received_frames: u64,
+    acked_bytes: u64,
+}
+
+impl Link {
+    pub(crate) fn new(hop: Hop, mtu: Mtu, proofs: Digest, dialed: bool, now: Timestamp) -> Self {
+        Self {
+            hop,
+            mtu,
+            proofs,
+            dialed,
+            since: now,
+            live_since: None,
+            clock_offset: None,
+            meta: None,
+            resend: Vec::new(),
+            state: LinkState::Starting,
+            closing: false,
+            rtt: RttWindow::default(),
+            unanswered: VecDeque::new(),
+            last_echo: None,
+            replies_in_a_row: 0,
+            heard: now,
+            acknowledged: now,
+            used: None,
+            totals: Totals::default(),
+            last_received: BTreeMap::new(),
+            last_sent: WallTime::default(),
+        }
+    }
+
+    pub(crate) const fn state(&self) -> LinkState {
+        self.state
+    }
+
+    /// The tenth percentile of the round trips; nothing before the first reply.
+    pub(crate) const fn rtt(&self) -> Option<Duration> {
+        self.rtt.p10()
+    }
+
+    pub(crate) const fn loaded_rtt(&self) -> Option<Duration> {
+        self.rtt.p90()
+    }
+
+    /// Whether routes may use it now.
+    pub(crate) fn carries_routes(&self) -> bool {
+        self.state == LinkState::Live
+    }
+
+    /// The time for the next one-hop frame: the corrected time, strictly increasing.
+    pub(crate) fn stamp(&mut self, corrected: WallTime) -> WallTime {
+        self.last_sent = corrected.max(self.last_sent + Duration::from_micros(1));
+        self.last_sent
+    }
+
+    /// Whether a one-hop frame is newer than the last one of its mode.
+    pub(crate) fn is_newer(&self, mode: Mode, time: WallTime) -> bool {
+        self.last_received.get(&mode).is_none_or(|last| *last < time)
+    }
+
+    /// Notes the time of a one-hop frame whose signature held.
+    pub(crate) fn note_time(&mut self, mode: Mode, time: WallTime) {
+        self.last_received.insert(mode, time);
+    }
+
+    /// Notes that a frame came.
+    pub(crate) fn note_heard(&mut self, arrived: Timestamp) {
+        self.heard = self.heard.max(arrived);
+    }
+
+    /// Notes an echo request that leaves now.
+    pub(crate) fn note_echo(&mut self, nonce: [u8; 8], now: Now) {
+        if self.unanswered.len() == MAX_UNANSWERED {
+            self.unanswered.pop_front();
+        }
+        self.unanswered.push_back(SentEcho { nonce, at: now.at });
+        self.last_echo = Some(now.at);
+    }
+
+    /// Whether we wait for the reply with this nonce.
+    pub(crate) fn awaits(&self, nonce: &[u8; 8]) -> bool {
+        self.unanswered.iter().any(|echo| echo.nonce == *nonce)
+    }
+
+    /// Takes a verified reply: when the request left and how long the round trip took, and whether the state changed.
+    ///
+    /// Earlier requests count as lost.
+    pub(crate) fn note_reply(
+        &mut self,
+        nonce: &[u8; 8],
+        arrived: Timestamp,
+    ) -> Option<(Timestamp, Duration, bool)> {
+        let index = self.unanswered.iter().position(|echo| echo.nonce == *nonce)?;
+        let sent = self.unanswered.drain(..=index).next_back()?;
+        let rtt = arrived.since(sent.at);
+        self.rtt.add(arrived, rtt);
+        self.replies_in_a_row = if index == 0 { self.replies_in_a_row.saturating_add(1) } else { 1 };
+        let revived = match self.state {
+            LinkState::Starting => true,
+            LinkState::Stalled => self.replies_in_a_row >= ECHOES,
+            LinkState::Live => false,
+        };
+        if revived {
+            self.state = LinkState::Live;
+            self.live_since.get_or_insert(arrived);
+        }
+        Some((sent.at, rtt, revived))
+    }
+
+    /// Takes the data plane's running totals.
+    pub(crate) fn note_activity(&mut self, sent: u64, received: u64, acked: Option<u64>, now: Timestamp) {
+        let before = self.totals;
+        let acked = acked.unwrap_or(before.acked_bytes);
+        self.totals = Totals { sent_bytes: sent, received_frames: received, acked_bytes: acked };
+        if sent > before.sent_bytes {
+            self.used = Some(now);
+        }
+        if received > before.received_frames {
+            self.note_heard(now);
+        }
+        if acked > before.acked_bytes {
+            self.acknowledged = self.acknowledged.max(now);
+        }
+    }
+
+    /// Judges the link and says what is due.
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp) -> Due {
+        let mut due = Due::default();
+        if self.closing {
+            return due;
+        }
+        if now >= self.heard + DOWN_AFTER {
+            self.closing = true;
+            due.close = true;
+            return due;
+        }
+        if self.stalls_at().is_some_and(|at| now >= at) {
+            self.state = LinkState::Stalled;
+            self.replies_in_a_row = 0;
+            due.changed = true;
+        }
+        due.echoes = match self.last_echo {
+            None => ECHOES,
+            Some(last) => usize::from(now >= last + self.echo_interval(now)),
+        };
+        due
+    }
+
+    /// When [`Link::handle_timeout`] is to be called next.
+    pub(crate) fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.closing {
+            return None;
+        }
+        let echo = self.last_echo.map_or(now, |last| last + self.echo_interval(now));
+        let down = self.heard + DOWN_AFTER;
+        Some(self.stalls_at().map_or(echo, |stall| echo.min(stall)).min(down))
+    }
+
+    /// When a live link with unanswered echoes counts as stalled, unless something comes until then.
+    fn stalls_at(&self) -> Option<Timestamp> {
+        if self.state != LinkState::Live || self.unanswered.len() < ECHOES {
+            return None;
+        }
+        let loaded = self.rtt.p90().unwrap_or_default().saturating_mul(3);
+        let third = self.unanswered.get(ECHOES - 1).map_or(self.heard, |echo| echo.at);
+        Some((self.sign_of_life() + STALL_FLOOR.max(loaded)).max(third + QUIET))
+    }
+
+    fn echo_interval(&self, now: Timestamp) -> Duration {
+        let used = self.used.is_some_and(|at| now.since(at) <= USED);
+        let quiet = now >= self.sign_of_life() + QUIET;
+        if used && quiet { URGENT_ECHO_INTERVAL } else { ECHO_INTERVAL }
+    }
+
+    fn sign_of_life(&self) -> Timestamp {
+        self.heard.max(self.acknowledged)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+use super::*;
+use ratman_types::{LinkId, RouterId};
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_micros(millis * 1_000)
+}
+
+fn link() -> Link {
+    let hop = Hop { link: LinkId(1), neighbour: RouterId::from_bytes([1; 32]) };
+    Link::new(hop, Mtu(1_500), Digest::from_bytes([0; 32]), true, at(0))
+}
+
+/// Lets time pass to `until`, sends the echoes that are due, and answers them after `rtt` or not at all.
+struct Bench {
+    link: Link,
+    now: u64,
+    nonce: u64,
+    replies: VecDeque<(u64, [u8; 8])>,
+    states: Vec<(u64, LinkState)>,
+    closed_at: Option<u64>,
+    echoes: Vec<u64>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self {
+            link: link(),
+            now: 0,
+            nonce: 0,
+            replies: VecDeque::new(),
+            states: Vec::new(),
+            closed_at: None,
+            echoes: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, until: u64, rtt: Option<u64>) {
+        while self.now <= until {
+            while let Some((_, nonce)) = self.replies.pop_front_if(|(when, _)| *when <= self.now) {
+                self.link.note_heard(at(self.now));
+                self.link.note_reply(&nonce, at(self.now)).unwrap();
+                self.note_state();
+            }
+            let due = self.link.handle_timeout(at(self.now));
+            self.note_state();
+            if due.close {
+                self.closed_at.get_or_insert(self.now);
+            }
+            for _ in 0..due.echoes {
+                self.nonce += 1;
+                let nonce = self.nonce.to_be_bytes();
+                self.link.note_echo(nonce, Now { at: at(self.now), wall: WallTime::default() });
+                self.echoes.push(self.now);
+                if let Some(rtt) = rtt {
+                    self.replies.push_back((self.now + rtt, nonce));
+                }
+            }
+            self.now += 1;
+        }
+    }
+
+    fn note_state(&mut self) {
+        let state = self.link.state();
+        if self.states.last().map(|(_, state)| *state) != Some(state) {
+            self.states.push((self.now, state));
+        }
+    }
+}
+
+#[test]
+fn three_echoes_come_first_and_then_one_every_half_second() {
+    let mut bench = Bench::new();
+    bench.run(1_600, Some(10));
+    assert_eq!(bench.echoes, [0, 0, 0, 500, 1_000, 1_500]);
+    assert_eq!(bench.states, [(0, LinkState::Starting), (10, LinkState::Live)]);
+    assert_eq!(bench.link.rtt(), Some(Duration::from_millis(10)));
+    assert_eq!(bench.link.live_since, Some(at(10)));
+}
+
+#[test]
+fn a_link_that_never_answers_brings_no_routes_and_is_down_after_five_seconds() {
+    let mut bench = Bench::new();
+    bench.run(6_000, None);
+    assert_eq!(bench.states, [(0, LinkState::Starting)]);
+    assert!(!bench.link.carries_routes());
+    assert_eq!(bench.closed_at, Some(5_000));
+    assert_eq!(bench.link.deadline(at(6_000)), None);
+}
+
+#[test]
+fn an_idle_link_that_falls_silent_stalls_within_two_seconds_and_is_down_after_five() {
+    let mut bench = Bench::new();
+    bench.run(1_100, Some(10));
+    bench.run(7_000, None);
+    assert_eq!(bench.states.last(), Some(&(2_550, LinkState::Stalled)));
+    assert_eq!(bench.closed_at, Some(6_010), "five seconds after the last reply");
+}
+
+#[test]
+fn a_used_link_that_falls_silent_stalls_within_a_third_of_a_second() {
+    let mut bench = Bench::new();
+    bench.run(1_100, Some(10));
+    let mut sent = 0;
+    while bench.link.state() == LinkState::Live {
+        sent += 1;
+        bench.link.note_activity(sent, 0, Some(0), at(bench.now));
+        bench.run(bench.now, None);
+    }
+    let (stalled, _) = bench.states.last().unwrap();
+    assert!(*stalled <= 1_400, "{stalled}");
+    let urgent = bench.echoes.iter().filter(|at| **at > 1_100).count();
+    assert!(urgent >= 3, "{:?}", bench.echoes);
+}
+
+#[test]
+fn received_frames_and_acknowledged_bytes_keep_a_link_from_stalling() {
+    for (received, acked) in [(1, 0), (0, 1)] {
+        let mut bench = Bench::new();
+        bench.run(1_100, Some(10));
+        for step in 0..300 {
+            bench.link.note_activity(step, received * step, Some(acked * step), at(bench.now));
+            bench.run(bench.now + 9, None);
+        }
+        assert_eq!(bench.link.state(), LinkState::Live);
+    }
+}
+
+#[test]
+fn acknowledged_bytes_do_not_keep_a_silent_link_up() {
+    let mut bench = Bench::new();
+    bench.run(1_100, Some(10));
+    for step in 0..600 {
+        bench.link.note_activity(step, 0, Some(step), at(bench.now));
+        bench.run(bench.now + 9, None);
+    }
+    assert_eq!(bench.closed_at, Some(6_010));
+}
+
+#[test]
+fn a_long_loaded_round_trip_is_not_a_stall() {
+    let mut bench = Bench::new();
+    bench.run(20_000, Some(900));
+    assert_eq!(bench.states.len(), 2, "{:?}", bench.states);
+}
+
+#[test]
+fn a_stalled_link_is_live_again_after_three_replies_in_a_row() {
+    let mut bench = Bench::new();
+    bench.run(1_100, Some(10));
+    bench.run(3_000, None);
+    assert_eq!(bench.link.state(), LinkState::Stalled);
+    let before = bench.echoes.len();
+    bench.run(6_000, Some(10));
+    let (live, state) = *bench.states.last().unwrap();
+    assert_eq!(state, LinkState::Live);
+    assert_eq!(live, bench.echoes[before + 2] + 10);
+    assert_eq!(bench.closed_at, None);
+}
+
+#[test]
+fn only_what_was_asked_is_answered() {
+    let mut link = link();
+    link.note_echo([1; 8], Now::default());
+    assert!(link.awaits(&[1; 8]));
+    assert!(!link.awaits(&[2; 8]));
+    assert!(link.note_reply(&[2; 8], at(1)).is_none());
+    assert!(link.note_reply(&[1; 8], at(1)).is_some());
+    assert!(!link.awaits(&[1; 8]), "a reply counts once");
+}
+
+#[test]
+fn unanswered_echoes_are_limited() {
+    let mut link = link();
+    for nonce in 0..200_u64 {
+        link.note_echo(nonce.to_be_bytes(), Now::default());
+    }
+    assert_eq!(link.unanswered.len(), MAX_UNANSWERED);
+    assert!(!link.awaits(&71_u64.to_be_bytes()));
+    assert!(link.awaits(&72_u64.to_be_bytes()));
+}
+
+#[test]
+fn one_hop_times_increase_strictly_per_mode() {
+    let mut link = link();
+    let time = WallTime::from_micros;
+    assert_eq!(link.stamp(time(5)), time(5));
+    assert_eq!(link.stamp(time(3)), time(6), "even where the clock goes back");
+    assert!(link.is_newer(Mode::ECHO_REPLY, time(0)));
+    link.note_time(Mode::ECHO_REPLY, time(7));
+    assert!(!link.is_newer(Mode::ECHO_REPLY, time(7)));
+    assert!(link.is_newer(Mode::ECHO_REPLY, time(8)));
+    assert!(link.is_newer(Mode::ECHO_REQUEST, time(7)));
+}

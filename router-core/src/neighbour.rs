@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What a proven neighbour may cost us, over all of its links and beyond their end.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+use ratman_types::{RouterId, Timestamp};
+
+use crate::limits::{
+    BAD_SIGNATURE_WINDOW, BAD_SIGNATURES, CUT_OFF, CUT_OFF_LONGEST, MAX_NEIGHBOURS, NEW_ADDRESSES,
+    TokenBucket, VERIFICATIONS,
+};
+
+/// One proven neighbour.
+#[derive(Debug)]
+pub(crate) struct Neighbour {
+    links: usize,
+    verifications: TokenBucket,
+    new_addresses: TokenBucket,
+    // INVARIANT: at most BAD_SIGNATURES + 1 of them, ascending.
+    bad_signatures: VecDeque<Timestamp>,
+    cut_off_until: Option<Timestamp>,
+    next_cut_off: Duration,
+}
+
+impl Neighbour {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            links: 0,
+            verifications: TokenBucket::new(VERIFICATIONS, now),
+            new_addresses: TokenBucket::new(NEW_ADDRESSES, now),
+            bad_signatures: VecDeque::new(),
+            cut_off_until: None,
+            next_cut_off: CUT_OFF,
+        }
+    }
+
+    /// Whether a signature of this neighbour may be verified now.
+    pub(crate) fn may_verify(&mut self, now: Timestamp) -> bool {
+        self.verifications.take(now)
+    }
+
+    /// Whether this neighbour may bring an address never seen before.
+    pub(crate) fn may_bring_address(&mut self, now: Timestamp) -> bool {
+        self.new_addresses.take(now)
+    }
+
+    /// Whether nothing of it counts for now.
+    pub(crate) fn is_cut_off(&self, now: Timestamp) -> bool {
+        self.cut_off_until.is_some_and(|until| now < until)
+    }
+
+    /// Notes a signature that did not hold; whether that cuts the neighbour off.
+    pub(crate) fn note_bad_signature(&mut self, now: Timestamp) -> bool {
+        self.bad_signatures.push_back(now);
+        while self.bad_signatures.front().is_some_and(|at| now.since(*at) > BAD_SIGNATURE_WINDOW) {
+            self.bad_signatures.pop_front();
+        }
+        if self.bad_signatures.len() <= BAD_SIGNATURES {
+            return false;
+        }
+        self.bad_signatures.clear();
+        self.cut_off_until = Some(now + self.next_cut_off);
+        self.next_cut_off = (self.next_cut_off * 2).min(CUT_OFF_LONGEST);
+        true
+    }
+}
+
+/// Every neighbour that has a link, and some that had one.
+#[derive(Debug, Default)]
+pub(crate) struct Neighbours {
+    table: BTreeMap<RouterId, Neighbour>,
+}
+
+impl Neighbours {
+    pub(crate) fn get_mut(&mut self, id: &RouterId) -> Option<&mut Neighbour> {
+        self.table.get_mut(id)
+    }
+
+    pub(crate) fn is_cut_off(&self, id: &RouterId, now: Timestamp) -> bool {
+        self.table.get(id).is_some_and(|neighbour| neighbour.is_cut_off(now))
+    }
+
+    /// Notes a new link; whether there is room for its neighbour.
+    pub(crate) fn link_up(&mut self, id: RouterId, now: Timestamp) -> bool {
+        if self.table.len() >= MAX_NEIGHBOURS && !self.table.contains_key(&id) {
+            let idle = self.table.iter().find(|(_, other)| other.links == 0 && !other.is_cut_off(now));
+            let Some(idle) = idle.map(|(id, _)| *id) else {
+                return false;
+            };
+            self.table.remove(&idle);
+        }
+        self.table.entry(id).or_insert_with(|| Neighbour::new(now)).links += 1;
+        true
+    }
+
+    /// Notes the end of a link; whether it was the neighbour's last.
+    pub(crate) fn link_down(&mut self, id: &RouterId) -> bool {
+        self.table.get_mut(id).is_some_and(|neighbour| {
+            neighbour.links = neighbour.links.saturating_sub(1);
+            neighbour.links == 0
+        })
+    }
+
+    /// How many neighbours have a link.
+    pub(crate) fn linked(&self) -> usize {
+        self.table.values().filter(|neighbour| neighbour.links > 0).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn id(number: u32) -> RouterId {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        RouterId::from_bytes(bytes)
+    }
+
+    #[test]
+    fn more_than_sixteen_bad_signatures_in_ten_seconds_cut_off_and_the_time_doubles() {
+        let mut neighbour = Neighbour::new(at(0));
+        assert!((0..16).all(|_| !neighbour.note_bad_signature(at(0))));
+        assert!((0..16).all(|_| !neighbour.note_bad_signature(at(11))), "the first sixteen are forgotten");
+        assert!(neighbour.note_bad_signature(at(12)));
+        assert!(neighbour.is_cut_off(at(71)));
+        assert!(!neighbour.is_cut_off(at(72)));
+        assert!((0..17).any(|_| neighbour.note_bad_signature(at(80))));
+        assert!(neighbour.is_cut_off(at(199)));
+        assert!(!neighbour.is_cut_off(at(200)));
+        for round in 0..40 {
+            (0..17).for_each(|_| _ = neighbour.note_bad_signature(at(1_000_000 * round)));
+        }
+        assert_eq!(neighbour.next_cut_off, CUT_OFF_LONGEST);
+    }
+
+    #[test]
+    fn the_table_is_limited_and_keeps_who_is_cut_off() {
+        let mut neighbours = Neighbours::default();
+        let limit = u32::try_from(MAX_NEIGHBOURS).unwrap();
+        for number in 0..limit {
+            assert!(neighbours.link_up(id(number), at(0)));
+        }
+        assert!(!neighbours.link_up(id(limit), at(0)), "all of them have links");
+        assert!(neighbours.link_down(&id(0)));
+        assert!(neighbours.link_down(&id(7)));
+        (0..17).for_each(|_| _ = neighbours.get_mut(&id(0)).unwrap().note_bad_signature(at(0)));
+        assert!(neighbours.link_up(id(limit), at(0)));
+        assert!(neighbours.is_cut_off(&id(0), at(1)), "the other one made room");
+        assert!(neighbours.get_mut(&id(7)).is_none());
+        assert_eq!(neighbours.linked(), MAX_NEIGHBOURS - 1);
+    }
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What is known about one address: its last announcements, the hops that they came over, and the hop in use.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use ratman_types::{Bandwidth, Hop, Mtu, RouterId, Timestamp, WallTime};
+use ratman_wire::announcement::{Announcement, PathLatency, Peer};
+
+use crate::clock::LagCheck;
+use crate::fib::{FibEntry, Via};
+use crate::limits::{FORGET_AFTER, MAX_HOPS_PER_ADDRESS, fresh_window, live_window};
+use crate::link::Link;
+use crate::newest::Newest;
+use crate::origin_times::OriginTimes;
+use crate::route_ping::RoutePing;
+use crate::scorer::{Candidate, Selection};
+
+/// One address over one hop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub(crate) hop: Hop,
+    /// Of the last copy that counted.
+    pub(crate) origin_time: WallTime,
+    /// What the neighbour signed; nothing for a copy without a counting peer part.
+    pub(crate) claim: Option<PathLatency>,
+    pub(crate) interval: Duration,
+    pub(crate) bandwidth: Bandwidth,
+    pub(crate) mtu: Mtu,
+    /// When the last copy that counted arrived.
+    pub(crate) heard: Timestamp,
+    pub(crate) ping: RoutePing,
+}
+
+impl Entry {
+    /// The entry that a copy makes of what was there.
+    pub(crate) fn from_copy(
+        before: Option<&Self>,
+        hop: Hop,
+        copy: &Announcement,
+        peer: Option<&Peer>,
+        heard: Timestamp,
+        default_interval: Duration,
+    ) -> Self {
+        Self {
+            hop,
+            origin_time: copy.origin_time,
+            claim: peer.map(|peer| peer.latency),
+            interval: peer.map_or(default_interval, |peer| Duration::from_secs(peer.interval.into())),
+            bandwidth: copy.available_bw,
+            mtu: copy.available_mtu,
+            heard,
+            ping: before.map_or_else(RoutePing::default, |entry| entry.ping),
+        }
+    }
+
+    /// Whether a copy of the same time says what this entry says already.
+    pub(crate) fn repeats(&self, copy: &Announcement, peer: &Peer) -> bool {
+        self.origin_time == copy.origin_time
+            && self.claim == Some(peer.latency)
+            && self.interval == Duration::from_secs(peer.interval.into())
+            && self.bandwidth == copy.available_bw
+            && self.mtu == copy.available_mtu
+    }
+
+    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
+        now < self.heard + fresh_window(self.interval)
+    }
+
+    pub(crate) fn is_live(&self, now: Timestamp) -> bool {
+        now < self.heard + live_window(self.interval)
+    }
+
+    /// The round trip of the route by this entry.
+    pub(crate) fn route_ping(&self, rtt: Duration) -> Duration {
+        self.ping.ping(self.claim.map(PathLatency::as_duration).unwrap_or_default(), rtt)
+    }
+
+    /// The next time at which the entry is worth less.
+    fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        let fresh = self.heard + fresh_window(self.interval);
+        let live = self.heard + live_window(self.interval);
+        [fresh, live].into_iter().find(|at| *at > now)
+    }
+}
+
+/// One address.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The neighbour that brought it, whose share it fills.
+    pub(crate) brought_by: RouterId,
+    pub(crate) serial: u64,
+    pub(crate) times: OriginTimes,
+    pub(crate) lag: LagCheck,
+    pub(crate) selection: Selection,
+    /// What we flood, for the retraction and for links to come.
+    pub(crate) newest: Option<Newest>,
+    pub(crate) flooded_at: Option<Timestamp>,
+    /// When the last announcement arrived that was newer than all others.
+    pub(crate) heard: Timestamp,
+    // INVARIANT: at most one for each hop, at most MAX_HOPS_PER_ADDRESS.
+    entries: Vec<Entry>,
+}
+
+impl Known {
+    pub(crate) fn new(brought_by: RouterId, serial: u64) -> Self {
+        Self {
+            brought_by,
+            serial,
+            times: OriginTimes::default(),
+            lag: LagCheck::default(),
+            selection: Selection::default(),
+            newest: None,
+            flooded_at: None,
+            heard: Timestamp::default(),
+            entries: Vec::new(),
+        }
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    pub(crate) fn entry(&self, hop: Hop) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.hop == hop)
+    }
+
+    /// The hop in use.
+    pub(crate) fn hop_in_use(&self) -> Option<Hop> {
+        self.selection.current().map(|choice| choice.hop)
+    }
+
+    /// Sets the entry of a hop; false if there are too many.
+    pub(crate) fn set_entry(&mut self, entry: Entry) -> bool {
+        if let Some(other) = self.entries.iter_mut().find(|other| other.hop == entry.hop) {
+            *other = entry;
+            return true;
+        }
+        let room = self.entries.len() < MAX_HOPS_PER_ADDRESS;
+        if room {
+            self.entries.push(entry);
+        }
+        room
+    }
+
+    /// Removes the entry of a hop; whether there was one.
+    pub(crate) fn remove_entry(&mut self, hop: Hop) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.hop != hop);
+        self.entries.len() < before
+    }
+
+    /// Removes the entries that nothing was heard of for too long.
+    pub(crate) fn remove_dead(&mut self, now: Timestamp) {
+        self.entries.retain(|entry| entry.is_live(now));
+    }
+
+    /// Whether frames over this entry cannot come back to us.
+    pub(crate) fn is_feasible(&self, entry: &Entry) -> bool {
+        self.times.get(entry.origin_time).is_some_and(|slot| slot.is_feasible(entry.hop, entry.claim))
+    }
+
+    /// The routes that may be used now. Older ones only while there is no fresh one.
+    pub(crate) fn candidates(&self, links: &BTreeMap<Hop, Link>, now: Timestamp) -> Vec<Candidate> {
+        let usable =
+            |entry: &Entry| self.candidate(entry, links, now).map(|found| (entry.is_fresh(now), found));
+        let mut usable: Vec<(bool, Candidate)> = self.entries.iter().filter_map(usable).collect();
+        if usable.iter().any(|(fresh, _)| *fresh) {
+            usable.retain(|(fresh, _)| *fresh);
+        }
+        usable.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    /// `entry` as a candidate, if it is feasible, live, and its link carries routes.
+    pub(crate) fn candidate(
+        &self,
+        entry: &Entry,
+        links: &BTreeMap<Hop, Link>,
+        now: Timestamp,
+    ) -> Option<Candidate> {
+        let link = links.get(&entry.hop).filter(|link| link.carries_routes())?;
+        (entry.is_live(now) && self.is_feasible(entry)).then_some(Candidate {
+            hop: entry.hop,
+            ping: entry.route_ping(link.rtt()?),
+            bandwidth: entry.bandwidth,
+            peer_part: entry.claim.is_some(),
+        })
+    }
+
+    /// The way over a hop, as wide as the link and the rest of the way together.
+    pub(crate) fn via(&self, hop: Hop, links: &BTreeMap<Hop, Link>) -> Option<Via> {
+        let mtu = self.entry(hop)?.mtu.min(links.get(&hop)?.mtu);
+        Some(Via { hop, mtu })
+    }
+
+    /// The forwarding table's line, given the best hop over another neighbour than that of the hop in use.
+    pub(crate) fn fib_entry(&self, other: Option<Hop>, links: &BTreeMap<Hop, Link>) -> Option<FibEntry> {
+        let best = self.via(self.hop_in_use()?, links)?;
+        Some(FibEntry::Remote { best, other: other.and_then(|hop| self.via(hop, links)) })
+    }
+
+    /// When the routes are to be looked at again, and nothing if the address is to be forgotten.
+    pub(crate) fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.entries.iter().filter_map(|entry| entry.next_change(now)).min() {
+            Some(at) => Some(at),
+            None => Some(self.heard + FORGET_AFTER).filter(|at| *at > now),
+        }
+    }
+}

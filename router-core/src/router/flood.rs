@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Announcements on their way out: our own every two seconds, others' as they come, retractions, and all of the
+//! newest ones for a link that just came up.
+
+use core::time::Duration;
+
+use ratman_types::{Address, Hop, Now};
+
+use super::Router;
+use crate::limits::{FLOOD_INTERVAL, RESEND_BATCH, RESEND_PAUSE};
+use crate::newest::{Newest, told_interval};
+use crate::{Class, DropReason, Event, LinkState, Timer};
+
+/// A new address is announced within this time: at once would tell that addresses which come together belong
+/// together.
+const FIRST_WITHIN: Duration = Duration::from_millis(500);
+
+impl Router {
+    pub(super) fn announce_soon(&mut self, address: Address, now: Now) {
+        let pause = self.prng.below(FIRST_WITHIN);
+        self.timers.set(Timer::Announce(address), now.at + pause);
+    }
+
+    /// Announces a local address, and sets the time for the next.
+    pub(super) fn announce(&mut self, address: Address, now: Now) {
+        let corrected = self.clock.corrected(now);
+        let interval = told_interval(self.config.announce_interval);
+        let Some(local) = self.locals.get_mut(&address) else { return };
+        let made = local.announce(corrected, now, interval);
+        if made.set_back {
+            tracing::warn!(%address, "the clock was over four minutes ahead and was set back");
+        }
+        if let Some(time) = made.ceiling {
+            self.tell(Event::OriginTime { address, time });
+        }
+        self.counters.announcements_made += 1;
+        self.counters.signatures_made += 1;
+        let pause = self.prng.around(self.config.announce_interval);
+        self.timers.set(Timer::Announce(address), now.at + pause);
+        for hop in self.flooded_hops() {
+            self.send_newest(&address, hop);
+        }
+    }
+
+    /// Sends the newest announcement of somebody else's address on, at most once a second.
+    pub(super) fn flood(&mut self, address: &Address, now: Now) {
+        let Some(known) = self.rib.get_mut(address) else { return };
+        if known.newest.as_ref().is_none_or(|newest| newest.hops_left.is_none()) {
+            return self.drops.count(DropReason::HopLimit);
+        }
+        if known.flooded_at.is_some_and(|at| now.at.since(at) < FLOOD_INTERVAL) {
+            return self.drops.count(DropReason::FloodInterval);
+        }
+        known.flooded_at = Some(now.at);
+        self.counters.announcements_flooded += 1;
+        for hop in self.flooded_hops() {
+            self.send_newest(address, hop);
+        }
+    }
+
+    /// The links that answered at least once; others get everything when they do.
+    fn flooded_hops(&self) -> Vec<Hop> {
+        self.links.values().filter(|link| link.state() != LinkState::Starting).map(|link| link.hop).collect()
+    }
+
+    /// Sends the newest announcement of an address over one hop, unless it came from that neighbour.
+    fn send_newest(&mut self, address: &Address, hop: Hop) {
+        let newest = match self.locals.get_mut(address) {
+            Some(local) => local.newest.as_mut(),
+            None => self.rib.get_mut(address).and_then(|known| known.newest.as_mut()),
+        };
+        let Some(newest) = newest.filter(|newest| newest.from != Some(hop.neighbour)) else { return };
+        let Some((frame, signed)) = newest.frame(address, &*self.key) else { return };
+        let frame = frame.to_vec();
+        self.counters.signatures_made += u64::from(signed);
+        self.send(hop, Class::Data, frame);
+    }
+
+    /// Tells all neighbours that we lost our last route to an address.
+    pub(super) fn retract_known(&mut self, address: &Address) {
+        let Some(newest) = self.rib.get_mut(address).and_then(|known| known.newest.take()) else { return };
+        self.retract(address, &newest);
+    }
+
+    /// Takes back what we flooded last, whoever it came from.
+    pub(super) fn retract(&mut self, address: &Address, newest: &Newest) {
+        let hops = self.flooded_hops();
+        if hops.is_empty() {
+            return;
+        }
+        let frame = newest.retraction(address, &*self.key);
+        self.counters.signatures_made += 1;
+        self.counters.retractions_sent += 1;
+        for hop in hops {
+            self.send(hop, Class::Data, frame.clone());
+        }
+    }
+
+    /// A link answered for the first time: it gets the newest announcement of every live route and local address, so
+    /// that a router that was restarted need not wait for the next round.
+    pub(super) fn resend_everything(&mut self, hop: Hop, now: Now) {
+        let mut addresses: Vec<Address> = self.locals.keys().copied().collect();
+        addresses.extend(
+            self.rib.iter().filter(|(_, known)| known.hop_in_use().is_some()).map(|(address, _)| *address),
+        );
+        // In an order that does not tell which are local.
+        addresses.sort_unstable_by(|a, b| b.cmp(a));
+        if let Some(link) = self.links.get_mut(&hop) {
+            link.resend = addresses;
+            self.resend(hop, now);
+        }
+    }
+
+    /// Sends the next of what a new link is to get.
+    pub(super) fn resend(&mut self, hop: Hop, now: Now) {
+        for _ in 0..RESEND_BATCH {
+            let Some(address) = self.links.get_mut(&hop).and_then(|link| link.resend.pop()) else { return };
+            self.send_newest(&address, hop);
+        }
+        self.timers.set(Timer::Resend(hop), now.at + RESEND_PAUSE);
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What two neighbours say to each other over one link: echoes and RouterMeta, signed under both proofs of the link.
+
+use core::time::Duration;
+
+use ratman_types::{Hop, Now, Timestamp};
+use ratman_wire::echo::Echo;
+use ratman_wire::router_meta::RouterMeta;
+use ratman_wire::{Frame, Header, Mode};
+
+use super::Router;
+use crate::{Class, DropReason, Event, Timer};
+
+/// How often a neighbour is told about ourselves (source: wire page, routes).
+const META_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The payloads that we serve.
+#[derive(Clone, Copy, Debug)]
+enum OneHop {
+    Request(Echo),
+    Reply(Echo),
+    Meta(RouterMeta),
+}
+
+impl OneHop {
+    fn decode(frame: &Frame<'_>) -> Result<Self, DropReason> {
+        let echo = || Echo::decode(frame.payload).map_err(|_| DropReason::MalformedPayload);
+        match frame.header.mode {
+            Mode::ECHO_REQUEST => echo().map(Self::Request),
+            Mode::ECHO_REPLY => echo().map(Self::Reply),
+            Mode::ROUTER_META => {
+                RouterMeta::decode(frame.payload).map(Self::Meta).map_err(|_| DropReason::MalformedPayload)
+            }
+            _ => Err(DropReason::ModeNotServed),
+        }
+    }
+}
+
+impl Router {
+    pub(super) fn receive_one_hop(
+        &mut self,
+        from: Hop,
+        frame: &Frame<'_>,
+        arrived: Timestamp,
+        now: Now,
+    ) -> Result<(), DropReason> {
+        let message = OneHop::decode(frame)?;
+        if frame.header.sender_router() != from.neighbour {
+            return Err(DropReason::WrongSender);
+        }
+        let signature = frame.header.signature.ok_or(DropReason::Unsigned)?;
+        let mode = frame.header.mode;
+        let time = match message {
+            OneHop::Request(echo) | OneHop::Reply(echo) => echo.time,
+            OneHop::Meta(meta) => meta.time,
+        };
+        let link = self.links.get(&from).ok_or(DropReason::UnknownHop)?;
+        if !link.is_newer(mode, time) {
+            return Err(DropReason::StaleOneHop);
+        }
+        if matches!(message, OneHop::Reply(echo) if !link.awaits(&echo.nonce)) {
+            return Err(DropReason::UnaskedEcho);
+        }
+        let signed = frame.hop_signed_bytes(&link.proofs);
+        self.verify(from, &frame.header.sender, &signed, &signature, now)?;
+        let link = self.links.get_mut(&from).ok_or(DropReason::UnknownHop)?;
+        link.note_time(mode, time);
+        match message {
+            OneHop::Request(echo) => self.send_echo(from, Mode::ECHO_REPLY, echo.nonce, now),
+            OneHop::Reply(echo) => self.take_reply(from, &echo, arrived, now),
+            OneHop::Meta(meta) => link.meta = Some(meta),
+        }
+        Ok(())
+    }
+
+    fn take_reply(&mut self, from: Hop, echo: &Echo, arrived: Timestamp, now: Now) {
+        let Some(link) = self.links.get_mut(&from) else { return };
+        let first = link.live_since.is_none();
+        let Some((asked, rtt, changed)) = link.note_reply(&echo.nonce, arrived) else { return };
+        let voted = echo.wall_time >= self.config.build_time;
+        let answered = now.wall.shifted(-micros(now.at.since(asked + rtt / 2)));
+        link.clock_offset = voted.then(|| echo.wall_time.ahead_of(answered));
+        self.clock.observe(from.neighbour, echo.wall_time, asked, rtt);
+        self.tell_skew(now);
+        if first {
+            self.resend_everything(from, now);
+        }
+        if changed {
+            tracing::info!(link = from.link.0, neighbour = %from.neighbour.short(), "link is live");
+            self.reselect_over(from, now);
+        }
+        self.watch_link(from, now);
+    }
+
+    /// Tells once that the clocks are far apart, and again after they agreed.
+    fn tell_skew(&mut self, now: Now) {
+        let skew = self.clock.skew(now);
+        if let Some(correction) = skew.filter(|_| !self.skew_told) {
+            let off = Duration::from_micros(correction.unsigned_abs());
+            self.tell(Event::ClockSkew { off, ahead: correction < 0 });
+        }
+        self.skew_told = skew.is_some();
+    }
+
+    /// Sends an echo request or its reply.
+    pub(super) fn send_echo(&mut self, hop: Hop, mode: Mode, nonce: [u8; 8], now: Now) {
+        let corrected = self.clock.corrected(now);
+        let Some(link) = self.links.get_mut(&hop) else { return };
+        let echo = Echo { time: link.stamp(corrected), nonce, wall_time: self.clock.told(now) };
+        self.send_one_hop(hop, mode, &echo.encode());
+    }
+
+    /// Tells a neighbour about ourselves.
+    pub(super) fn send_router_meta(&mut self, hop: Hop, now: Now) {
+        let corrected = self.clock.corrected(now);
+        let known_peers = u32::try_from(self.neighbours.linked()).unwrap_or(u32::MAX);
+        let Some(link) = self.links.get_mut(&hop) else { return };
+        let time = link.stamp(corrected);
+        let meta = RouterMeta { time, key_id: self.id, available_buffer: None, known_peers };
+        self.send_one_hop(hop, Mode::ROUTER_META, &meta.encode());
+        self.timers.set(Timer::RouterMeta(hop), now.at + META_INTERVAL);
+    }
+
+    fn send_one_hop(&mut self, hop: Hop, mode: Mode, payload: &[u8]) {
+        let Some(link) = self.links.get(&hop) else { return };
+        let header = Header::new(mode, *self.id.as_bytes());
+        let signature = self.key.sign(&Frame { header, payload }.hop_signed_bytes(&link.proofs));
+        self.counters.signatures_made += 1;
+        let header = Header { signature: Some(signature), ..header };
+        self.send(hop, Class::Control, Frame { header, payload }.encode());
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

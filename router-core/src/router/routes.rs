@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! From candidates to the forwarding table: who is selected, what happens when that changes, and ageing.
+
+use std::sync::Arc;
+
+use ratman_types::{Address, ByteCount, Hop, Mtu, Now, RouterId};
+use ratman_wire::MAX_FRAME;
+
+use super::Router;
+use crate::fib::FibEntry;
+use crate::rib::{Entry, Known};
+use crate::scorer::{Candidate, Choice, NoAvailableRoute};
+use crate::{Counters, DropCounters, Event, LinkStatus, RouteStatus, Timer};
+
+impl Router {
+    /// Asks the scorer for routes that serve streams of any size.
+    pub(super) fn compute(&self, candidates: &[Candidate]) -> Result<Choice, NoAvailableRoute> {
+        self.scorer.compute(ByteCount::default(), &self.scorer_config, candidates)
+    }
+
+    /// Looks at an address again after something about it changed.
+    pub(super) fn reselect(&mut self, address: &Address, now: Now) {
+        let Some(known) = self.rib.get(address) else { return };
+        let candidates = known.candidates(&self.links, now.at);
+        let computed = self.compute(&candidates);
+        let Some(known) = self.rib.get_mut(address) else { return };
+        let change = known.selection.decide(computed, &candidates, now.at);
+        let other = self.best_over_another_neighbour(address, &candidates);
+        self.set_fib_of(address, other);
+        if let Some(at) = self.rib.get(address).and_then(|known| known.next_change(now.at)) {
+            self.timers.set_earlier(Timer::Route(*address), at);
+        }
+        let Some(change) = change else { return };
+        if change.to.is_none() {
+            self.retract_known(address);
+        }
+        let (from, to, reason) = (change.from, change.to, change.reason.to_string());
+        tracing::debug!(%address, ?from, ?to, reason, "route changed");
+        self.tell(Event::RouteChanged { address: *address, from, to, reason });
+    }
+
+    fn best_over_another_neighbour(&self, address: &Address, candidates: &[Candidate]) -> Option<Hop> {
+        let in_use = self.rib.get(address)?.hop_in_use()?;
+        let others: Vec<Candidate> =
+            candidates.iter().filter(|other| other.hop.neighbour != in_use.neighbour).copied().collect();
+        self.compute(&others).ok().map(|choice| choice.hop)
+    }
+
+    fn set_fib_of(&mut self, address: &Address, other: Option<Hop>) {
+        let entry = self.rib.get(address).and_then(|known| known.fib_entry(other, &self.links));
+        self.set_fib(address, entry);
+    }
+
+    pub(super) fn set_fib(&mut self, address: &Address, entry: Option<FibEntry>) {
+        if Arc::make_mut(&mut self.fib).set(address, entry) {
+            self.fib_changed = true;
+        }
+    }
+
+    /// Looks at every address that may be reached over `hop` again.
+    pub(super) fn reselect_over(&mut self, hop: Hop, now: Now) {
+        for address in self.reached_over(hop) {
+            self.reselect(&address, now);
+        }
+    }
+
+    /// Every address that was announced over `hop`: a scan of the whole table, since links change rarely.
+    pub(super) fn reached_over(&self, hop: Hop) -> Vec<Address> {
+        self.rib.iter().filter(|(_, known)| known.entry(hop).is_some()).map(|(address, _)| *address).collect()
+    }
+
+    /// A route of this address got too old, or the address itself.
+    pub(super) fn age(&mut self, address: &Address, now: Now) {
+        let Some(known) = self.rib.get_mut(address) else { return };
+        known.remove_dead(now.at);
+        if known.next_change(now.at).is_none() {
+            return self.forget(address, now);
+        }
+        self.reselect(address, now);
+    }
+
+    /// Forgets everything about an address of somebody else.
+    pub(super) fn forget(&mut self, address: &Address, now: Now) {
+        let Some(known) = self.rib.get_mut(address) else { return };
+        let hops: Vec<Hop> = known.entries().iter().map(|entry| entry.hop).collect();
+        for hop in hops {
+            known.remove_entry(hop);
+        }
+        self.reselect(address, now);
+        self.rib.forget(address);
+        self.timers.stop(Timer::Route(*address));
+        self.tell(Event::Forgotten { address: *address });
+    }
+
+    /// The links, for people.
+    pub fn links(&self) -> impl Iterator<Item = LinkStatus> + '_ {
+        self.links.values().map(|link| LinkStatus {
+            hop: link.hop,
+            state: link.state(),
+            dialed: link.dialed,
+            mtu: link.mtu,
+            since: link.since,
+            rtt: link.rtt(),
+            loaded_rtt: link.loaded_rtt(),
+            clock_offset: link.clock_offset,
+            meta: link.meta,
+        })
+    }
+
+    /// Every way to every address as of the last call, for people; the local addresses first.
+    pub fn routes(&self) -> impl Iterator<Item = RouteStatus> + '_ {
+        let local = self.locals.keys().map(|address| local_route(*address));
+        let remote = self.rib.iter().flat_map(move |(address, known)| {
+            known.entries().iter().map(move |entry| self.route_status(address, known, entry))
+        });
+        local.chain(remote)
+    }
+
+    fn route_status(&self, address: &Address, known: &Known, entry: &Entry) -> RouteStatus {
+        let choice = known.selection.current().filter(|choice| choice.hop == entry.hop);
+        RouteStatus {
+            address: *address,
+            hop: Some(entry.hop),
+            selected: choice.is_some(),
+            usable: known.candidate(entry, &self.links, self.now.at).is_some(),
+            ping: self.links.get(&entry.hop).and_then(|link| link.rtt()).map(|rtt| entry.route_ping(rtt)),
+            mtu: known.via(entry.hop, &self.links).map_or(entry.mtu, |via| via.mtu),
+            bandwidth: entry.bandwidth,
+            heard: Some(entry.heard),
+            reason: choice.map(|choice| choice.why.to_string()).unwrap_or_default(),
+        }
+    }
+
+    /// What was dropped, by reason.
+    pub fn drops(&self) -> &DropCounters {
+        &self.drops
+    }
+
+    /// Totals since the start.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// What was added to our raw clock before a time was sent or compared, in microseconds, as of the last call.
+    pub fn clock_correction(&self) -> i64 {
+        self.clock.micros(self.now)
+    }
+
+    /// Our own router id.
+    pub fn id(&self) -> RouterId {
+        self.id
+    }
+}
+
+fn local_route(address: Address) -> RouteStatus {
+    RouteStatus {
+        address,
+        hop: None,
+        selected: true,
+        usable: true,
+        ping: None,
+        mtu: Mtu(u32::try_from(MAX_FRAME).expect("a frame's length fits")),
+        bandwidth: Default::default(),
+        heard: None,
+        reason: "local".to_owned(),
+    }
+}
