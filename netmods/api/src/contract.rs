@@ -1,2 +1,117 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! The contract of a driver, as tests that any driver can be put through.
+//! The contract of a driver, as tests that any driver can be put through: join two routers by one link, then call
+//! [`check`].
+
+mod recorder;
+
+use std::time::Duration;
+
+pub use recorder::{Event, Recorder};
+
+use crate::{Class, FrameParts, LinkUp, Netmod, Sent, Target};
+
+/// One router of the test: its driver, and what the driver said.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// The driver under test.
+    pub netmod: &'a dyn Netmod,
+    /// The inbox it was given.
+    pub inbox: &'a Recorder,
+}
+
+/// Puts a driver through everything that it owes its users.
+///
+/// `a` and `b` are joined by exactly one link, no third router is there, and nothing is lost on the way.
+///
+/// # Panics
+/// Where the contract is broken.
+pub fn check(a: End<'_>, b: End<'_>) {
+    let (at_a, at_b) = (a.inbox.link(), b.inbox.link());
+    links_agree(a, &at_a, b, &at_b);
+    frames_arrive_whole_and_in_order(&at_a, b, &at_b);
+    frames_arrive_whole_and_in_order(&at_b, a, &at_a);
+    the_mtu_is_kept(a, &at_a, b);
+    targets_are_served_as_the_capabilities_say(a, &at_a, b);
+    peering_frames_stay_below(a, &at_a, b);
+    a_closed_link_is_gone_for_good(a, &at_a, b, &at_b);
+}
+
+fn links_agree(a: End<'_>, at_a: &LinkUp, b: End<'_>, at_b: &LinkUp) {
+    assert_ne!(at_a.hop.neighbour, at_b.hop.neighbour);
+    assert_ne!(at_a.dialed, at_b.dialed, "one end dials, the other listens");
+    assert_eq!(at_a.proofs, at_b.proofs, "one-hop frames are signed over the same hash at both ends");
+    for (end, up) in [(a, at_a), (b, at_b)] {
+        assert_eq!(up.netmod, end.netmod.name());
+        assert_eq!(end.netmod.mtu(Some(up.hop)), Some(up.mtu));
+        assert_eq!(up.outbox.mtu(), up.mtu);
+        assert!(end.netmod.mtu(None).is_some_and(|mtu| mtu <= up.mtu), "what fits any hop fits this one");
+        assert!(end.netmod.name().is_ascii());
+    }
+    assert_eq!(a.netmod.mtu(Some(at_b.hop)), None, "a hop of another router is not up here");
+}
+
+fn frames_arrive_whole_and_in_order(from: &LinkUp, to: End<'_>, at_to: &LinkUp) {
+    let before = at_to.outbox.activity().received_frames;
+    let frames: Vec<_> = (0..100_u8).map(|number| vec![number; 10 + usize::from(number)]).collect();
+    let parts: Vec<_> = frames
+        .iter()
+        .map(|frame| FrameParts { head: &frame[..4], body: &frame[4..8], tail: &frame[8..] })
+        .collect();
+    assert_eq!(from.outbox.send(Class::Data, &[]), Sent::default());
+    assert_eq!(from.outbox.send(Class::Data, &parts), Sent { accepted: 100, dropped: 0 });
+    assert_eq!(to.inbox.take_frames(100), frames);
+    let activity = from.outbox.activity();
+    assert!(activity.sent_bytes >= 100, "{activity:?}");
+    assert_eq!((activity.queued_bytes, activity.dropped), (0, 0));
+    to.inbox.wait_until(|_| (at_to.outbox.activity().received_frames == before + 100).then_some(()));
+}
+
+fn the_mtu_is_kept(a: End<'_>, at_a: &LinkUp, b: End<'_>) {
+    let mtu = usize::try_from(at_a.mtu.0).expect("an MTU fits in memory");
+    let (largest, more) = (vec![0xfe; mtu], vec![0xff; mtu + 1]);
+    let frames = [&more, &largest, &more].map(|frame| FrameParts::whole(frame));
+    assert_eq!(at_a.outbox.send(Class::Data, &frames), Sent { accepted: 1, dropped: 2 });
+    assert_eq!(b.inbox.take_frames(1), [largest]);
+    assert_eq!(at_a.outbox.activity().dropped, 2);
+    let target = if a.netmod.capabilities().unicast() { Target::One(at_a.hop) } else { Target::AllBut(&[]) };
+    assert_eq!(a.netmod.send(target, Class::Data, &more), Sent { accepted: 0, dropped: 1 });
+}
+
+fn targets_are_served_as_the_capabilities_say(a: End<'_>, at_a: &LinkUp, b: End<'_>) {
+    let can = a.netmod.capabilities();
+    let expect = |sent, can: bool, frame: &[u8]| {
+        assert_eq!(sent, Sent { accepted: usize::from(can), dropped: usize::from(!can) });
+        if can {
+            assert_eq!(b.inbox.take_frames(1), [frame]);
+        }
+    };
+    expect(a.netmod.send(Target::One(at_a.hop), Class::Control, b"\xeeone"), can.unicast(), b"\xeeone");
+    expect(a.netmod.send(Target::AllBut(&[]), Class::Data, b"\xeeall"), can.broadcast(), b"\xeeall");
+    if can.unicast() && can.broadcast() {
+        let sent = a.netmod.send(Target::AllBut(&[at_a.hop.neighbour]), Class::Data, b"\xeenobody");
+        assert_eq!(sent, Sent::default(), "the only neighbour is left out");
+    }
+}
+
+fn peering_frames_stay_below(a: End<'_>, at_a: &LinkUp, b: End<'_>) {
+    // Version 2, hops_left 0, mode 36, and version 1, mode 32; then one that arrives.
+    let frames = [&[2, 0, 0, 36, 1][..], &[1, 0, 32, 1], b"\xeelast"].map(FrameParts::whole);
+    at_a.outbox.send(Class::Data, &frames);
+    assert_eq!(b.inbox.take_frames(1), [b"\xeelast"]);
+    a.netmod.network_changed();
+    assert!(a.netmod.mtu(Some(at_a.hop)).is_some(), "a change of the network ends no link");
+}
+
+fn a_closed_link_is_gone_for_good(a: End<'_>, at_a: &LinkUp, b: End<'_>, at_b: &LinkUp) {
+    a.netmod.close(at_a.hop);
+    a.netmod.close(at_a.hop);
+    for (end, up) in [(a, at_a), (b, at_b)] {
+        end.inbox.down(up.hop);
+        assert_eq!(end.netmod.mtu(Some(up.hop)), None);
+        let sent = up.outbox.send(Class::Control, &[FrameParts::whole(b"\xeelate")]);
+        assert_eq!(sent, Sent { accepted: 0, dropped: 1 });
+        std::thread::sleep(Duration::from_millis(10));
+        let downs = end.inbox.count(|event| matches!(event, Event::Down(hop, _) if *hop == up.hop));
+        assert_eq!(downs, 1, "the end of a link is said once");
+    }
+}

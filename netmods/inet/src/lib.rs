@@ -1,1 +1,28 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+//! Links between routers over TCP, on IPv4 and IPv6: listens, dials the configured peers for ever, and has every
+//! neighbour prove its router key before the first frame (source: wire page, peering over a netmod).
+//!
+//! On the wire a frame is a length of four bytes and the frame. Who reads hands all frames of one read to the
+//! [`Inbox`](netmod_api::Inbox); who sends writes to the socket at once where it has room, and leaves the rest to
+//! the link's two bounded queues. Kernel queues are kept small so that what waits, waits where it has a priority.
+#![forbid(unsafe_code)]
+
+mod accept;
+mod backoff;
+mod config;
+mod counters;
+mod deframer;
+mod dial;
+#[doc(hidden)]
+pub mod fuzz;
+mod half_open;
+mod inet;
+mod link;
+mod links;
+mod outgoing;
+mod peering;
+mod socket;
+
+pub use config::{Entropy, InetConfig, InetError, InetLimits, PeerLine};
+pub use counters::InetCounters;
+pub use inet::{Inet, NAME};

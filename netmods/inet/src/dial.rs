@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Keeps one configured peer connected, for ever.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, info, warn};
+
+use crate::backoff::Backoff;
+use crate::config::PeerLine;
+use crate::inet::Shared;
+use crate::link::Link;
+use crate::peering::{Proven, Refused};
+use crate::socket;
+
+/// How long one address may take to answer: three SYNs, at 0, 1 and 3 s (tcp(7), `tcp_syn_retries`).
+const CONNECT_LIMIT: Duration = Duration::from_millis(3500);
+/// How long the resolver may take.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
+/// Addresses of one name that are tried in a row; more would starve the first.
+const MAX_ADDRESSES: usize = 16;
+/// A link that lived this long was a real one: the next wait is short again. A link that the other end refuses
+/// after the peering ends within a round trip.
+const SETTLED: Duration = Duration::from_secs(1);
+/// What an attempt gets before a change of the network cuts it short, so that a storm of changes cannot keep it
+/// from ending.
+const UNDISTURBED: Duration = Duration::from_secs(1);
+
+/// One peer line and how it fares.
+pub(crate) struct Dialer {
+    shared: Arc<Shared>,
+    peer: PeerLine,
+    network: watch::Receiver<()>,
+    backoff: Backoff,
+    /// What the log was told last, so that it is told of changes only.
+    told: Option<String>,
+}
+
+impl Dialer {
+    pub(crate) fn new(shared: Arc<Shared>, peer: PeerLine) -> Self {
+        let network = shared.network.subscribe();
+        Self { shared, peer, network, backoff: Backoff::new(), told: None }
+    }
+
+    /// Dials, waits for the end of the link, dials again.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.network.mark_unchanged();
+            let attempt = tokio::select! {
+                attempt = connect(&self.shared, &self.peer) => attempt,
+                () = changed_later(&mut self.network) => {
+                    self.backoff.reset();
+                    continue;
+                }
+            };
+            let link = attempt.and_then(|(stream, proven)| self.shared.link(stream, &proven, true));
+            match link {
+                Ok(link) => self.live(&link).await,
+                Err(reason) => self.refused(&reason),
+            }
+            self.pause().await;
+        }
+    }
+
+    /// Waits until the link ends, and if it made way for another link to the same router, for that one's end too.
+    async fn live(&mut self, link: &Link) {
+        self.told = None;
+        let since = Instant::now();
+        link.ended().await;
+        while let Some(twin) = self.shared.links.twin(link) {
+            debug!(peer = %self.peer, link = %twin.hop.link, "another link to the router stays, not dialling");
+            twin.ended().await;
+        }
+        if since.elapsed() >= SETTLED {
+            self.backoff.reset();
+        }
+    }
+
+    fn refused(&mut self, reason: &Refused) {
+        self.shared.count(reason);
+        if reason.is_lasting() {
+            self.backoff.give_up();
+        }
+        let text = reason.to_string();
+        if self.told.as_ref() == Some(&text) {
+            debug!(peer = %self.peer, %reason, "still no link");
+        } else if matches!(reason, Refused::Io(_) | Refused::Stopped) {
+            info!(peer = %self.peer, %reason, "no link, dialling again");
+        } else {
+            warn!(peer = %self.peer, %reason, "no link, dialling again");
+        }
+        self.told = Some(text);
+    }
+
+    async fn pause(&mut self) {
+        let mut random = [0; 2];
+        (self.shared.identity.entropy)(&mut random);
+        let wait = self.backoff.wait(u16::from_be_bytes(random));
+        tokio::select! {
+            () = sleep(wait) => {}
+            result = self.network.changed() => {
+                result.expect("INVARIANT: the sender lives in `shared`");
+                self.backoff.reset();
+            }
+        }
+    }
+}
+
+async fn changed_later(network: &mut watch::Receiver<()>) {
+    sleep(UNDISTURBED).await;
+    network.changed().await.expect("INVARIANT: the sender lives in `shared`");
+}
+
+/// Resolves the name and tries its addresses in the resolver's order (RFC 6724) until one proves its key.
+///
+/// Of several failures that is told which says most: any beats an address that does not answer.
+async fn connect(shared: &Shared, peer: &PeerLine) -> Result<(TcpStream, Proven), Refused> {
+    let mut failure = Refused::Io(io::Error::new(ErrorKind::NotFound, "the name has no address"));
+    let addresses = timeout(RESOLVE_LIMIT, tokio::net::lookup_host((peer.host.as_str(), peer.port)))
+        .await
+        .unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, "the resolver does not answer")))?;
+    for address in addresses.take(MAX_ADDRESSES) {
+        match connect_to(shared, peer, address).await {
+            Ok(connected) => return Ok(connected),
+            Err(reason) => {
+                debug!(%peer, %address, %reason, "address tried");
+                if !matches!(reason, Refused::Io(_)) || matches!(failure, Refused::Io(_)) {
+                    failure = reason;
+                }
+            }
+        }
+    }
+    Err(failure)
+}
+
+async fn connect_to(
+    shared: &Shared,
+    peer: &PeerLine,
+    address: SocketAddr,
+) -> Result<(TcpStream, Proven), Refused> {
+    let mut stream = timeout(CONNECT_LIMIT, TcpStream::connect(address))
+        .await
+        .unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, "the address does not answer")))?;
+    socket::tune(&stream)?;
+    let proven = shared.identity.dial(&mut stream, peer.router_key).await?;
+    Ok((stream, proven))
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! One link: a TCP connection whose two ends have proven their keys. One task reads, another drains the queues;
+//! whoever sends writes.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use netmod_api::{Activity, Class, DownReason, FrameParts, Inbox, LinkUp, Outbox, Sent};
+use ratman_types::{Hop, Mtu, Timestamp};
+use ratman_wire::MAX_FRAME;
+use ratman_wire::peering::is_peering;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, SetOnce};
+use tokio::task::coop::consume_budget;
+
+use crate::counters::Counters;
+use crate::deframer::Deframer;
+use crate::inet::NAME;
+use crate::outgoing::Outgoing;
+use crate::peering::Proven;
+use crate::socket;
+
+/// The largest frame of every TCP link, in bytes.
+pub(crate) const MTU: Mtu = Mtu({
+    assert!(MAX_FRAME == 33_004, "the number below is the same");
+    33_004
+});
+/// Without a byte for this long a link counts as stalled when another one of the same pair comes up: the
+/// neighbour's router sends an echo every 500 ms, so three are missing (source: wire page, routes).
+const STALLED: Duration = Duration::from_millis(1500);
+
+/// A link, shared by its tasks, the table of links and whoever keeps it as an [`Outbox`].
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) hop: Hop,
+    pub(crate) dialed: bool,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    stream: TcpStream,
+    outgoing: Mutex<Outgoing>,
+    /// Wakes the task that drains the queues.
+    waiting: Notify,
+    /// Why the link ends; set once, then the socket is shut down.
+    end: SetOnce<DownReason>,
+    received_frames: AtomicU64,
+    /// When the last bytes came, as [`Timestamp::as_micros`].
+    received_at: AtomicU64,
+    counters: Arc<Counters>,
+}
+
+impl Link {
+    pub(crate) fn new(
+        stream: TcpStream,
+        hop: Hop,
+        dialed: bool,
+        now: Timestamp,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            hop,
+            dialed,
+            local: stream.local_addr()?,
+            remote: stream.peer_addr()?,
+            stream,
+            outgoing: Mutex::default(),
+            waiting: Notify::new(),
+            end: SetOnce::new(),
+            received_frames: AtomicU64::new(0),
+            received_at: AtomicU64::new(now.as_micros()),
+            counters,
+        })
+    }
+
+    /// What the router is told when the link comes up.
+    pub(crate) fn up(self: &Arc<Self>, proven: &Proven) -> LinkUp {
+        let link = Arc::clone(self);
+        LinkUp {
+            hop: self.hop,
+            netmod: NAME,
+            outbox: link,
+            mtu: MTU,
+            dialed: self.dialed,
+            local: self.local.to_string(),
+            remote: self.remote.to_string(),
+            proofs: proven.proofs,
+        }
+    }
+
+    /// The underlay addresses without ports, ours first.
+    pub(crate) fn pair(&self) -> (IpAddr, IpAddr) {
+        (self.local.ip().to_canonical(), self.remote.ip().to_canonical())
+    }
+
+    pub(crate) fn is_stalled(&self, now: Timestamp) -> bool {
+        now.since(Timestamp::from_micros(self.received_at.load(Ordering::Relaxed))) > STALLED
+    }
+
+    /// Ends the link; of several reasons the first counts.
+    pub(crate) fn close(&self, reason: DownReason) {
+        if self.end.set(reason).is_ok() {
+            // Wakes the reader. It fails only if the connection is gone already, which wakes the reader too.
+            let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.end.initialized()
+    }
+
+    /// Waits until the link ends.
+    pub(crate) async fn ended(&self) -> DownReason {
+        *self.end.wait().await
+    }
+
+    /// Reads until the link ends and says why.
+    pub(crate) async fn run(self: Arc<Self>, inbox: &dyn Inbox) -> DownReason {
+        let drain = tokio::spawn(Arc::clone(&self).drain());
+        self.close(self.read(inbox).await);
+        drain.abort();
+        self.ended().await
+    }
+
+    async fn read(&self, inbox: &dyn Inbox) -> DownReason {
+        let mut deframer = Deframer::new();
+        loop {
+            if let Err(error) = self.stream.readable().await {
+                return DownReason::Io(error.kind());
+            }
+            match self.stream.try_read(deframer.room()) {
+                Ok(0) => return DownReason::ClosedByPeer,
+                Ok(count) => {
+                    deframer.filled(count);
+                    if let Err(reason) = self.deliver(&mut deframer, inbox) {
+                        return reason;
+                    }
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(error) => return DownReason::Io(error.kind()),
+            }
+            // A peer that never stops sending must not keep the thread from its other links.
+            consume_budget().await;
+        }
+    }
+
+    /// Hands all complete frames to the inbox in one call.
+    fn deliver(&self, deframer: &mut Deframer, inbox: &dyn Inbox) -> Result<(), DownReason> {
+        let arrived = inbox.now();
+        self.received_at.store(arrived.as_micros(), Ordering::Relaxed);
+        let (frames, result) = deframer.take();
+        if !frames.is_empty() {
+            let (mut received, mut stray) = (0, 0);
+            let mut welcome = frames.filter(|frame| {
+                received += 1;
+                let own = is_peering(frame);
+                stray += usize::from(own);
+                !own
+            });
+            inbox.receive(self.hop, arrived, &mut welcome);
+            welcome.by_ref().for_each(drop);
+            self.received_frames.fetch_add(received, Ordering::Relaxed);
+            self.counters.stray_peering_frames.add(stray);
+        }
+        result.map_err(|bad| {
+            self.counters.bad_framing.add(1);
+            DownReason::BadFraming { length: bad.0 }
+        })
+    }
+
+    /// Writes what waits whenever the socket has room.
+    async fn drain(self: Arc<Self>) {
+        loop {
+            self.waiting.notified().await;
+            while self.flush() {
+                if let Err(error) = self.stream.writable().await {
+                    return self.close(DownReason::Io(error.kind()));
+                }
+            }
+        }
+    }
+
+    /// Writes what the socket takes; whether something still waits for it.
+    fn flush(&self) -> bool {
+        let mut outgoing = self.lock();
+        match outgoing.flush(|slices: &[IoSlice<'_>]| self.stream.try_write_vectored(slices)) {
+            Ok(()) => outgoing.waits(),
+            Err(error) => {
+                self.close(DownReason::Io(error.kind()));
+                false
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Outgoing> {
+        self.outgoing.lock().expect("INVARIANT: nothing panics under this lock")
+    }
+
+    fn write(&self, outgoing: &mut Outgoing, class: Class, frames: &[FrameParts<'_>]) -> Sent {
+        if self.is_closed() {
+            return outgoing.drop_frames(frames.len());
+        }
+        match outgoing.send(class, frames, |slices: &[IoSlice<'_>]| self.stream.try_write_vectored(slices)) {
+            Ok(sent) => sent,
+            Err(error) => {
+                self.close(DownReason::Io(error.kind()));
+                outgoing.drop_frames(frames.len())
+            }
+        }
+    }
+}
+
+impl Outbox for Link {
+    fn mtu(&self) -> Mtu {
+        MTU
+    }
+
+    fn send(&self, class: Class, frames: &[FrameParts<'_>]) -> Sent {
+        let mut outgoing = self.lock();
+        let waited = outgoing.waits();
+        let sent = self.write(&mut outgoing, class, frames);
+        if !waited && outgoing.waits() {
+            self.waiting.notify_one();
+        }
+        drop(outgoing);
+        self.counters.dropped_frames.add(sent.dropped);
+        sent
+    }
+
+    fn activity(&self) -> Activity {
+        let outgoing = self.lock();
+        Activity {
+            sent_bytes: outgoing.written(),
+            received_frames: self.received_frames.load(Ordering::Relaxed),
+            acked_bytes: socket::bytes_acked(&self.stream),
+            queued_bytes: u64::try_from(outgoing.waiting()).unwrap_or(u64::MAX),
+            dropped: outgoing.dropped(),
+        }
+    }
+}

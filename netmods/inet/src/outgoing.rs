@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What leaves over one link: straight into the socket while it takes everything, else through two bounded queues.
+//!
+//! Knows no socket: whoever calls passes a function that writes as much as it can at once, as `writev` does.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+
+use netmod_api::{Class, FrameParts, Sent};
+use ratman_wire::MAX_FRAME;
+
+use crate::deframer::PREFIX;
+
+/// Bytes of waiting control frames: 600 echoes, minutes of them; more means that the peer does not read.
+const CONTROL_LIMIT: usize = 64 * 1024;
+/// Bytes of waiting data frames: above the 3 MiB that the default Linux receive window of one TCP flow inside can
+/// have in flight, so that a single flow is not cut by us; newest dropped when full.
+const DATA_LIMIT: usize = 4 * 1024 * 1024;
+/// What an empty queue keeps allocated, in bytes; the rest goes back when a burst is over.
+const KEPT: usize = 256 * 1024;
+/// Frames handed to one `writev`: four slices each, 256 of the 1024 that Linux takes (`UIO_MAXIOV`).
+const BATCH: usize = 64;
+/// Bytes of the data queue handed to one `writev`: what is handed over cannot be overtaken by control any more.
+const DATA_AT_ONCE: usize = 256 * 1024;
+
+/// A function that writes some of the bytes without blocking, in order, as `writev` does.
+pub(crate) trait Write: FnMut(&[IoSlice<'_>]) -> io::Result<usize> {}
+impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Write for F {}
+
+/// The way out of one link.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    /// The rest of a frame whose beginning is on the wire: always next, whatever its class.
+    started: VecDeque<u8>,
+    control: Queue,
+    data: Queue,
+    written: u64,
+    dropped: u64,
+}
+
+impl Outgoing {
+    /// Whether something waits for the socket.
+    pub(crate) fn waits(&self) -> bool {
+        self.waiting() > 0
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.started.len() + self.control.bytes.len() + self.data.bytes.len()
+    }
+
+    /// Bytes that the socket took so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Frames dropped so far.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Counts frames that nobody will send.
+    pub(crate) fn drop_frames(&mut self, count: usize) -> Sent {
+        self.dropped += u64::try_from(count).unwrap_or(u64::MAX);
+        Sent { accepted: 0, dropped: count }
+    }
+
+    /// Writes frames while nothing waits and queues the others.
+    ///
+    /// # Errors
+    /// What `write` fails with; then the link is of no use any more.
+    pub(crate) fn send(
+        &mut self,
+        class: Class,
+        frames: &[FrameParts<'_>],
+        mut write: impl Write,
+    ) -> io::Result<Sent> {
+        let mut sent = Sent::default();
+        let mut rest = frames;
+        while let Some(first) = rest.first() {
+            if first.len() > MAX_FRAME {
+                sent += self.drop_frames(1);
+                rest = &rest[1..];
+                continue;
+            }
+            if self.waits() {
+                sent += self.enqueue(class, first);
+                rest = &rest[1..];
+                continue;
+            }
+            let batch = rest.iter().take(BATCH).take_while(|frame| frame.len() <= MAX_FRAME).count();
+            let taken = self.write_batch(&rest[..batch], &mut write)?;
+            sent.accepted += taken;
+            rest = &rest[taken..];
+            if taken < batch && !self.waits() {
+                // The socket took whole frames only, or nothing: the next one waits.
+                sent += self.enqueue(class, &rest[0]);
+                rest = &rest[1..];
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Writes what waits until nothing does or the socket takes no more.
+    ///
+    /// # Errors
+    /// What `write` fails with; then the link is of no use any more.
+    pub(crate) fn flush(&mut self, mut write: impl Write) -> io::Result<()> {
+        while self.waits() {
+            let (started, more) = self.started.as_slices();
+            let (control, more_control) = self.control.bytes.as_slices();
+            let (data, more_data) = self.data.bytes.as_slices();
+            let data = &data[..data.len().min(DATA_AT_ONCE)];
+            let more_data = &more_data[..more_data.len().min(DATA_AT_ONCE - data.len())];
+            let slices = [started, more, control, more_control, data, more_data].map(IoSlice::new);
+            let Some(count) = write_some(&slices, &mut write)? else { return Ok(()) };
+            self.consume(count);
+        }
+        Ok(())
+    }
+
+    /// Hands a batch to the socket and returns how many frames went at least in part; what a frame lacks is started.
+    fn write_batch(&mut self, frames: &[FrameParts<'_>], write: &mut impl Write) -> io::Result<usize> {
+        let mut prefixes = [[0; PREFIX]; BATCH];
+        for (prefix, frame) in prefixes.iter_mut().zip(frames) {
+            *prefix = prefix_of(frame);
+        }
+        let mut slices = [IoSlice::new(&[]); 4 * BATCH];
+        let mut used = 0;
+        for (prefix, frame) in prefixes.iter().zip(frames) {
+            let [head, body, tail] = frame.pieces();
+            for piece in [&prefix[..], head, body, tail].into_iter().filter(|piece| !piece.is_empty()) {
+                slices[used] = IoSlice::new(piece);
+                used += 1;
+            }
+        }
+        let Some(mut count) = write_some(&slices[..used], write)? else { return Ok(0) };
+        self.written += u64::try_from(count).unwrap_or(u64::MAX);
+        for (index, (prefix, frame)) in prefixes.iter().zip(frames).enumerate() {
+            let length = PREFIX + frame.len();
+            if count == 0 {
+                return Ok(index);
+            }
+            if count < length {
+                self.start(prefix, frame, count);
+                return Ok(index + 1);
+            }
+            count -= length;
+        }
+        Ok(frames.len())
+    }
+
+    /// Keeps what the socket did not take of a frame.
+    fn start(&mut self, prefix: &[u8], frame: &FrameParts<'_>, mut on_the_wire: usize) {
+        let [head, body, tail] = frame.pieces();
+        for piece in [prefix, head, body, tail] {
+            let skipped = on_the_wire.min(piece.len());
+            on_the_wire -= skipped;
+            self.started.extend(&piece[skipped..]);
+        }
+    }
+
+    fn enqueue(&mut self, class: Class, frame: &FrameParts<'_>) -> Sent {
+        let (queue, limit) = match class {
+            Class::Control => (&mut self.control, CONTROL_LIMIT),
+            Class::Data => (&mut self.data, DATA_LIMIT),
+        };
+        if queue.push(frame, limit) { Sent { accepted: 1, dropped: 0 } } else { self.drop_frames(1) }
+    }
+
+    /// Takes written bytes off, in the order of [`Outgoing::flush`].
+    fn consume(&mut self, mut count: usize) {
+        self.written += u64::try_from(count).unwrap_or(u64::MAX);
+        let from_started = count.min(self.started.len());
+        self.started.drain(..from_started);
+        count -= from_started;
+        for queue in [&mut self.control, &mut self.data] {
+            count = queue.consume(count, &mut self.started);
+        }
+    }
+}
+
+/// Frames that wait, each behind its length.
+#[derive(Debug, Default)]
+struct Queue {
+    /// INVARIANT: whole frames, each behind its length.
+    bytes: VecDeque<u8>,
+}
+
+impl Queue {
+    fn push(&mut self, frame: &FrameParts<'_>, limit: usize) -> bool {
+        if self.bytes.len() + PREFIX + frame.len() > limit {
+            return false;
+        }
+        self.bytes.extend(&prefix_of(frame));
+        for piece in frame.pieces() {
+            self.bytes.extend(piece);
+        }
+        true
+    }
+
+    /// Takes off `count` written bytes and returns how many of them were not from here; of a frame that was cut,
+    /// the rest moves to `started`.
+    fn consume(&mut self, count: usize, started: &mut VecDeque<u8>) -> usize {
+        let mut whole = 0;
+        while whole < count.min(self.bytes.len()) {
+            let end = whole + self.length_at(whole);
+            if end > count {
+                started.extend(self.bytes.range(count..end));
+                self.bytes.drain(..end);
+                return 0;
+            }
+            whole = end;
+        }
+        self.bytes.drain(..whole);
+        if self.bytes.is_empty() {
+            self.bytes.shrink_to(KEPT);
+        }
+        count - whole
+    }
+
+    fn length_at(&self, start: usize) -> usize {
+        let prefix = [0, 1, 2, 3].map(|offset| self.bytes[start + offset]);
+        PREFIX
+            + usize::try_from(u32::from_be_bytes(prefix))
+                .expect("INVARIANT: a queued frame is below the limit")
+    }
+}
+
+fn prefix_of(frame: &FrameParts<'_>) -> [u8; PREFIX] {
+    u32::try_from(frame.len()).expect("INVARIANT: frames above the limit are not queued").to_be_bytes()
+}
+
+/// One write; nothing when the socket takes nothing now.
+fn write_some(slices: &[IoSlice<'_>], write: &mut impl Write) -> io::Result<Option<usize>> {
+    loop {
+        match write(slices) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => return Ok(Some(count)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

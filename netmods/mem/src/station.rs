@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! One router's attachment to a [`Bus`], and its way out to each other one.
+
+use core::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use netmod_api::{Activity, Capabilities, Class, FrameParts, Inbox, Netmod, Outbox, Sent, Target};
+use ratman_types::{Hop, LinkId, Mtu, RouterId};
+
+use crate::Bus;
+
+pub(crate) const NAME: &str = "mem";
+
+/// One router on a bus: the driver that its router is given.
+pub struct Station {
+    router: RouterId,
+    /// One attachment is one link, with as many neighbours as the bus has.
+    link: LinkId,
+    inbox: Arc<dyn Inbox>,
+    bus: Bus,
+}
+
+impl Station {
+    pub(crate) fn new(router: RouterId, inbox: Arc<dyn Inbox>, bus: Bus) -> Self {
+        Self { router, link: inbox.next_link(), inbox, bus }
+    }
+
+    pub(crate) fn router(&self) -> RouterId {
+        self.router
+    }
+
+    pub(crate) fn inbox(&self) -> &dyn Inbox {
+        &*self.inbox
+    }
+
+    pub(crate) fn hop(&self, neighbour: RouterId) -> Hop {
+        Hop { link: self.link, neighbour }
+    }
+
+    fn wire(&self, hop: Hop) -> Option<Arc<Wire>> {
+        self.bus.wire(self.router, hop.neighbour).filter(|wire| wire.hop == hop)
+    }
+}
+
+impl Netmod for Station {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.bus.shared().capabilities
+    }
+
+    fn mtu(&self, target: Option<Hop>) -> Option<Mtu> {
+        target.is_none_or(|hop| self.wire(hop).is_some()).then_some(self.bus.shared().mtu)
+    }
+
+    fn send(&self, target: Target<'_>, class: Class, frame: &[u8]) -> Sent {
+        let can = self.capabilities();
+        let frames = [FrameParts::whole(frame)];
+        let dropped = Sent { accepted: 0, dropped: 1 };
+        match target {
+            Target::One(hop) => match self.wire(hop).filter(|_| can.unicast()) {
+                Some(wire) => wire.send(class, &frames),
+                None => dropped,
+            },
+            Target::AllBut(_) if !can.broadcast() => dropped,
+            Target::AllBut(neighbours) => {
+                let mut sent = Sent::default();
+                for neighbour in self.bus.neighbours(self.router) {
+                    // Nobody can be left out where everybody hears everything.
+                    let reached = !can.unicast() || !neighbours.contains(&neighbour);
+                    if let Some(wire) = self.bus.wire(self.router, neighbour).filter(|_| reached) {
+                        sent += wire.put(&frames, &[neighbour]);
+                    }
+                }
+                sent
+            }
+        }
+    }
+
+    fn close(&self, hop: Hop) {
+        if self.wire(hop).is_some() {
+            self.bus.part(self.router, hop.neighbour);
+        }
+    }
+
+    fn network_changed(&self) {}
+}
+
+impl fmt::Debug for Station {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Station")
+            .field("router", &self.router)
+            .field("bus", &self.bus)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One direction between two routers.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    bus: Bus,
+    from: RouterId,
+    hop: Hop,
+    sent_bytes: AtomicU64,
+    received_frames: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Wire {
+    pub(crate) fn new(bus: Bus, from: RouterId, hop: Hop) -> Self {
+        let [sent_bytes, received_frames, dropped] = Default::default();
+        Self { bus, from, hop, sent_bytes, received_frames, dropped }
+    }
+
+    pub(crate) fn hop(&self) -> Hop {
+        self.hop
+    }
+
+    pub(crate) fn count_received(&self) {
+        self.received_frames.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn put(&self, frames: &[FrameParts<'_>], hearers: &[RouterId]) -> Sent {
+        let mut sent = Sent::default();
+        let mtu = usize::try_from(self.bus.shared().mtu.0).unwrap_or(usize::MAX);
+        for frame in frames {
+            let up = self.bus.wire(self.from, self.hop.neighbour).is_some();
+            if !up || frame.len() > mtu {
+                sent.dropped += 1;
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            sent.accepted += 1;
+            let bytes = frame.pieces().concat();
+            self.sent_bytes.fetch_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            for hearer in hearers {
+                self.bus.deliver(self.from, *hearer, &bytes);
+            }
+        }
+        sent
+    }
+}
+
+impl Outbox for Wire {
+    fn mtu(&self) -> Mtu {
+        self.bus.shared().mtu
+    }
+
+    /// Where only broadcast is possible, everybody on the bus hears it.
+    fn send(&self, _class: Class, frames: &[FrameParts<'_>]) -> Sent {
+        if self.bus.shared().capabilities.unicast() {
+            self.put(frames, &[self.hop.neighbour])
+        } else {
+            self.put(frames, &self.bus.neighbours(self.from))
+        }
+    }
+
+    fn activity(&self) -> Activity {
+        Activity {
+            sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
+            received_frames: self.received_frames.load(Ordering::Relaxed),
+            acked_bytes: None,
+            queued_bytes: 0,
+            dropped: self.dropped.load(Ordering::Relaxed),
+        }
+    }
+}
