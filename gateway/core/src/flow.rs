@@ -245,7 +245,7 @@ impl FlowTable {
     }
 
     /// Later fragments and ICMP errors pass because of a flow that another packet made; they do not keep it alive
-    /// (RFC 5508 REQ-3 for ICMP errors).
+    /// (RFC 5508 REQ-6 for ICMP errors).
     fn without_tuple(
         &mut self,
         info: &PacketInfo,

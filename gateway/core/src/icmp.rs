@@ -16,7 +16,8 @@ use ratman_types::Timestamp;
 use crate::drop_reason::GatewayDrop;
 use crate::packet::{PacketInfo, Transport};
 
-/// The longest answer, in bytes: the smallest MTU of IPv6, which an ICMPv6 error must not exceed (RFC 4443 section 2.4 c).
+/// The longest answer, in bytes: the smallest MTU of IPv6, which an ICMPv6 error must not exceed (RFC 4443
+/// section 2.4 c).
 pub const MAX_ANSWER: usize = 1280;
 
 /// The longest answer over IPv4, in bytes (RFC 1812 section 4.3.2.3).

@@ -233,7 +233,11 @@ proptest! {
 
     #[test]
     fn any_change_of_a_packet_is_answered(at in 0_usize..60, to: u8, v6: bool) {
-        let mut packet = if v6 { ip(A6, B6, UDP, &udp(5, 6, b"123456789012")) } else { ip(A4, B4, TCP, &tcp(5, 6, ACK)) };
+        let mut packet = if v6 {
+            ip(A6, B6, UDP, &udp(5, 6, b"123456789012"))
+        } else {
+            ip(A4, B4, TCP, &tcp(5, 6, ACK))
+        };
         if let Some(byte) = packet.get_mut(at) {
             *byte = to;
         }
