@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The configuration: TOML in layers, each laid over the one before, then parsed once into types that are valid.
+//!
+//! The layers, lowest first: the built-in defaults (`config/defaults.toml`, which explains every key), `gateway.toml`,
+//! the profile beside it, `gateway.toml` in the state directory (what was changed at run time; the operator's files
+//! are never written), and each `-s KEY=VALUE`. Tables merge, lists and values replace.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use ratman_types::{Address, RouterId};
+
+mod error;
+mod layer;
+mod section;
+mod sources;
+mod value;
+
+pub use error::{ConfigError, Place};
+use layer::{Node, Value};
+use section::{Limit, Section};
+pub use sources::{DEFAULT_FILE, Sources};
+use value::{
+    ABSOLUTE_PATH, ACCEPT, DEVICE_ADDRESS, DEVICE_NAME, FLAG, LISTEN, LOG_FILTER, NETWORK, PEER_TARGET,
+    REMOTE, ROUTER_KEY, SOCKET_PATH, TUN_MTU,
+};
+pub use value::{Accept, DeviceName, LogFilter, PeerTarget};
+
+/// The most prefixes that can be routed: each is a route of the kernel's too.
+pub const MAX_ROUTES: usize = 4096;
+const ROUTES: Limit = Limit { most: MAX_ROUTES, expected: "at most 4096 routes" };
+/// Every peer is dialled for ever and holds a socket.
+const PEERS: Limit = Limit { most: 256, expected: "at most 256 peers" };
+/// A host has few addresses to listen on, and every one holds a socket.
+const LISTENERS: Limit = Limit { most: 64, expected: "at most 64 addresses to listen on" };
+/// More addresses on one device are a mistake of whatever wrote the file.
+const ADDRESSES: Limit = Limit { most: 64, expected: "at most 64 addresses" };
+
+/// The defaults, with every key explained.
+pub const DEFAULTS: &str = include_str!("config/defaults.toml");
+
+/// All that the operator can set, valid by construction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where identity and stored times live; default `/var/lib/irdest-gateway`.
+    pub state_dir: PathBuf,
+    /// The routers to dial; default none.
+    pub peers: Vec<Peer>,
+    /// Whether a router whose key no peer line names may be a neighbour; default true.
+    pub accept_unknown_peers: bool,
+    /// The file with the passphrase of the identity; default the systemd credential.
+    pub passphrase_file: Option<PathBuf>,
+    /// The TUN device.
+    pub tun: TunConfig,
+    /// The TCP netmod.
+    pub inet: InetConfig,
+    /// Prefixes behind remotes, none twice; default none.
+    pub routes: Vec<Route>,
+    /// Who may open a session; default anybody.
+    pub accept_sessions: Accept,
+    /// The control socket; default `/run/irdest-gateway/control.sock`.
+    pub control_socket: PathBuf,
+    /// What is logged; default `info`.
+    pub log_filter: LogFilter,
+}
+
+/// A router to dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Where it listens.
+    pub target: PeerTarget,
+    /// The key that it must prove; without one, any router there will do.
+    pub router_key: Option<RouterId>,
+}
+
+/// `[tun]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TunConfig {
+    /// Whether there is a device at all; default true, called as `ratmand` false.
+    pub enable: bool,
+    /// Its name; default `irdest0`.
+    pub name: DeviceName,
+    /// Its MTU in bytes of IP packet, 1280–65535; default 1420.
+    pub mtu: u16,
+    /// Whether to use segmentation offload; default true.
+    pub offload: bool,
+    /// Its addresses besides the overlay address; default none.
+    pub addresses: Vec<IpNet>,
+}
+
+/// `[inet]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InetConfig {
+    /// Whether the netmod runs; default true.
+    pub enable: bool,
+    /// Where it listens; default `[::]:5860`.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// `[[route]]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The destinations.
+    pub prefix: IpNet,
+    /// The gateway behind which they lie.
+    pub via: Address,
+}
+
+impl Config {
+    /// Reads all layers that `sources` names.
+    ///
+    /// Each is checked by itself before they are merged, so that a mistake is found even where another layer hides it.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        sources.load(true)
+    }
+
+    /// Reads all layers but the one in the state directory, which only the daemon's user can read: for programs that
+    /// ask a running daemon.
+    pub fn load_for_client(sources: &Sources) -> Result<Self, ConfigError> {
+        sources.load(false)
+    }
+
+    /// Parses the text of one file over the defaults; `source` names it in errors.
+    pub fn from_text(source: &str, text: &str) -> Result<Self, ConfigError> {
+        Self::from_layers([Node::from_file(source, text)?])
+    }
+
+    fn from_layers(layers: impl IntoIterator<Item = Node>) -> Result<Self, ConfigError> {
+        let mut merged = Node::from_file("built-in defaults", DEFAULTS)?;
+        for layer in layers {
+            merged.overlay(layer);
+        }
+        Self::parse(&merged)
+    }
+
+    fn parse(merged: &Node) -> Result<Self, ConfigError> {
+        let mut root = Section::open(String::new(), merged)?;
+        let config = Self {
+            state_dir: root.get("state_dir", &ABSOLUTE_PATH)?,
+            peers: root.list("peers", PEERS, Peer::parse, |peer| peer.target.clone())?,
+            accept_unknown_peers: root.get("accept_unknown_peers", &FLAG)?,
+            passphrase_file: only(root.section("identity")?, |identity| {
+                identity.get_optional("passphrase_file", &ABSOLUTE_PATH)
+            })?,
+            tun: only(root.section("tun")?, TunConfig::parse)?,
+            inet: only(root.section("inet")?, InetConfig::parse)?,
+            routes: root.list("route", ROUTES, Route::parse, |route| route.prefix)?,
+            accept_sessions: only(root.section("sessions")?, |sessions| sessions.get("accept", &ACCEPT))?,
+            control_socket: only(root.section("control")?, |control| control.get("socket", &SOCKET_PATH))?,
+            log_filter: only(root.section("log")?, |log| log.get("filter", &LOG_FILTER))?,
+        };
+        root.finish()?;
+        Ok(config)
+    }
+}
+
+/// Reads a section with `read` and refuses what is left in it.
+fn only<'a, T>(
+    mut section: Section<'a>,
+    read: impl FnOnce(&mut Section<'a>) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
+    let value = read(&mut section)?;
+    section.finish()?;
+    Ok(value)
+}
+
+impl Peer {
+    fn parse(name: String, node: &Node) -> Result<Self, ConfigError> {
+        if let Value::Table(_) = node.value {
+            return only(Section::open(name, node)?, |peer| {
+                Ok(Self {
+                    target: peer.get("peer", &PEER_TARGET)?,
+                    router_key: peer.get_optional("router_key", &ROUTER_KEY)?,
+                })
+            });
+        }
+        Ok(Self { target: PEER_TARGET.read(&name, node)?, router_key: None })
+    }
+}
+
+impl TunConfig {
+    fn parse(tun: &mut Section<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            enable: tun.get("enable", &FLAG)?,
+            name: tun.get("name", &DEVICE_NAME)?,
+            mtu: tun.get("mtu", &TUN_MTU)?,
+            offload: tun.get("offload", &FLAG)?,
+            addresses: tun.get_list("addresses", ADDRESSES, &DEVICE_ADDRESS)?,
+        })
+    }
+}
+
+impl InetConfig {
+    fn parse(inet: &mut Section<'_>) -> Result<Self, ConfigError> {
+        Ok(Self { enable: inet.get("enable", &FLAG)?, listen: inet.get_list("listen", LISTENERS, &LISTEN)? })
+    }
+}
+
+impl Route {
+    fn parse(name: String, node: &Node) -> Result<Self, ConfigError> {
+        only(Section::open(name, node)?, |route| {
+            Ok(Self { prefix: route.get("prefix", &NETWORK)?, via: route.get("via", &REMOTE)? })
+        })
+    }
+}
+
+/// The state directory alone, from layers that are not complete yet.
+fn state_dir(merged: &Node) -> Result<PathBuf, ConfigError> {
+    Section::open(String::new(), merged)?.get("state_dir", &ABSOLUTE_PATH)
+}
+
+/// Refuses `state_dir` in the layer that is found through it.
+fn without_state_dir(layer: &Node) -> Result<(), ConfigError> {
+    let Value::Table(table) = &layer.value else { return Ok(()) };
+    table.get("state_dir").map_or(Ok(()), |node| {
+        Err(ConfigError::Value {
+            place: node.place.clone(),
+            key: "state_dir".to_owned(),
+            expected: "it to be set outside of the state directory",
+            got: node.value.to_string(),
+        })
+    })
+}
+
+/// The files of a configuration directory.
+fn profile_path(main: &Path, profile: &str) -> PathBuf {
+    main.with_file_name(format!("{profile}.toml"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+
+use super::*;
+use std::fs;
+
+const KEY: &str = "8A88-E3DD-7409-F195-FD52-DB2D-3CBA-5D72-CA67-09BF-1D94-121B-F374-8801-B40F-6F5C";
+
+fn error(text: &str) -> String {
+    Config::from_text("gateway.toml", text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_defaults_are_the_documented_ones() {
+    let config = Config::from_text("empty", "").unwrap();
+    assert_eq!(config.state_dir, Path::new("/var/lib/irdest-gateway"));
+    assert_eq!(config.peers, []);
+    assert!(config.accept_unknown_peers);
+    assert_eq!(config.passphrase_file, None);
+    let tun = &config.tun;
+    assert_eq!((tun.enable, tun.name.as_str(), tun.mtu, tun.offload), (true, "irdest0", 1420, true));
+    assert_eq!(tun.addresses, []);
+    assert!(config.inet.enable);
+    assert_eq!(config.inet.listen, ["[::]:5860".parse().unwrap()]);
+    assert_eq!(config.routes, []);
+    assert_eq!(config.accept_sessions, Accept::Any);
+    assert_eq!(config.control_socket, Path::new("/run/irdest-gateway/control.sock"));
+    assert_eq!(config.log_filter.as_str(), "info");
+}
+
+#[test]
+fn every_key_is_taken() {
+    let text = format!(
+        r#"
+        state_dir = "/s"
+        peers = ["inet:a.example:1", {{ peer = "inet:[2001:db8::1]:2", router_key = "{KEY}" }}]
+        accept_unknown_peers = false
+        identity.passphrase_file = "/p"
+        sessions.accept = "configured"
+        control.socket = "/c"
+        log.filter = "warn,irdest_proxy=trace"
+        [tun]
+        enable = false
+        name = "mesh0"
+        mtu = 65535
+        offload = false
+        addresses = ["10.77.0.1/24", "fd00::1/64"]
+        [inet]
+        enable = false
+        listen = ["192.0.2.1:5860", "[::1]:1"]
+        [[route]]
+        prefix = "10.78.0.0/24"
+        via = "{KEY}"
+        [[route]]
+        prefix = "fd01::/16"
+        via = "{KEY}"
+        "#
+    );
+    let config = Config::from_text("all", &text).unwrap();
+    assert_eq!(config.peers[0].router_key, None);
+    assert_eq!(config.peers[1].target.to_string(), "inet:[2001:db8::1]:2");
+    assert_eq!((config.peers[1].target.host(), config.peers[1].target.port()), ("2001:db8::1", 2));
+    assert_eq!(config.peers[1].router_key, KEY.parse().ok());
+    assert_eq!(config.tun.addresses[1].to_string(), "fd00::1/64");
+    assert_eq!(config.inet.listen.len(), 2);
+    assert_eq!(config.routes[1].prefix.to_string(), "fd01::/16");
+    assert_eq!(config.routes[1].via, KEY.parse().unwrap());
+    assert_eq!((config.accept_sessions, config.accept_unknown_peers), (Accept::Configured, false));
+}
+
+#[test]
+fn mistakes_are_named_with_place_key_and_expectation() {
+    let mtu = "expected an integer from 1280 to 65535";
+    let key = "16 groups of 4 hexadecimal digits joined by '-'";
+    let peer = "expected \"inet:HOST:PORT\" with an IPv6 address in brackets";
+    let prefix = "expected an IP prefix without host bits, such as \"10.78.0.0/24\"";
+    let via = format!("expected the address of a remote, {key}");
+    let table = [
+        ("\n[tun]\nmtu = \"big\"", format!("gateway.toml:3: tun.mtu: {mtu}, got \"big\"")),
+        ("tun.mtu = 1279", format!("gateway.toml:1: tun.mtu: {mtu}, got 1279")),
+        ("tun.mtu = 65_536", format!("gateway.toml:1: tun.mtu: {mtu}, got 65536")),
+        ("tun.mtu = 1400.0", format!("gateway.toml:1: tun.mtu: {mtu}, got 1400.0")),
+        ("tun.mtu = 99999999999999999999", format!("gateway.toml:1: tun.mtu: {mtu}, got 99999999999999999999")),
+        ("tun.enable = 1", "gateway.toml:1: tun.enable: expected true or false, got 1".into()),
+        ("tun = true", "gateway.toml:1: tun: expected a table, got true".into()),
+        ("[tun]\n\nmut = 1", "gateway.toml:3: tun.mut: unknown key, expected addresses, enable, mtu, name or offload".into()),
+        ("[identity]\nkey = 1", "gateway.toml:2: identity.key: unknown key, expected passphrase_file".into()),
+        (
+            "\n\n[tune]\nmtu = 1",
+            "gateway.toml:3: tune: unknown key, expected accept_unknown_peers, control, identity, inet, log, peers, \
+             route, sessions, state_dir or tun"
+                .into(),
+        ),
+        ("state_dir = \"here\"", "gateway.toml:1: state_dir: expected an absolute path, got \"here\"".into()),
+        ("peers = \"inet:a:1\"", "gateway.toml:1: peers: expected a list, got \"inet:a:1\"".into()),
+        ("peers = [\n\"inet:a:1\",\n\"inet:a\"]", format!("gateway.toml:3: peers[1]: {peer}, got \"inet:a\"")),
+        (
+            "peers = [\"inet:a:1\",\n\"inet:a:1\"]",
+            "gateway.toml:2: peers[1]: expected a different one each time, got the one of peers[0] again".into(),
+        ),
+        ("peers = [{}]", format!("gateway.toml:1: peers[0].peer: missing, {peer}")),
+        (
+            "peers = [{ peer = \"inet:a:1\", router_key = \"AB\" }]",
+            format!("gateway.toml:1: peers[0].router_key: expected a router id, {key}, got \"AB\""),
+        ),
+        (
+            "peers = [{ peer = \"inet:a:1\", key = \"AB\" }]",
+            "gateway.toml:1: peers[0].key: unknown key, expected peer or router_key".into(),
+        ),
+        ("[[route]]\nprefix = \"10.0.0.0/8\"", format!("gateway.toml:1: route[0].via: missing, {via}")),
+        ("[[route]]\nprefix = \"10.0.0.1/8\"\nvia = \"\"", format!("gateway.toml:2: route[0].prefix: {prefix}, got \"10.0.0.1/8\"")),
+        ("[[route]]\nprefix = \"10.0.0.0/8\"\nvia = \"\"", format!("gateway.toml:3: route[0].via: {via}, got \"\"")),
+        ("[route]\nprefix = \"10.0.0.0/8\"", "gateway.toml:1: route: expected a list, got a table".into()),
+        (
+            "tun.name = \"a-name-that-is-too-long\"",
+            "gateway.toml:1: tun.name: expected a device name of 1 to 15 visible characters without '/', ':' and '%', \
+             got \"a-name-that-is-too-long\""
+                .into(),
+        ),
+        (
+            "tun.addresses = [\"10.77.0.1\"]",
+            "gateway.toml:1: tun.addresses[0]: expected an IP address with prefix length, such as \"10.77.0.1/24\", \
+             got \"10.77.0.1\""
+                .into(),
+        ),
+        (
+            "inet.listen = [\"5860\"]",
+            "gateway.toml:1: inet.listen[0]: expected \"ADDRESS:PORT\", such as \"[::]:5860\" or \"192.0.2.1:5860\", \
+             got \"5860\""
+                .into(),
+        ),
+        ("sessions.accept = \"all\"", "gateway.toml:1: sessions.accept: expected \"any\" or \"configured\", got \"all\"".into()),
+        (
+            "log.filter = \"inof\"",
+            "gateway.toml:1: log.filter: expected a level (error, warn, info, debug, trace) or directives like \
+             \"info,irdest_proxy=debug\", got \"inof\""
+                .into(),
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(error(text), expected, "for {text:?}");
+    }
+    let syntax = error("a = 1\nb =");
+    assert!(syntax.starts_with("gateway.toml:2: not TOML: "), "{syntax}");
+    let twice = error("accept_unknown_peers = true\naccept_unknown_peers = true");
+    assert!(twice.starts_with("gateway.toml:2: not TOML: "), "{twice}");
+}
+
+#[test]
+fn lists_have_a_limit() {
+    let peers = |count: usize| {
+        let list: Vec<_> = (0..count).map(|n| format!("\"inet:a{n}:1\"")).collect();
+        Config::from_text("gateway.toml", &format!("peers = [{}]", list.join(",")))
+    };
+    assert_eq!(peers(256).unwrap().peers.len(), 256);
+    assert_eq!(
+        peers(257).unwrap_err().to_string(),
+        "gateway.toml:1: peers: expected at most 256 peers, got 257"
+    );
+}
+
+/// A directory with a state directory in it, and the sources that read it.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new() -> Self {
+        let files = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(files.0.path().join("state")).unwrap();
+        let state = files.0.path().join("state");
+        files.write("gateway.toml", &format!("state_dir = {state:?}\n"));
+        files
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        let before = fs::read_to_string(&path).unwrap_or_default();
+        fs::write(path, before + text).unwrap();
+    }
+
+    fn sources(&self, assignments: &[&str]) -> Sources {
+        Sources {
+            config: Some(self.0.path().to_owned()),
+            assignments: assignments.iter().map(|text| (*text).to_owned()).collect(),
+            ..Sources::default()
+        }
+    }
+}
+
+#[test]
+fn each_layer_lies_over_the_one_before() {
+    let files = Files::new();
+    let mtu = |sources: &Sources| Config::load(sources).unwrap().tun.mtu;
+    assert_eq!(mtu(&files.sources(&[])), 1420);
+    files.write("gateway.toml", "tun.mtu = 1300\n");
+    assert_eq!(mtu(&files.sources(&[])), 1300);
+    files.write("lab.toml", "tun.mtu = 1301\n");
+    assert_eq!(mtu(&files.sources(&[])), 1300, "a profile counts only where it is named");
+    let lab = Sources { profile: Some("lab".into()), ..files.sources(&[]) };
+    assert_eq!(mtu(&lab), 1301);
+    files.write("state/gateway.toml", "tun.mtu = 1302\n");
+    assert_eq!(mtu(&lab), 1302);
+    assert_eq!(Config::load_for_client(&lab).unwrap().tun.mtu, 1301, "without the state directory");
+    assert_eq!(mtu(&files.sources(&["tun.mtu=1303"])), 1303);
+    assert_eq!(mtu(&files.sources(&["tun.mtu=1303", "\"tun.mtu\" = 1304"])), 1304);
+    // As the file itself, the profile lies beside it.
+    let file = Sources { config: Some(files.0.path().join("gateway.toml")), ..lab };
+    assert_eq!(mtu(&file), 1302);
+}
+
+#[test]
+fn tables_merge_and_lists_replace() {
+    let files = Files::new();
+    files.write(
+        "gateway.toml",
+        "peers = [\"inet:a:1\", \"inet:b:1\"]\n[tun]\nname = \"one\"\naddresses = [\"10.0.0.1/8\"]\n",
+    );
+    files.write("state/gateway.toml", "peers = [\"inet:c:1\"]\n[tun]\noffload = false\n");
+    let config = Config::load(&files.sources(&[])).unwrap();
+    assert_eq!((config.tun.name.as_str(), config.tun.offload, config.tun.addresses.len()), ("one", false, 1));
+    assert_eq!(config.peers.len(), 1);
+    assert_eq!(config.peers[0].target.host(), "c");
+}
+
+#[test]
+fn arguments_are_toml_or_bare_words() {
+    let files = Files::new();
+    let config = Config::load(&files.sources(&[
+        "tun.name=mesh1",
+        "tun.offload=false",
+        "log.filter=info,irdest_proxy=debug",
+        "peers=[\"inet:a:1\"]",
+        "'inet'.\"listen\"=[]",
+        "sessions.accept = \"configured\"",
+    ]))
+    .unwrap();
+    assert_eq!((config.tun.name.as_str(), config.tun.offload), ("mesh1", false));
+    assert_eq!(config.log_filter.as_str(), "info,irdest_proxy=debug");
+    assert_eq!((config.peers.len(), config.inet.listen.len()), (1, 0));
+    assert_eq!(config.accept_sessions, Accept::Configured);
+
+    let error = |argument| Config::load(&files.sources(&[argument])).unwrap_err().to_string();
+    assert_eq!(
+        error("tun.mtu=big"),
+        "-s tun.mtu=big: tun.mtu: expected an integer from 1280 to 65535, got \"big\""
+    );
+    assert_eq!(error("tun.mtu"), "-s tun.mtu: expected KEY=VALUE, such as tun.mtu=1400");
+    assert_eq!(error("tun..mtu=1"), "-s tun..mtu=1: expected KEY=VALUE, such as tun.mtu=1400");
+    assert!(error("tune=1").starts_with("-s tune=1: tune: unknown key, expected "));
+}
+
+#[test]
+fn called_as_ratmand_there_is_no_tun_unless_asked_for() {
+    let files = Files::new();
+    let ratmand = |assignments| Sources { router_only: true, ..files.sources(assignments) };
+    assert!(!Config::load(&ratmand(&[])).unwrap().tun.enable);
+    assert!(Config::load(&ratmand(&["tun.enable=true"])).unwrap().tun.enable);
+    files.write("gateway.toml", "tun.enable = true\n");
+    assert!(Config::load(&ratmand(&[])).unwrap().tun.enable);
+}
+
+#[test]
+fn missing_files_and_bad_names_are_named() {
+    let files = Files::new();
+    let dir = files.0.path().display();
+    let error = |sources: Sources| Config::load(&sources).unwrap_err().to_string();
+    let none = Sources { config: Some(files.0.path().join("none.toml")), ..Sources::default() };
+    assert_eq!(error(none), format!("{dir}/none.toml: cannot read the configuration: entity not found"));
+    let profile = |name: &str| Sources { profile: Some(name.into()), ..files.sources(&[]) };
+    assert_eq!(
+        error(profile("none")),
+        format!("{dir}/none.toml: cannot read the configuration: entity not found")
+    );
+    assert_eq!(error(profile("../x")), "-p ../x: expected a profile name of letters, digits, '-' and '_'");
+    let endless = Sources { config: Some("/dev/zero".into()), ..Sources::default() };
+    assert_eq!(error(endless), "/dev/zero: cannot read the configuration: expected at most 1 MiB");
+}
+
+#[test]
+fn a_mistake_is_found_even_where_another_layer_hides_it() {
+    let files = Files::new();
+    files.write("gateway.toml", "tun.mtu = 1\n");
+    let error = Config::load(&files.sources(&["tun.mtu=1400"])).unwrap_err().to_string();
+    assert!(error.contains("gateway.toml:2: tun.mtu: expected"), "{error}");
+}
+
+#[test]
+fn the_layer_in_the_state_directory_cannot_move_it() {
+    let files = Files::new();
+    files.write("state/gateway.toml", "\nstate_dir = \"/elsewhere\"");
+    let error = Config::load(&files.sources(&[])).unwrap_err().to_string();
+    let expected = "state/gateway.toml:2: state_dir: expected it to be set outside of the state directory, got \"/elsewhere\"";
+    assert!(error.ends_with(expected), "{error}");
+}

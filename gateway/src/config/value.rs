@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The types that configuration values are parsed into: having one means that it is valid.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use ratman_types::{Address, RouterId};
+use tracing_subscriber::EnvFilter;
+
+use super::layer::Value;
+use super::section::Form;
+
+/// Where a peer listens, as in `inet:HOST:PORT`; names are resolved at each dial.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerTarget {
+    host: String,
+    port: u16,
+}
+
+impl PeerTarget {
+    /// A name, or an IP address without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The TCP port, never 0.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.strip_prefix("inet:")?.rsplit_once(':')?;
+        let port = port.parse().ok().filter(|port| *port != 0)?;
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            // A zone belongs to link-local addresses and is the resolver's to read.
+            Some(v6) => v6.split('%').next()?.parse::<std::net::Ipv6Addr>().ok().map(|_| v6)?,
+            None => Some(host).filter(|host| is_host_name(host))?,
+        };
+        Some(Self { host: host.to_owned(), port })
+    }
+}
+
+/// Letters, digits, hyphens and underscores between dots, 253 characters at most (RFC 1123); IPv4 addresses fit.
+fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(label)
+}
+
+impl fmt::Display for PeerTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "inet:[{host}]:{port}") } else { write!(f, "inet:{host}:{port}") }
+    }
+}
+
+/// The name of a network device, as Linux allows it: 1–15 bytes without `/`, `:` and white space, not `.` or `..`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceName(String);
+
+impl DeviceName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=15).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:%".contains(&byte))
+            && text != "."
+            && text != "..";
+        fits.then(|| Self(text.to_owned()))
+    }
+}
+
+/// Directives that the log filter has taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    /// The directives.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Who may open a session with this gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accept {
+    /// Everybody; a stranger has only the overlay address derived from its own address.
+    Any,
+    /// Remotes of `route` only.
+    Configured,
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::Text(text) => Some(text),
+        Value::Integer(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
+    }
+}
+
+pub(super) const FLAG: Form<bool> = Form {
+    expected: "true or false",
+    parse: |value| match value {
+        Value::Flag(flag) => Some(*flag),
+        Value::Text(_) | Value::Integer(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
+    },
+};
+
+pub(super) const TUN_MTU: Form<u16> = Form {
+    expected: "an integer from 1280 to 65535",
+    parse: |value| match value {
+        Value::Integer(number) => u16::try_from(*number).ok().filter(|mtu| *mtu >= 1280),
+        Value::Text(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
+    },
+};
+
+pub(super) const ABSOLUTE_PATH: Form<PathBuf> = Form {
+    expected: "an absolute path",
+    parse: |value| text(value).map(PathBuf::from).filter(|path| path.is_absolute()),
+};
+
+/// The kernel's limit: `sun_path` holds 108 bytes with the zero at its end (unix(7)).
+pub(super) const SOCKET_PATH: Form<PathBuf> = Form {
+    expected: "an absolute path of at most 107 bytes",
+    parse: |value| {
+        let path = text(value).filter(|text| text.len() <= 107).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    },
+};
+
+pub(super) const PEER_TARGET: Form<PeerTarget> = Form {
+    expected: "\"inet:HOST:PORT\" with an IPv6 address in brackets",
+    parse: |value| text(value).and_then(PeerTarget::parse),
+};
+
+pub(super) const ROUTER_KEY: Form<RouterId> = Form {
+    expected: "a router id, 16 groups of 4 hexadecimal digits joined by '-'",
+    parse: |value| {
+        text(value)?.parse().ok().filter(|id: &RouterId| ratman_types::is_valid_key(id.as_bytes()))
+    },
+};
+
+pub(super) const REMOTE: Form<Address> = Form {
+    expected: "the address of a remote, 16 groups of 4 hexadecimal digits joined by '-'",
+    parse: |value| text(value)?.parse().ok().filter(|id: &Address| ratman_types::is_valid_key(id.as_bytes())),
+};
+
+pub(super) const DEVICE_NAME: Form<DeviceName> = Form {
+    expected: "a device name of 1 to 15 visible characters without '/', ':' and '%'",
+    parse: |value| text(value).and_then(DeviceName::parse),
+};
+
+pub(super) const DEVICE_ADDRESS: Form<IpNet> = Form {
+    expected: "an IP address with prefix length, such as \"10.77.0.1/24\"",
+    parse: |value| text(value)?.parse().ok(),
+};
+
+pub(super) const NETWORK: Form<IpNet> = Form {
+    expected: "an IP prefix without host bits, such as \"10.78.0.0/24\"",
+    parse: |value| text(value)?.parse().ok().filter(|net: &IpNet| net.trunc() == *net),
+};
+
+pub(super) const LISTEN: Form<SocketAddr> = Form {
+    expected: "\"ADDRESS:PORT\", such as \"[::]:5860\" or \"192.0.2.1:5860\"",
+    parse: |value| text(value)?.parse().ok().filter(|address: &SocketAddr| address.port() != 0),
+};
+
+pub(super) const ACCEPT: Form<Accept> = Form {
+    expected: "\"any\" or \"configured\"",
+    parse: |value| match text(value)? {
+        "any" => Some(Accept::Any),
+        "configured" => Some(Accept::Configured),
+        _ => None,
+    },
+};
+
+pub(super) const LOG_FILTER: Form<LogFilter> = Form {
+    expected: "a level (error, warn, info, debug, trace) or directives like \"info,irdest_proxy=debug\"",
+    parse: |value| {
+        let text = text(value)?;
+        // EnvFilter takes any lone word for a target's name, so that a mistyped level would silence everything.
+        let lone_words_are_levels = text.split(',').map(str::trim).all(|directive| {
+            directive.contains(['=', '[']) || directive.parse::<tracing::level_filters::LevelFilter>().is_ok()
+        });
+        (lone_words_are_levels && EnvFilter::try_new(text).is_ok()).then(|| LogFilter(text.to_owned()))
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn peers_are_names_and_addresses_with_a_port() {
+        for good in
+            ["inet:a.example:1", "inet:192.0.2.1:5860", "inet:[2001:db8::1]:65535", "inet:[fe80::1%eth0]:5"]
+        {
+            assert_eq!(PeerTarget::parse(good).map(|peer| peer.to_string()).as_deref(), Some(good));
+        }
+        for bad in [
+            "",
+            "inet:",
+            "inet:a",
+            "inet:a:0",
+            "inet:a:65536",
+            "inet::1",
+            "inet:2001:db8::1:5860",
+            "inet:[a]:1",
+            "inet:a b:1",
+            "lan:eth0",
+            "a:1",
+            "inet:a..b:1",
+        ] {
+            assert_eq!(PeerTarget::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn host_bits_are_noticed() {
+        for (text, network) in [
+            ("10.78.0.0/24", true),
+            ("10.78.0.1/24", false),
+            ("0.0.0.0/0", true),
+            ("1.0.0.0/0", false),
+            ("10.0.0.1/32", true),
+            ("fd00::/8", true),
+            ("fd00::1/127", false),
+            ("::/0", true),
+            ("8000::/0", false),
+            ("10.0.0.0", false),
+            ("10.0.0.0/33", false),
+            ("::/129", false),
+            ("10.0.0.0/+8", false),
+            ("a/8", false),
+        ] {
+            assert_eq!((NETWORK.parse)(&Value::Text(text.into())).is_some(), network, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_answered(text: String) {
+            let value = Value::Text(text);
+            let _ = ((PEER_TARGET.parse)(&value), (NETWORK.parse)(&value), (DEVICE_NAME.parse)(&value));
+            let _ = ((LISTEN.parse)(&value), (LOG_FILTER.parse)(&value), (REMOTE.parse)(&value));
+        }
+    }
+}
