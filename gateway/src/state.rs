@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The state directory: locked to one process, with the few small values that must survive a restart.
+//!
+//! Times are kept so that a restart never reuses one: a ceiling of each local address's origin times, and the
+//! times of session initiations per remote (source: wire page, announcement and gateway sessions).
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+use ratman_types::{Address, WallTime};
+use tracing::warn;
+
+mod atomic;
+mod times;
+
+pub(crate) use atomic::replace;
+pub use times::SessionTimes;
+use times::{ParseTimesError, Times};
+
+/// How far ahead of the origin time in use the stored ceiling lies.
+///
+/// Announcements leave every 2 s; a write per minute spares flash memory. After a crash the origin time starts up
+/// to this far in the future, well inside the window of 5 min within which others take it.
+pub const ORIGIN_RESERVE: Duration = Duration::from_secs(60);
+
+const TIMES_FILE: &str = "times.toml";
+const LOCK_FILE: &str = "lock";
+
+/// Why the state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// Another process holds the lock.
+    #[error("{dir}: state_dir is in use by process {holder}; stop it, or give this one its own state_dir")]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+        /// Its process id as found in the lock file, or "unknown".
+        holder: String,
+    },
+    /// A file or the directory itself cannot be read or written.
+    #[error("{path}: cannot {action}: {error}")]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system answered.
+        error: io::Error,
+    },
+}
+
+/// The locked state directory of a running daemon; the lock ends with this value.
+#[derive(Debug)]
+pub struct State {
+    dir: PathBuf,
+    times: Times,
+    _lock: Flock<File>,
+}
+
+impl State {
+    /// Opens `dir`, made with mode 0700 if it is not there, and locks it before anything in it is read.
+    ///
+    /// A damaged file of times is moved aside with a WARN: origin times then start from the clock, and initiations
+    /// replayed from before are refused by their age only.
+    pub fn open(dir: &Path) -> Result<Self, StateError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(io_error(dir, "make the directory"))?;
+        let lock = lock(dir)?;
+        let times = load_times(dir)?;
+        Ok(Self { dir: dir.to_owned(), times, _lock: lock })
+    }
+
+    /// The directory, for the files that others keep in it.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The last origin time that `address` may have used before this start; new ones must be above it.
+    pub fn last_origin(&self, address: &Address) -> Option<WallTime> {
+        self.times.origin(address)
+    }
+
+    /// Makes sure that `origin` of `address` is covered by the stored ceiling; to be called before it is sent.
+    ///
+    /// Writes, and blocks for the sync, only when `origin` passes the ceiling: once per [`ORIGIN_RESERVE`].
+    pub fn cover_origin(&mut self, address: Address, origin: WallTime) -> Result<(), StateError> {
+        if self.times.origin(&address).is_some_and(|ceiling| origin <= ceiling) {
+            return Ok(());
+        }
+        self.times.set_origin(address, origin + ORIGIN_RESERVE);
+        self.save()
+    }
+
+    /// Stores the origin time really used last, at a clean end, so that the next start need not skip the reserve.
+    pub fn settle_origin(&mut self, address: Address, last: WallTime) -> Result<(), StateError> {
+        self.times.set_origin(address, last);
+        self.save()
+    }
+
+    /// The stored times of session initiations to and from `remote`.
+    pub fn session_times(&self, remote: &Address) -> SessionTimes {
+        self.times.session(remote)
+    }
+
+    /// Stores the time inside an initiation to `remote`; to be called before it is sent. Blocks for the sync.
+    pub fn initiation_sent(&mut self, remote: Address, time: WallTime) -> Result<(), StateError> {
+        self.times.update_session(remote, |times| times.sent = times.sent.max(Some(time)));
+        self.save()
+    }
+
+    /// Stores the time inside an initiation from `remote`; to be called before it is answered. Blocks for the sync.
+    pub fn initiation_received(&mut self, remote: Address, time: WallTime) -> Result<(), StateError> {
+        self.times.update_session(remote, |times| times.received = times.received.max(Some(time)));
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), StateError> {
+        replace(&self.dir, TIMES_FILE, self.times.to_text().as_bytes())
+            .map_err(io_error(&self.dir.join(TIMES_FILE), "write"))
+    }
+}
+
+fn io_error(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> StateError {
+    let path = path.to_owned();
+    move |error| StateError::Io { path, action, error }
+}
+
+fn lock(dir: &Path) -> Result<Flock<File>, StateError> {
+    let path = dir.join(LOCK_FILE);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(io_error(&path, "open"))?;
+    let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => lock,
+        Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
+            return Err(StateError::InUse { dir: dir.to_owned(), holder: holder(file) });
+        }
+        Err((_, errno)) => return Err(io_error(&path, "lock")(errno.into())),
+    };
+    lock.set_len(0)
+        .and_then(|()| write!(*lock, "{}", std::process::id()))
+        .map_err(io_error(&path, "write the process id"))?;
+    Ok(lock)
+}
+
+fn holder(file: File) -> String {
+    let mut text = String::new();
+    // A process id has at most 7 digits; the holder may be between taking the lock and writing its id.
+    match file.take(16).read_to_string(&mut text) {
+        Ok(_) if text.parse::<u32>().is_ok() => text,
+        Ok(_) | Err(_) => "unknown".to_owned(),
+    }
+}
+
+fn load_times(dir: &Path) -> Result<Times, StateError> {
+    let path = dir.join(TIMES_FILE);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Times::default()),
+        Err(error) => return Err(io_error(&path, "read")(error)),
+    };
+    let parsed = String::from_utf8(bytes)
+        .map_err(|error| ParseTimesError(error.to_string()))
+        .and_then(|text| Times::parse(&text));
+    parsed.or_else(|error| {
+        let aside = dir.join(format!("{TIMES_FILE}.damaged"));
+        warn!(file = %path.display(), moved_to = %aside.display(), %error, "stored times are damaged, starting without");
+        std::fs::rename(&path, &aside).map_err(io_error(&path, "move aside"))?;
+        Ok(Times::default())
+    })
+}
+
+#[cfg(test)]
+mod tests;

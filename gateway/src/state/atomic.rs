@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Replacing a file so that a reader, and a start after power loss, finds the old content or the new one whole.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Writes `bytes` to `dir/name` with mode 0600: beside it, synced, renamed over it, directory synced.
+pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let new = dir.join(format!("{name}.new"));
+    // What is left of a write that was cut short may have any content; its mode is not trusted either.
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&new, dir.join(name))?;
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn content_is_replaced_whole_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.new"), "cut sh").unwrap();
+        replace(dir.path(), "a", b"one").unwrap();
+        replace(dir.path(), "a", b"two").unwrap();
+        assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"two");
+        let mode = std::fs::metadata(dir.path().join("a")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content() {
+        let dir = tempfile::tempdir().unwrap();
+        replace(dir.path(), "a", b"old").unwrap();
+        std::fs::create_dir(dir.path().join("a.new")).unwrap();
+        assert!(replace(dir.path(), "a", b"new").is_err());
+        assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"old");
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+
+use super::*;
+use std::os::unix::fs::PermissionsExt;
+
+const LOCAL: Address = Address::from_bytes([1; 32]);
+const REMOTE: Address = Address::from_bytes([2; 32]);
+
+fn at(seconds: u64) -> WallTime {
+    WallTime::from_micros(seconds * 1_000_000)
+}
+
+#[test]
+fn the_directory_is_private_and_locked() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("a/b");
+    let state = State::open(&dir).unwrap();
+    assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    let error = State::open(&dir).unwrap_err().to_string();
+    let expected = format!("{}: state_dir is in use by process {}", dir.display(), std::process::id());
+    assert!(error.starts_with(&expected), "{error}");
+    drop(state);
+    State::open(&dir).unwrap();
+}
+
+#[test]
+fn the_lock_comes_before_anything_is_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let _state = State::open(dir.path()).unwrap();
+    std::fs::write(dir.path().join(TIMES_FILE), "damaged").unwrap();
+    assert!(matches!(State::open(dir.path()), Err(StateError::InUse { .. })));
+    assert!(dir.path().join(TIMES_FILE).exists(), "a second process must not move files of the first");
+}
+
+#[test]
+fn origin_times_are_reserved_ahead_and_written_rarely() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = State::open(dir.path()).unwrap();
+    assert_eq!(state.last_origin(&LOCAL), None);
+    state.cover_origin(LOCAL, at(1000)).unwrap();
+    let written = std::fs::read(dir.path().join(TIMES_FILE)).unwrap();
+    state.cover_origin(LOCAL, at(1060)).unwrap();
+    assert_eq!(std::fs::read(dir.path().join(TIMES_FILE)).unwrap(), written, "within the reserve");
+    drop(state); // a crash: nothing is settled
+    let mut state = State::open(dir.path()).unwrap();
+    assert_eq!(state.last_origin(&LOCAL), Some(at(1060)), "never below what may have been used");
+    state.cover_origin(LOCAL, at(1061)).unwrap();
+    assert_eq!(state.last_origin(&LOCAL), Some(at(1121)));
+    state.settle_origin(LOCAL, at(1070)).unwrap();
+    drop(state);
+    assert_eq!(State::open(dir.path()).unwrap().last_origin(&LOCAL), Some(at(1070)));
+}
+
+#[test]
+fn initiation_times_survive_and_never_go_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = State::open(dir.path()).unwrap();
+    state.initiation_sent(REMOTE, at(5)).unwrap();
+    state.initiation_sent(REMOTE, at(4)).unwrap();
+    state.initiation_received(REMOTE, at(7)).unwrap();
+    drop(state);
+    let state = State::open(dir.path()).unwrap();
+    assert_eq!(state.session_times(&REMOTE), SessionTimes { sent: Some(at(5)), received: Some(at(7)) });
+    assert_eq!(state.session_times(&LOCAL), SessionTimes::default());
+}
+
+#[test]
+fn damaged_times_are_moved_aside() {
+    for content in ["version = 1\n[origin_ceil", "version = 9", "\u{fffd}\0"] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(TIMES_FILE), content).unwrap();
+        let mut state = State::open(dir.path()).unwrap();
+        assert_eq!(state.last_origin(&LOCAL), None);
+        let aside = std::fs::read_to_string(dir.path().join("times.toml.damaged")).unwrap();
+        assert_eq!(aside, content);
+        state.cover_origin(LOCAL, at(1)).unwrap();
+    }
+}
+
+#[test]
+fn an_unusable_directory_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = State::open(&file).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{}: cannot make the directory: ", file.display())), "{error}");
+}
