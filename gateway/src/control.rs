@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The control socket: who may, asks a running daemon one line of JSON at a time and gets one line back.
+//!
+//! `{"get":"status"}` is answered by `{"status":{…}}`, anything else by `{"error":"…"}`. The server owns no state: each
+//! request goes to the control loop, which answers when it gets to it.
+
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+mod client;
+mod server;
+
+pub use client::ask;
+pub use server::Server;
+
+use crate::status::Status;
+
+/// The longest request in bytes, its line feed included; requests known today are a hundredth of it.
+pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// Requests that wait for the control loop: one per client, since a client gets its answer before it is read again.
+pub const QUEUE: usize = server::MAX_CLIENTS;
+
+/// Why the control socket does not work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// Another daemon answers there.
+    #[error(
+        "{0}: another irdest-gateway answers on this control socket; stop it, or set another control.socket"
+    )]
+    InUse(PathBuf),
+    /// Something else is in the way.
+    #[error("{0}: expected a socket or nothing, found another kind of file")]
+    NotASocket(PathBuf),
+    /// The system refuses.
+    #[error("{path}: cannot {action}: {error}")]
+    Io {
+        /// The socket or its directory.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system answered.
+        error: io::Error,
+    },
+    /// The daemon answered with an error.
+    #[error("{path}: the daemon answered: {message}")]
+    Refused {
+        /// The socket.
+        path: PathBuf,
+        /// The error as the daemon put it.
+        message: String,
+    },
+    /// What came back is not a reply.
+    #[error("{path}: expected one line of JSON with a status, got {got}")]
+    Reply {
+        /// The socket.
+        path: PathBuf,
+        /// What is wrong with it.
+        got: String,
+    },
+}
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Query {
+    /// The [`Status`] of the daemon.
+    Status,
+}
+
+/// A question on its way to the control loop; dropped unanswered, the client reads that the daemon is ending.
+#[derive(Debug)]
+pub struct Request {
+    /// What is asked.
+    pub query: Query,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Status>,
+}
+
+/// The channel from the socket to the control loop.
+pub fn requests() -> (mpsc::Sender<Request>, mpsc::Receiver<Request>) {
+    mpsc::channel(QUEUE)
+}
+
+/// A line from the client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequestLine {
+    pub(crate) get: Query,
+}
+
+impl RequestLine {
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(line).map_err(|error| format!("expected {{\"get\":\"status\"}}: {error}"))
+    }
+}
+
+/// A line to the client.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ReplyLine {
+    Status(Box<Status>),
+    Error(String),
+}
+
+#[cfg(test)]
+mod tests;

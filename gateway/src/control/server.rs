@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The daemon's side of the control socket.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::UCred;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::{ControlError, MAX_REQUEST, Query, ReplyLine, Request, RequestLine};
+
+/// People and scripts that ask at once; each costs a task and a buffer.
+pub(super) const MAX_CLIENTS: usize = 16;
+
+/// A client that says nothing, or does not read its reply, gives its place to another.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// After an error that is not the client's, such as no free descriptor, accepting again at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound control socket; its file goes when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    listener: UnixListener,
+    path: PathBuf,
+    inode: u64,
+    allowed: Allowed,
+}
+
+/// Who may ask: root, the daemon's own user, and the group that the socket belongs to.
+#[derive(Clone, Copy, Debug)]
+struct Allowed {
+    uid: u32,
+    gid: u32,
+}
+
+impl Allowed {
+    fn admits(self, who: UCred) -> bool {
+        who.uid() == 0 || who.uid() == self.uid || who.gid() == self.gid
+    }
+}
+
+impl Server {
+    /// Binds `path` with mode 0660, making its directory where it is missing.
+    ///
+    /// A socket left there by a daemon that is gone is replaced; one on which somebody answers is an error.
+    /// Must be called within a tokio runtime.
+    pub fn bind(path: &Path) -> Result<Self, ControlError> {
+        let failed = |action| {
+            let path = path.to_owned();
+            move |error| ControlError::Io { path, action, error }
+        };
+        if let Some(parent) = path.parent() {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o750)
+                .create(parent)
+                .map_err(failed("make its directory"))?;
+        }
+        remove_stale(path)?;
+        let listener = UnixListener::bind(path).map_err(failed("bind the control socket"))?;
+        // Who connects between these two calls is asked for its credentials like anybody else.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
+            .map_err(failed("set the mode"))?;
+        let meta = std::fs::metadata(path).map_err(failed("look at the control socket"))?;
+        let allowed = Allowed { uid: nix::unistd::geteuid().as_raw(), gid: meta.gid() };
+        Ok(Self { listener, path: path.to_owned(), inode: meta.ino(), allowed })
+    }
+
+    /// Answers clients until the future is dropped; each request is sent through `requests`.
+    pub async fn serve(self, requests: mpsc::Sender<Request>) {
+        let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+        // Clients end with the server.
+        let mut clients = JoinSet::new();
+        loop {
+            let stream = tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        warn!(%error, "cannot accept on the control socket");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+                Some(_) = clients.join_next() => continue,
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                debug!(limit = MAX_CLIENTS, "too many clients on the control socket");
+                refuse(&stream, format!("expected at most {MAX_CLIENTS} clients at once, try again"));
+                continue;
+            };
+            match stream.peer_cred() {
+                Ok(who) if self.allowed.admits(who) => {
+                    let requests = requests.clone();
+                    clients.spawn(async move {
+                        let outcome = converse(stream, &requests).await;
+                        debug!(?outcome, "control client left");
+                        drop(place);
+                    });
+                }
+                Ok(who) => {
+                    warn!(uid = who.uid(), gid = who.gid(), "refused a client of the control socket");
+                    refuse(
+                        &stream,
+                        "permission denied: expected root, the daemon's user or the socket's group"
+                            .to_owned(),
+                    );
+                }
+                Err(error) => debug!(%error, "client of the control socket without credentials"),
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Only our own: another daemon may have bound the path since somebody removed ours.
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
+            let _gone_already = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn remove_stale(path: &Path) -> Result<(), ControlError> {
+    let failed = |action| {
+        let path = path.to_owned();
+        move |error| ControlError::Io { path, action, error }
+    };
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("look at the control socket")(error)),
+        Ok(meta) if !meta.file_type().is_socket() => return Err(ControlError::NotASocket(path.to_owned())),
+        Ok(_) => {}
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(failed("remove the stale control socket"))
+        }
+        Err(error) => Err(failed("find out whether somebody answers on the control socket")(error)),
+        Ok(_) => Err(ControlError::InUse(path.to_owned())),
+    }
+}
+
+/// Tells a client that gets no place why; it is not waited for.
+fn refuse(stream: &UnixStream, message: String) {
+    // A fresh socket has room for a line; a client that is gone already needs none.
+    let _gone = stream.try_write(&encode(&ReplyLine::Error(message)));
+}
+
+async fn converse(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut reader = BufReader::new(read);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let (reply, last) = match timeout(IDLE, read_line(&mut reader, &mut line)).await?? {
+            Line::End => return Ok(()),
+            Line::TooLong => {
+                (ReplyLine::Error(format!("expected a line of at most {MAX_REQUEST} bytes")), true)
+            }
+            Line::Whole => (answer(&line, requests).await, false),
+        };
+        timeout(IDLE, write.write_all(&encode(&reply))).await??;
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+enum Line {
+    Whole,
+    End,
+    TooLong,
+}
+
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<Line> {
+    let limit = u64::try_from(MAX_REQUEST).expect("a small constant fits");
+    let read = reader.take(limit).read_until(b'\n', line).await?;
+    Ok(match line.last() {
+        Some(b'\n') => Line::Whole,
+        _ if read == MAX_REQUEST => Line::TooLong,
+        // A last line without line feed is half a request.
+        _ => Line::End,
+    })
+}
+
+async fn answer(line: &[u8], requests: &mpsc::Sender<Request>) -> ReplyLine {
+    match RequestLine::parse(line) {
+        Ok(RequestLine { get: query @ Query::Status }) => {
+            let (reply, answered) = oneshot::channel();
+            let asked = async {
+                requests.send(Request { query, reply }).await.ok()?;
+                answered.await.ok()
+            };
+            match timeout(IDLE, asked).await {
+                Ok(Some(status)) => ReplyLine::Status(Box::new(status)),
+                Ok(None) => ReplyLine::Error("the daemon is ending".to_owned()),
+                Err(_) => ReplyLine::Error("the daemon is too busy to answer".to_owned()),
+            }
+        }
+        Err(message) => ReplyLine::Error(message),
+    }
+}
+
+fn encode(reply: &ReplyLine) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(reply).expect("a reply has text keys only");
+    bytes.push(b'\n');
+    bytes
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+
+use super::*;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use ratman_types::{Address, RouterId};
+
+fn sample() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        address: Address::from_bytes([1; 32]),
+        router_id: RouterId::from_bytes([2; 32]),
+        overlay: "fd69:7264::1".parse().unwrap(),
+        uptime_s: 5,
+        links: Vec::new(),
+        routes: Vec::new(),
+        sessions: Vec::new(),
+        flows: Vec::new(),
+        drops: Default::default(),
+        counters: Default::default(),
+    }
+}
+
+/// A server whose control loop always answers with [`sample`].
+fn serve(path: &Path) -> tokio::task::JoinHandle<()> {
+    let (sender, mut requests) = requests();
+    tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            let _ = request.reply.send(sample());
+        }
+    });
+    tokio::spawn(Server::bind(path).unwrap().serve(sender))
+}
+
+async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+fn exchange(stream: &UnixStream, line: &[u8]) -> String {
+    let _ = (&*stream).write_all(line);
+    let mut reply = String::new();
+    let _ = BufReader::new(stream).read_line(&mut reply);
+    reply
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_is_asked_and_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run/control.sock");
+    let server = serve(&path);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+    let asked = path.clone();
+    assert_eq!(blocking(move || ask(&asked)).await.unwrap(), sample());
+    server.abort();
+    let _ = server.await;
+    assert!(!path.exists(), "the socket goes with the server");
+    let error = ask(&path).unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("{}: cannot reach a running irdest-gateway: ", path.display())),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_get_an_error_and_the_next_one_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.sock");
+    let _server = serve(&path);
+    blocking(move || {
+        let stream = UnixStream::connect(&path).unwrap();
+        for line in ["\n", "{}\n", "{\"get\":\"all\"}\n", "{\"get\":\"status\",\"x\":1}\n", "\u{0}\n"] {
+            let reply = exchange(&stream, line.as_bytes());
+            assert!(reply.starts_with("{\"error\":\"expected {\\\"get\\\":\\\"status\\\"}: "), "{reply}");
+        }
+        assert!(exchange(&stream, b"\xff\xfe\n").starts_with("{\"error\":"));
+        assert!(
+            exchange(&stream, b"{\"get\":\"status\"}\n").starts_with("{\"status\":{\"version\":\"0.1.0\"")
+        );
+        // Requests in a row are answered one by one.
+        let mut replies = BufReader::new(&stream).lines();
+        (&stream).write_all(b"{\"get\":\"status\"}\n{\"get\":\"status\"}\n").unwrap();
+        for _ in 0..2 {
+            assert!(replies.next().unwrap().unwrap().starts_with("{\"status\""));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_without_end_is_refused_at_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.sock");
+    let _server = serve(&path);
+    blocking(move || {
+        let stream = UnixStream::connect(&path).unwrap();
+        let reply = exchange(&stream, &vec![b' '; MAX_REQUEST]);
+        assert_eq!(reply, "{\"error\":\"expected a line of at most 65536 bytes\"}\n");
+        assert_eq!(exchange(&stream, b"{\"get\":\"status\"}\n"), "", "closed");
+        let longest = [&vec![b' '; MAX_REQUEST - 17][..], b"{\"get\":\"status\"}\n"].concat();
+        assert_eq!(longest.len(), MAX_REQUEST);
+        assert!(exchange(&UnixStream::connect(&path).unwrap(), &longest).starts_with("{\"status\""));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_places_are_limited_and_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.sock");
+    let _server = serve(&path);
+    blocking(move || {
+        let request = b"{\"get\":\"status\"}\n";
+        let mut clients: Vec<_> = (0..QUEUE).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        for client in &clients {
+            assert!(exchange(client, request).starts_with("{\"status\""));
+        }
+        let refused = ask(&path).unwrap_err().to_string();
+        assert!(refused.ends_with("expected at most 16 clients at once, try again"), "{refused}");
+        drop(clients.pop());
+        // The server notices the end in its own time.
+        while ask(&path).is_err() {
+            std::thread::yield_now();
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_let_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.sock");
+    let _server = serve(&path);
+    let mut client = tokio::net::UnixStream::connect(&path).await.unwrap();
+    let mut rest = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut client, &mut rest).await.unwrap();
+    assert!(rest.is_empty());
+}
+
+#[tokio::test]
+async fn a_loop_that_has_ended_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.sock");
+    let (sender, receiver) = requests();
+    drop(receiver);
+    let _server = tokio::spawn(Server::bind(&path).unwrap().serve(sender));
+    let error = blocking(move || ask(&path)).await.unwrap_err().to_string();
+    assert!(error.ends_with("the daemon answered: the daemon is ending"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "as a killed daemon leaves it");
+    let server = Server::bind(&path).unwrap();
+    assert!(matches!(Server::bind(&path), Err(ControlError::InUse(_))));
+    drop(server);
+    std::fs::write(&path, "a file").unwrap();
+    assert!(matches!(Server::bind(&path), Err(ControlError::NotASocket(_))));
+    assert_eq!(std::fs::read(&path).unwrap(), b"a file");
+}

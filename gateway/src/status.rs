@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What `irdest-gateway status` shows: the reply of the control socket as data, and as tables for people.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use ratman_types::{Address, RouterId};
+use serde::{Deserialize, Serialize};
+
+mod table;
+mod text;
+
+/// The state of a running gateway at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the daemon.
+    pub version: String,
+    /// The address of this gateway.
+    pub address: Address,
+    /// The id of this router.
+    pub router_id: RouterId,
+    /// The overlay address derived from `address`.
+    pub overlay: Ipv6Addr,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// One per attachment to a neighbour.
+    pub links: Vec<LinkStatus>,
+    /// One per known address.
+    pub routes: Vec<RouteStatus>,
+    /// One per remote with a session or a handshake.
+    pub sessions: Vec<SessionStatus>,
+    /// One per 5-tuple seen at the TUN.
+    pub flows: Vec<FlowStatus>,
+    /// Frames and packets dropped, by reason.
+    pub drops: BTreeMap<String, u64>,
+    /// Everything else that is counted.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// A link to a neighbour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// Its number, never used twice while the daemon lives.
+    pub link: u32,
+    /// The netmod that drives it.
+    pub netmod: String,
+    /// The router at its other end, proven by signature.
+    pub neighbour: RouterId,
+    /// Our end of the underlay.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// Whether we dialled.
+    pub dialed: bool,
+    /// Whether it carries frames.
+    pub state: LinkState,
+    /// The largest frame, in bytes.
+    pub mtu: u32,
+    /// Median round-trip time in microseconds, absent before the first echo reply.
+    pub rtt_us: Option<u64>,
+    /// Bytes per second, absent where not measured.
+    pub bandwidth: Option<u32>,
+    /// Seconds since it came up.
+    pub up_s: u64,
+}
+
+/// Whether a link carries frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkState {
+    /// It does.
+    Live,
+    /// Proven, but not yet measured by three echoes.
+    Starting,
+    /// Nothing comes back at the moment.
+    Stalled,
+}
+
+/// What is known about the way to an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// The destination.
+    pub address: Address,
+    /// The overlay address derived from it.
+    pub overlay: Ipv6Addr,
+    /// Whether it is ours.
+    pub local: bool,
+    /// The chosen first hop, absent where there is none.
+    pub next_hop: Option<NextHop>,
+    /// Estimated round-trip time of the way in microseconds.
+    pub ping_us: Option<u64>,
+    /// The largest frame that fits the way, in bytes.
+    pub mtu: Option<u32>,
+    /// Bytes per second, absent where not measured.
+    pub bandwidth: Option<u32>,
+    /// Whether a live route is there.
+    pub state: RouteState,
+    /// Why this hop was chosen, or why there is none.
+    pub reason: String,
+}
+
+/// The first hop of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextHop {
+    /// The link.
+    pub link: u32,
+    /// The router behind it.
+    pub neighbour: RouterId,
+}
+
+/// Whether an address can be reached now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteState {
+    /// A feasible hop with a recent announcement.
+    Live,
+    /// Known, without a usable hop.
+    Idle,
+}
+
+/// A session with a remote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// The gateway at the other end.
+    pub remote: Address,
+    /// How far it is.
+    pub state: SessionState,
+    /// Who opened it.
+    pub role: SessionRole,
+    /// Seconds in this state.
+    pub since_s: u64,
+    /// Bytes of IP packets sent.
+    pub tx_bytes: u64,
+    /// Bytes of IP packets received.
+    pub rx_bytes: u64,
+    /// IP packets sent.
+    pub tx_packets: u64,
+    /// IP packets received.
+    pub rx_packets: u64,
+}
+
+/// How far a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionState {
+    /// Keys are agreed.
+    Established,
+    /// They are being agreed.
+    Handshake,
+}
+
+/// Who opened a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionRole {
+    /// We.
+    Initiator,
+    /// The remote.
+    Responder,
+}
+
+/// A flow of the TUN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowStatus {
+    /// `tcp`, `udp`, `icmp`, `icmpv6`, or the number of another protocol.
+    pub protocol: String,
+    /// Who opened it.
+    pub source: FlowEnd,
+    /// To whom.
+    pub destination: FlowEnd,
+    /// The gateway behind which the other end lies.
+    pub remote: Address,
+    /// Packets into the mesh.
+    pub tx_packets: u64,
+    /// Packets from the mesh.
+    pub rx_packets: u64,
+    /// Bytes into the mesh.
+    pub tx_bytes: u64,
+    /// Bytes from the mesh.
+    pub rx_bytes: u64,
+    /// Seconds since the last packet.
+    pub idle_s: u64,
+}
+
+/// One end of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowEnd {
+    /// Its IP address.
+    pub ip: IpAddr,
+    /// Its port, or the identifier of an ICMP echo; absent where the protocol has neither.
+    pub port: Option<u16>,
+}
+
+#[cfg(test)]
+mod tests;

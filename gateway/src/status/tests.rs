@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+
+use super::*;
+
+fn sample() -> Status {
+    let address = Address::from_bytes([0xAB; 32]);
+    let neighbour = RouterId::from_bytes([0xCD; 32]);
+    let link = LinkStatus {
+        link: 3,
+        netmod: "inet".into(),
+        neighbour,
+        local: "192.0.2.1:5860".parse().unwrap(),
+        remote: "[2001:db8::1]:40000".parse().unwrap(),
+        dialed: false,
+        state: LinkState::Live,
+        mtu: 33_004,
+        rtt_us: Some(213),
+        bandwidth: None,
+        up_s: 12,
+    };
+    let starting =
+        LinkStatus { link: 4, dialed: true, state: LinkState::Starting, rtt_us: None, ..link.clone() };
+    Status {
+        version: "0.1.0".into(),
+        address,
+        router_id: RouterId::from_bytes([1; 32]),
+        overlay: "fd69:7264::1".parse().unwrap(),
+        uptime_s: 3_700,
+        links: vec![link, starting],
+        routes: vec![
+            RouteStatus {
+                address,
+                overlay: "fd69:7264::2".parse().unwrap(),
+                local: false,
+                next_hop: Some(NextHop { link: 3, neighbour }),
+                ping_us: Some(1_420),
+                mtu: Some(33_004),
+                bandwidth: Some(6_250_000),
+                state: RouteState::Live,
+                reason: "lowest ping".into(),
+            },
+            RouteStatus {
+                address: Address::from_bytes([2; 32]),
+                overlay: "fd69:7264::3".parse().unwrap(),
+                local: false,
+                next_hop: None,
+                ping_us: None,
+                mtu: None,
+                bandwidth: None,
+                state: RouteState::Idle,
+                reason: "no feasible hop".into(),
+            },
+        ],
+        sessions: vec![SessionStatus {
+            remote: address,
+            state: SessionState::Established,
+            role: SessionRole::Initiator,
+            since_s: 59,
+            tx_bytes: 12_345,
+            rx_bytes: 0,
+            tx_packets: 10,
+            rx_packets: 0,
+        }],
+        flows: vec![FlowStatus {
+            protocol: "tcp".into(),
+            source: FlowEnd { ip: "fd69:7264::1".parse().unwrap(), port: Some(40_000) },
+            destination: FlowEnd { ip: "10.78.0.1".parse().unwrap(), port: None },
+            remote: address,
+            tx_packets: 1,
+            rx_packets: 2,
+            tx_bytes: 3,
+            rx_bytes: 4,
+            idle_s: 0,
+        }],
+        drops: BTreeMap::from([("replayed frame".into(), 7)]),
+        counters: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn json_round_trips_and_names_things_as_documented() {
+    let status = sample();
+    let json = serde_json::to_value(&status).unwrap();
+    assert_eq!(json["links"][1]["state"], "starting");
+    assert_eq!(json["links"][0]["rtt_us"], 213);
+    assert_eq!(json["links"][1]["rtt_us"], serde_json::Value::Null);
+    assert_eq!(json["links"][0]["remote"], "[2001:db8::1]:40000");
+    assert_eq!(json["routes"][0]["next_hop"]["link"], 3);
+    assert_eq!(json["address"], status.address.to_string());
+    assert_eq!(json["sessions"][0]["role"], "initiator");
+    assert_eq!(json["flows"][0]["source"]["port"], 40_000);
+    assert_eq!(json["drops"]["replayed frame"], 7);
+    assert_eq!(serde_json::from_value::<Status>(json).unwrap(), status);
+}
+
+#[test]
+fn tables_are_aligned() {
+    let expected = "\
+address    ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB
+router id  0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101
+overlay    fd69:7264::1
+version    0.1.0, up 1h 1m
+
+Links (2)
+  link  netmod  neighbour            local and remote                      state     rtt     bandwidth  mtu      up
+  3     inet    CDCD-CDCD-CDCD-CDCD  192.0.2.1:5860 ← [2001:db8::1]:40000  live      213 µs  –          33004 B  12s
+  4     inet    CDCD-CDCD-CDCD-CDCD  192.0.2.1:5860 → [2001:db8::1]:40000  starting  –       –          33004 B  12s
+
+Neighbours (1)
+  router id                                                                        links  live  best rtt
+  CDCD-CDCD-CDCD-CDCD-CDCD-CDCD-CDCD-CDCD-CDCD-CDCD-CDCD-CDCD-CDCD-CDCD-CDCD-CDCD  2      1     213 µs
+
+Routes (2)
+  address              overlay       next hop                         state  ping     bandwidth  mtu      reason
+  ABAB-ABAB-ABAB-ABAB  fd69:7264::2  CDCD-CDCD-CDCD-CDCD over link 3  live   1.42 ms  50 Mbit/s  33004 B  lowest ping
+  0202-0202-0202-0202  fd69:7264::3  –                                idle   –        –          –        no feasible hop
+
+Sessions (1)
+  remote               state        role       since  sent        received
+  ABAB-ABAB-ABAB-ABAB  established  initiator  59s    10 (12 kB)  0 (0 B)
+
+Flows (1)
+  protocol  source                destination  remote               sent     received  idle
+  tcp       [fd69:7264::1]:40000  10.78.0.1    ABAB-ABAB-ABAB-ABAB  1 (3 B)  2 (4 B)   0s
+
+Drops (1)
+  reason          count
+  replayed frame  7
+
+Counters (0)
+";
+    assert_eq!(sample().to_string(), expected);
+}
