@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The command line: what can be asked of the program, and the exit code that answers.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use gateway_core::remotes::overlay_address;
+use serde::Serialize;
+
+use crate::config::{Config, ConfigError, Sources};
+use crate::identity::{Identity, Passphrase, PassphraseError};
+use crate::state::State;
+use crate::{control, daemon, telemetry};
+
+/// The program could not do what it was asked, though it was asked properly.
+pub const EXIT_FAILED: u8 = 1;
+
+/// The command line or the configuration is wrong.
+pub const EXIT_USAGE: u8 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  irdest-gateway                                   run as /etc/irdest-gateway/gateway.toml says
+  irdest-gateway -c ./lab -p node-a                run with lab/gateway.toml and lab/node-a.toml over it
+  irdest-gateway -s tun.mtu=1400 -s log.filter=debug
+  irdest-gateway check-config -c new.toml          exit code 0 if the file could be used
+  irdest-gateway status                            tables of links, routes, sessions, flows
+  irdest-gateway status --json                     the same for programs
+  ratmand                                          the router alone: the same program under another name
+
+Layers of configuration, each over the one before: built-in defaults, gateway.toml, PROFILE.toml,
+gateway.toml in the state directory, each -s.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.";
+
+/// Carries the IP traffic of unmodified applications over an Irdest mesh.
+#[derive(Debug, Parser)]
+#[command(name = "irdest-gateway", version, after_long_help = EXAMPLES, after_help = "More and examples with --help.")]
+pub struct Cli {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration file, or a directory with a gateway.toml [default: /etc/irdest-gateway/gateway.toml]
+    #[arg(short, long, global = true, value_name = "FILE|DIR")]
+    config: Option<PathBuf>,
+    /// Lay PROFILE.toml, beside the configuration file, over it
+    #[arg(short, long, global = true)]
+    profile: Option<String>,
+    /// Set one key over all files; the value is TOML or a bare word. Can be given several times
+    #[arg(short, long = "set", global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway until SIGTERM; what happens without a command
+    Run,
+    /// Show links, neighbours, routes and why each was chosen, sessions, flows and drops of a running gateway
+    Status {
+        /// Everything in full, as one line of JSON
+        #[arg(long)]
+        json: bool,
+        /// The control socket [default: control.socket of the configuration]
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
+    /// Check the configuration and say what is wrong with it
+    CheckConfig,
+    /// Show who this gateway is, making its identity if there is none; not while the gateway runs
+    Identity {
+        /// As one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What `identity` shows.
+#[derive(Serialize)]
+struct Who {
+    address: ratman_types::Address,
+    router_id: ratman_types::RouterId,
+    overlay: std::net::Ipv6Addr,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, router_id, overlay } = self;
+        write!(f, "address    {address}\nrouter id  {router_id}\noverlay    {overlay}")
+    }
+}
+
+/// Does what the command line says; errors go to standard error.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter().peekable();
+    let router_only = arguments.peek().is_some_and(|name| is_ratmand(name));
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing can be told where not even standard error takes text.
+            let _closed = error.print();
+            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.execute(router_only) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _closed = writeln!(io::stderr(), "irdest-gateway: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn is_ratmand(program: &OsStr) -> bool {
+    Path::new(program).file_name() == Some(OsStr::new("ratmand"))
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let of_configuration = error.is::<ConfigError>() || error.is::<PassphraseError>();
+    if of_configuration { EXIT_USAGE } else { EXIT_FAILED }
+}
+
+impl Cli {
+    fn execute(self, router_only: bool) -> anyhow::Result<()> {
+        let ConfigArgs { config, profile, set } = self.config;
+        let sources = Sources { config, profile, assignments: set, router_only };
+        match self.command.unwrap_or(Command::Run) {
+            Command::Run => run(&sources),
+            Command::Status { json, socket } => status(&sources, json, socket),
+            Command::CheckConfig => {
+                Config::load(&sources)?;
+                print("the configuration is good")
+            }
+            Command::Identity { json } => identity(&sources, json),
+        }
+    }
+}
+
+fn run(sources: &Sources) -> anyhow::Result<()> {
+    let config = Config::load(sources)?;
+    telemetry::init(&config.log_filter);
+    let (state, identity) = open(&config)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(daemon::run(config, identity, state))
+}
+
+fn status(sources: &Sources, json: bool, socket: Option<PathBuf>) -> anyhow::Result<()> {
+    let socket = match socket {
+        Some(socket) => socket,
+        None => Config::load_for_client(sources)?.control_socket,
+    };
+    let status = control::ask(&socket)?;
+    // The tables end with a line feed of their own.
+    if json { print(serde_json::to_string(&status)?) } else { print(status.to_string().trim_end()) }
+}
+
+fn identity(sources: &Sources, json: bool) -> anyhow::Result<()> {
+    let config = Config::load(sources)?;
+    let (_state, identity) = open(&config)?;
+    let address = identity.address();
+    let who = Who { address, router_id: identity.router_id(), overlay: overlay_address(&address) };
+    if json { print(serde_json::to_string(&who)?) } else { print(who) }
+}
+
+/// The locked state directory, then the identity in it.
+fn open(config: &Config) -> anyhow::Result<(State, Identity)> {
+    let passphrase = Passphrase::find(config.passphrase_file.as_deref())?;
+    let state = State::open(&config.state_dir)?;
+    let identity = Identity::load_or_create(&state, &passphrase)?;
+    Ok((state, identity))
+}
+
+fn print(text: impl fmt::Display) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        // `status | head` has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("cannot write to standard output"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ratmand_is_known_by_its_file_name() {
+        for (name, expected) in [
+            ("ratmand", true),
+            ("/usr/sbin/ratmand", true),
+            ("irdest-gateway", false),
+            ("ratmand/irdest-gateway", false),
+            ("", false),
+        ] {
+            assert_eq!(is_ratmand(OsStr::new(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn options_stand_before_or_after_the_command() {
+        for line in [["x", "-s", "a=1", "status", "-s", "b=2"], ["x", "status", "-s", "a=1", "-s", "b=2"]] {
+            assert!(Cli::try_parse_from(line).is_ok(), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The daemon `irdest-gateway`: the only room with sockets, files, clocks and threads.
+//!
+//! [`cli`] reads the command line and [`config`] the layers of configuration; [`state`] locks the state directory and
+//! [`identity`] opens the secrets in it. Then [`daemon`] runs until SIGTERM, with [`netlink`] for the TUN device's
+//! addresses and routes and [`control`] for those who ask for its [`status`]. No protocol decision is made here.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod identity;
+pub mod netlink;
+pub mod state;
+pub mod status;
+pub mod telemetry;
+
+#[doc(hidden)]
+pub mod fuzz;

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The program as an operator meets it: exit codes, messages, and a daemon that answers and ends.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use irdest_gateway::status::Status;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A directory with configuration, passphrase and state of one gateway without TUN and netmods.
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        let passphrase = home.path("passphrase");
+        fs::write(&passphrase, "a passphrase\n").unwrap();
+        fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
+        let config = format!(
+            "state_dir = {:?}\nidentity.passphrase_file = {passphrase:?}\ncontrol.socket = {:?}\n\
+             tun.enable = false\ninet.enable = false\n",
+            home.path("state"),
+            home.path("control.sock"),
+        );
+        fs::write(home.path("gateway.toml"), config).unwrap();
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_irdest-gateway"));
+        command.args(arguments).arg("-c").arg(self.0.path()).env_remove("JOURNAL_STREAM");
+        command
+    }
+
+    fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// A daemon that has bound its control socket.
+    fn run(&self) -> Daemon {
+        let mut child = self.command(&[]).stderr(Stdio::piped()).spawn().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let daemon = Daemon { child, log: Some(log) };
+        while !self.output(&["status"]).status.success() {
+            std::thread::yield_now();
+        }
+        daemon
+    }
+}
+
+struct Daemon {
+    child: Child,
+    log: Option<BufReader<std::process::ChildStderr>>,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn wrong_usage_and_wrong_configuration_exit_with_2() {
+    let home = Home::new();
+    assert_eq!(home.output(&["dance"]).status.code(), Some(2));
+    assert_eq!(home.output(&["check-config"]).status.code(), Some(0));
+    for command in ["check-config", "run", "status", "identity"] {
+        let output = home.output(&[command, "-s", "tun.mtu=big"]);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert_eq!(
+            text(&output.stderr),
+            "irdest-gateway: -s tun.mtu=big: tun.mtu: expected an integer from 1280 to 65535, got \"big\"\n"
+        );
+    }
+    assert!(!home.path("state").exists(), "nothing is touched before the configuration is good");
+    fs::remove_file(home.path("passphrase")).unwrap();
+    let output = home.output(&["identity"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("passphrase: cannot read the passphrase"));
+}
+
+#[test]
+fn help_teaches_by_example() {
+    let help = Home::new().output(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let help = text(&help.stdout);
+    for needed in ["Examples:", "Exit codes:", "-s tun.mtu=1400", "check-config", "ratmand"] {
+        assert!(help.contains(needed), "{needed} in {help}");
+    }
+}
+
+#[test]
+fn the_identity_is_made_once() {
+    let home = Home::new();
+    let first = home.output(&["identity", "--json"]);
+    assert_eq!(first.status.code(), Some(0), "{}", text(&first.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert!(json["overlay"].as_str().unwrap().starts_with("fd69:7264:"));
+    let shown = text(&home.output(&["identity"]).stdout);
+    for key in ["address", "router_id", "overlay"] {
+        assert!(shown.contains(json[key].as_str().unwrap()), "{key} in {shown}");
+    }
+}
+
+#[test]
+fn a_daemon_answers_and_ends_on_sigterm() {
+    let home = Home::new();
+    let mut daemon = home.run();
+    let output = home.output(&["status", "--json"]);
+    let status: Status = serde_json::from_slice(&output.stdout).unwrap();
+    let shown = text(&home.output(&["status"]).stdout);
+    assert!(shown.contains(&status.address.to_string()) && shown.contains("Routes ("), "{shown}");
+
+    let second = home.output(&["run"]);
+    assert_eq!(second.status.code(), Some(1));
+    let holder = format!("state_dir is in use by process {}", daemon.child.id());
+    assert!(text(&second.stderr).contains(&holder), "{}", text(&second.stderr));
+    assert!(home.output(&["status"]).status.success(), "the one that runs is not disturbed");
+
+    kill(Pid::from_raw(daemon.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
+    assert!(!home.path("control.sock").exists());
+    let log: Vec<_> = daemon.log.take().unwrap().lines().map(Result::unwrap).collect();
+    assert!(log.iter().any(|line| line.contains("made a new identity")), "{log:?}");
+    let output = home.output(&["status"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot reach a running irdest-gateway"));
+}
