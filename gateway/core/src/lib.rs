@@ -17,3 +17,4 @@ pub mod offload;
 pub mod packet;
 pub mod pending;
 pub mod remotes;
+pub mod session;

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The responder's side of a handshake: the cheapest reasons against an initiation come first.
+
+use ratman_types::{Address, Hop, Now, RouterId};
+use ratman_wire::Mode;
+use ratman_wire::session::{CookieReply, Initiation, ResponsePayload};
+
+use super::handshake::{self, Received};
+use super::remote::{HALF_OPEN_PER_NEIGHBOUR, MAX_INBOUND_STRANGERS, Remote};
+use super::{Cipher, Role, SessionDrop, Sessions};
+
+impl Sessions {
+    pub(super) fn handle_initiation(
+        &mut self,
+        from: Hop,
+        remote: Address,
+        payload: &[u8],
+        now: Now,
+    ) -> Result<(), SessionDrop> {
+        let initiation = Initiation::decode(payload).map_err(|_| SessionDrop::MalformedFrame)?;
+        if !self.accepts(&remote) {
+            return Err(SessionDrop::NotAccepted);
+        }
+        if self.load.count(now.at) && !self.cookies.verify(&remote, &initiation, now.at) {
+            let cookie = self.cookies.make(&remote, &initiation, now.at, &mut self.entropy);
+            let reply = CookieReply { receiver: initiation.sender, cookie };
+            self.transmit(remote, Mode::SESSION_COOKIE, reply.encode());
+            return Err(SessionDrop::CookieAsked);
+        }
+        self.check_quota(&remote, from.neighbour)?;
+        let received = handshake::receive(&self.local, remote, &initiation, &mut self.entropy)?;
+        let clock = (now.at, self.wall(now));
+        self.times.take(&remote, received.payload.time, clock, self.correction)?;
+        if self.times.is_configured(&remote) {
+            self.persist.insert(remote);
+        }
+        self.respond(from, remote, &initiation, received, now);
+        Ok(())
+    }
+
+    /// Whether a stranger may have one more session.
+    fn check_quota(&self, remote: &Address, neighbour: RouterId) -> Result<(), SessionDrop> {
+        if self.times.is_configured(remote) || self.remotes.contains_key(remote) {
+            return Ok(());
+        }
+        if self.strangers() >= MAX_INBOUND_STRANGERS {
+            return Err(SessionDrop::SessionsFull);
+        }
+        let shares = |(remote, state): &(&Address, &Remote)| {
+            state.neighbour == Some(neighbour) && state.is_half_open() && !self.times.is_configured(remote)
+        };
+        match self.remotes.iter().filter(shares).count() {
+            count if count < HALF_OPEN_PER_NEIGHBOUR => Ok(()),
+            _ => Err(SessionDrop::HalfOpenQuota),
+        }
+    }
+
+    fn respond(&mut self, from: Hop, remote: Address, initiation: &Initiation, received: Received, now: Now) {
+        let index = self.new_index();
+        let cipher = Cipher::agreed(self.capabilities, received.payload.capabilities);
+        let answer = ResponsePayload { capabilities: self.capabilities };
+        let (response, split) = received.respond(index, initiation.sender, &answer);
+        let rekey_after = self.rekey_after(Role::Responder);
+        let mut state = self.remotes.remove(&remote).unwrap_or_else(Remote::new);
+        let context = self.key_context(remote, now.at);
+        let indices = (index, initiation.sender);
+        let pair = state.key_pair(&context, Role::Responder, cipher, &split, indices, rekey_after);
+        state.ring.offer(pair);
+        state.neighbour = Some(from.neighbour);
+        self.remotes.insert(remote, state);
+        self.keys_changed(now.at);
+        self.transmit(remote, Mode::SESSION_RESPONSE, response.encode());
+    }
+}

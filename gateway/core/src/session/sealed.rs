@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What sealing a batch yields beside the batch itself: a head and a tag per frame, in arrays made once and used
+//! again, so that frames leave by one gathering write and nothing moves.
+//!
+//! A batch is cut evenly: pieces of equal size cost the least AEAD and the least reassembly (data-path note). A cut
+//! falls anywhere, even inside a record's header; the frame's own header says how many bytes belong to a record
+//! from the frame before, so that a lost frame costs only the records that it held a part of.
+
+use ratman_types::Mtu;
+use ratman_wire::carrier::SESSION_HEADER;
+use ratman_wire::session::{DataHeader, RecordHeader, SessionIndex};
+use ratman_wire::{MAX_FRAME, MAX_PAYLOAD};
+
+use super::SessionDrop;
+use super::cipher::TAG;
+
+/// The most frames of one batch: a 64 KiB super-packet fits at the smallest path MTU of the wire page, 576 bytes,
+/// and a read buffer of 256 KiB from 1152 bytes on.
+pub const MAX_PIECES: usize = 256;
+
+/// The carrier header and the session header.
+pub(super) const HEAD: usize = SESSION_HEADER + DataHeader::LEN;
+
+/// The frames of one sealed batch; made once per sealing thread and used again for every batch.
+#[derive(Debug)]
+pub struct Sealed {
+    heads: Box<[[u8; HEAD]]>,
+    tags: Box<[[u8; TAG]]>,
+    /// Where each body ends in the batch.
+    ends: Box<[usize]>,
+    len: usize,
+}
+
+/// One frame, to be sent as head ‖ body ‖ tail.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a> {
+    /// Carrier header and session header.
+    pub head: &'a [u8],
+    /// The ciphertext, where the batch lay.
+    pub body: &'a [u8],
+    /// The authentication tag.
+    pub tail: &'a [u8],
+}
+
+impl Sealed {
+    /// Allocates room for [`MAX_PIECES`] frames, about 30 KiB.
+    pub fn new() -> Self {
+        Self {
+            heads: vec![[0; HEAD]; MAX_PIECES].into_boxed_slice(),
+            tags: vec![[0; TAG]; MAX_PIECES].into_boxed_slice(),
+            ends: vec![0; MAX_PIECES].into_boxed_slice(),
+            len: 0,
+        }
+    }
+
+    /// How many frames the last batch became; 0 after an error.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no frame to send.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The frames in the order of their counters; `batch` is the region that was sealed, unchanged since.
+    pub fn pieces<'a>(&'a self, batch: &'a [u8]) -> impl ExactSizeIterator<Item = Piece<'a>> {
+        let mut start = 0;
+        self.heads.iter().zip(&self.tags).zip(&self.ends).take(self.len).map(move |((head, tail), end)| {
+            let body = &batch[start..*end];
+            start = *end;
+            Piece { head, body, tail }
+        })
+    }
+
+    /// Forgets the frames of the last batch.
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Decides the cuts and writes all of every head but its counter; nothing is sealed yet.
+    /// Returns the number of records.
+    pub(super) fn plan(
+        &mut self,
+        batch: &[u8],
+        mtu: Mtu,
+        carrier: &[u8; SESSION_HEADER],
+        receiver: SessionIndex,
+    ) -> Result<u64, SessionDrop> {
+        let room = room(mtu)?;
+        let pieces = batch.len().div_ceil(room).max(1);
+        if pieces > MAX_PIECES {
+            return Err(SessionDrop::BatchTooLarge);
+        }
+        let mut records = Records { batch, end: 0, count: 0 };
+        let mut start = 0;
+        for piece in 0..pieces {
+            let size = batch.len() / pieces + usize::from(piece < batch.len() % pieces);
+            let end = start + size;
+            let continued = records.end.min(end) - start;
+            records.reach(end)?;
+            let header = DataHeader {
+                goes_on: records.end > end,
+                continued: u16::try_from(continued).expect("a piece is below 32 KiB"),
+                receiver,
+                counter: 0,
+            };
+            write_head(&mut self.heads[piece], carrier, &header, size);
+            self.ends[piece] = end;
+            start = end;
+        }
+        if records.end != batch.len() {
+            return Err(SessionDrop::MalformedRecord);
+        }
+        self.len = pieces;
+        Ok(records.count)
+    }
+
+    /// Hands every planned frame to `seal` with its counter, counting up from `first`: its header, its body where it
+    /// lies, and room for its tag.
+    pub(super) fn fill(
+        &mut self,
+        batch: &mut [u8],
+        first: u64,
+        seal: impl Fn(&[u8; DataHeader::LEN], u64, &mut [u8]) -> [u8; TAG],
+    ) {
+        let mut start = 0;
+        let frames = self.heads.iter_mut().zip(&mut self.tags).zip(&self.ends).take(self.len);
+        for (counter, ((head, tag), end)) in (first..).zip(frames) {
+            head[HEAD - 8..].copy_from_slice(&counter.to_be_bytes());
+            let header = head.last_chunk().expect("a head ends with the session header");
+            *tag = seal(header, counter, &mut batch[start..*end]);
+            start = *end;
+        }
+    }
+}
+
+impl Default for Sealed {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How many bytes of records one frame holds on a path with this MTU.
+fn room(mtu: Mtu) -> Result<usize, SessionDrop> {
+    let frame = usize::try_from(mtu.0).unwrap_or(usize::MAX).min(MAX_FRAME);
+    let payload = frame.saturating_sub(SESSION_HEADER).min(MAX_PAYLOAD);
+    match payload.saturating_sub(DataHeader::LEN + TAG) {
+        0 => Err(SessionDrop::PathTooSmall),
+        room => Ok(room),
+    }
+}
+
+fn write_head(head: &mut [u8; HEAD], carrier: &[u8; SESSION_HEADER], header: &DataHeader, body: usize) {
+    let payload = u16::try_from(DataHeader::LEN + body + TAG).expect("room() keeps payloads below 32 KiB");
+    head[..SESSION_HEADER].copy_from_slice(carrier);
+    head[SESSION_HEADER - 2..SESSION_HEADER].copy_from_slice(&payload.to_be_bytes());
+    head[SESSION_HEADER..].copy_from_slice(&header.encode());
+}
+
+/// Walks over the records of a batch by their lengths.
+struct Records<'a> {
+    batch: &'a [u8],
+    /// Where the last record that was walked over ends.
+    end: usize,
+    count: u64,
+}
+
+impl Records<'_> {
+    /// Walks over every record that begins before `position`.
+    fn reach(&mut self, position: usize) -> Result<(), SessionDrop> {
+        while self.end < position {
+            let header = self.batch.get(self.end..).and_then(<[u8]>::first_chunk);
+            let header = RecordHeader::decode(header.ok_or(SessionDrop::MalformedRecord)?)
+                .map_err(|_| SessionDrop::MalformedRecord)?;
+            self.end += RecordHeader::LEN + usize::from(header.length);
+            self.count += 1;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
