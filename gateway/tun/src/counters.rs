@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What happened at the device, counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::IoError;
+
+/// Totals since the device was opened, in packets as the device sees them (a super-packet is one).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TunCounters {
+    /// Read from the device.
+    pub received: u64,
+    /// Written to the device.
+    pub sent: u64,
+    /// Super-packets that the device could not take whole, so that software cut them.
+    pub segmented: u64,
+    /// Not written: the device took no more at that moment.
+    pub would_block: u64,
+    /// Not written: the interface is down.
+    pub down: u64,
+    /// Not written for any other reason.
+    pub refused: u64,
+}
+
+/// The running totals; each is exact, a snapshot of all is not taken at one instant.
+#[derive(Debug, Default)]
+pub(crate) struct Counting {
+    received: AtomicU64,
+    sent: AtomicU64,
+    segmented: AtomicU64,
+    would_block: AtomicU64,
+    down: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Counting {
+    pub(crate) fn received(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn segmented(&self) {
+        self.segmented.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn written(&self, result: &Result<(), IoError>) {
+        let counter = match result {
+            Ok(()) => &self.sent,
+            Err(IoError::WouldBlock) => &self.would_block,
+            Err(IoError::Down) => &self.down,
+            Err(
+                IoError::Refused
+                | IoError::Offload(_)
+                | IoError::BufferTooShort { .. }
+                | IoError::Gone
+                | IoError::Other(_),
+            ) => &self.refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> TunCounters {
+        TunCounters {
+            received: self.received.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            segmented: self.segmented.load(Ordering::Relaxed),
+            would_block: self.would_block.load(Ordering::Relaxed),
+            down: self.down.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_outcome_has_its_counter() {
+        let counting = Counting::default();
+        counting.received();
+        counting.segmented();
+        counting.refused();
+        for result in
+            [Ok(()), Err(IoError::WouldBlock), Err(IoError::Down), Err(IoError::Refused), Err(IoError::Gone)]
+        {
+            counting.written(&result);
+        }
+        let expected =
+            TunCounters { received: 1, sent: 1, segmented: 1, would_block: 1, down: 1, refused: 3 };
+        assert_eq!(counting.snapshot(), expected);
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The offloading backend: `/dev/net/tun` with virtio-net headers.
+
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::AsFd;
+
+use gateway_core::offload::VirtioNetHeader;
+use nix::libc::c_uint;
+use tokio::io::unix::AsyncFd;
+
+use crate::{DeviceName, TunError, sys};
+
+/// What we can read, in falling order: a set of TUNSETOFFLOAD (source: linux/if_tun.h), and whether USO is in it.
+///
+/// CSUM 0x01, TSO4 0x02, TSO6 0x04, TSO_ECN 0x08, USO4 0x20 and USO6 0x40; USO since Linux 6.2.
+const OFFLOADS: [(c_uint, bool); 2] = [(0x6f, true), (0x0f, false)];
+
+/// An interface that moves super-packets.
+#[derive(Debug)]
+pub(crate) struct VnetDevice {
+    file: AsyncFd<File>,
+}
+
+/// How the kernel answered the wish for offload.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It moves super-packets; of UDP too if `udp`.
+    Granted { device: VnetDevice, udp: bool },
+    /// It does not, for this reason.
+    Refused(io::Error),
+}
+
+impl VnetDevice {
+    pub(crate) fn open(name: &DeviceName) -> Result<Answer, TunError> {
+        Self::open_with(name, &OFFLOADS)
+    }
+
+    fn open_with(name: &DeviceName, offloads: &[(c_uint, bool)]) -> Result<Answer, TunError> {
+        let file = sys::open_driver().map_err(|source| TunError::from_driver(name, source))?;
+        match sys::has_vnet_header(&file) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Answer::Refused(io::ErrorKind::Unsupported.into())),
+            Err(source) => return Ok(Answer::Refused(source)),
+        }
+        sys::attach_vnet(&file, name).map_err(|source| TunError::from_attach(name, source))?;
+        let udp = match set_offload(&file, offloads) {
+            Ok(udp) => udp,
+            Err(source) => return Ok(Answer::Refused(source)),
+        };
+        let file = sys::watch(file).map_err(|source| TunError::from_kernel(name, source))?;
+        Ok(Answer::Granted { device: Self { file }, udp })
+    }
+
+    pub(crate) fn file(&self) -> &AsyncFd<File> {
+        &self.file
+    }
+
+    /// One packet into `buf`, its header apart.
+    pub(crate) fn read(&self, buf: &mut [u8]) -> io::Result<(VirtioNetHeader, usize)> {
+        let mut header = [0; VirtioNetHeader::LEN];
+        let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(buf)];
+        let len = self.file.get_ref().read_vectored(&mut parts)?;
+        let len = len.checked_sub(VirtioNetHeader::LEN).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok((VirtioNetHeader::from_device(header), len))
+    }
+
+    /// One packet, in two parts so that neither is copied; the driver takes all or nothing.
+    pub(crate) fn write(&self, header: &VirtioNetHeader, first: &[u8], second: &[u8]) -> io::Result<()> {
+        let header = header.to_device();
+        let parts = [IoSlice::new(&header), IoSlice::new(first), IoSlice::new(second)];
+        self.file.get_ref().write_vectored(&parts).map(drop)
+    }
+}
+
+/// Asks for each set until one is taken, and returns whether USO is in it.
+fn set_offload(file: &File, offloads: &[(c_uint, bool)]) -> io::Result<bool> {
+    let len = i32::try_from(VirtioNetHeader::LEN).expect("ten fits");
+    sys::set_header_len(file, len)?;
+    let mut refusal = io::Error::from(io::ErrorKind::Unsupported);
+    for (flags, udp) in offloads {
+        match sys::set_offload(file.as_fd(), *flags) {
+            Ok(()) => return Ok(*udp),
+            Err(source) => refusal = source,
+        }
+    }
+    Err(refusal)
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The device against a real kernel: one list of tests, run over both backends.
+//!
+//! ```text
+//!   us, as remote 10.9.0.2 ── TUN ── 10.9.0.1  a namespace  10.8.0.1 ── veth ── 10.8.0.2  another namespace
+//!                 fd09::2            fd09::1                fd08::1             fd08::2
+//! ```
+//!
+//! Every test has network namespaces of its own. They need CAP_NET_ADMIN and CAP_SYS_ADMIN, iproute2, and kernel support
+//! for TUN and veth.
+
+mod cases;
+mod ethtool;
+mod namespace;
+mod remote;
+
+/// Each case as two tests, over the offloading and over the plain backend.
+macro_rules! on_both_backends {
+    ($($case:ident),+ $(,)?) => {
+        mod offload {
+            $(#[test] fn $case() { crate::namespace::run(|| crate::cases::$case(true)) })+
+        }
+        mod plain {
+            $(#[test] fn $case() { crate::namespace::run(|| crate::cases::$case(false)) })+
+        }
+    };
+}
+
+on_both_backends![
+    a_datagram_is_echoed_by_the_kernels_stack,
+    tcp_super_packets_reach_a_socket_and_return,
+    tcp_super_packets_over_ipv6,
+    segments_survive_a_receiver_that_verifies,
+    udp_super_packets_become_datagrams,
+    more_datagrams_than_every_kernel_takes,
+    an_interface_that_is_down_is_counted_and_recovers,
+    a_deleted_interface_is_noticed,
+    a_busy_name_is_refused_and_free_again_after,
+    a_name_of_another_kind_is_refused,
+    a_persistent_device_takes_either_backend,
+    the_mtu_is_set,
+    a_short_buffer_is_refused,
+    bytes_that_are_no_packet_are_refused,
+    many_packets_are_drained,
+];

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! A thread in a network namespace of its own, and the interfaces in it.
+
+use std::fs::File;
+use std::future::Future;
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+use crate::ethtool::without_offloads;
+
+/// Longer than any case takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Runs a case on a thread and a runtime of its own, in a fresh namespace with its loopback up.
+pub(crate) fn run<Case: Future<Output = ()>>(case: impl FnOnce() -> Case + Send + 'static) {
+    let thread = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).expect("CAP_SYS_ADMIN is needed");
+        ip("link set lo up");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { tokio::time::timeout(DEADLINE, case()).await.expect("in time") });
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// `ip ARGUMENTS` in the namespace of this thread.
+pub(crate) fn ip(arguments: &str) {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("iproute2 is needed");
+    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What `ip ARGUMENTS` prints.
+pub(crate) fn ip_says(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("iproute2 is needed");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A second namespace, behind a veth whose two ends have no offloads: what crosses it is complete, or is dropped.
+pub(crate) struct Behind {
+    home: File,
+    away: File,
+}
+
+impl Behind {
+    pub(crate) fn a_veth() -> Self {
+        let home = current();
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        let away = current();
+        setns(&home, CloneFlags::CLONE_NEWNET).unwrap();
+        let behind = Self { home, away };
+        let target = format!("/proc/{}/fd/{}", std::process::id(), behind.away.as_raw_fd());
+        ip("link add near type veth peer name far");
+        ip(&format!("link set far netns {target}"));
+        for path in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            std::fs::write(format!("/proc/sys/net/{path}"), "1").unwrap();
+        }
+        up("near", "10.8.0.1/24", "fd08::1/64");
+        behind.enter(|| {
+            up("far", "10.8.0.2/24", "fd08::2/64");
+            ip("route add default via 10.8.0.1");
+            ip("route add default via fd08::1");
+        });
+        behind
+    }
+
+    /// Runs `task` on this thread, in the second namespace; sockets made there stay there.
+    pub(crate) fn enter<T>(&self, task: impl FnOnce() -> T) -> T {
+        setns(&self.away, CloneFlags::CLONE_NEWNET).unwrap();
+        let result = task();
+        setns(&self.home, CloneFlags::CLONE_NEWNET).unwrap();
+        result
+    }
+}
+
+fn up(interface: &str, v4: &str, v6: &str) {
+    without_offloads(interface);
+    ip(&format!("addr add {v4} dev {interface}"));
+    ip(&format!("addr add {v6} dev {interface} nodad"));
+    ip(&format!("link set {interface} up"));
+}
+
+fn current() -> File {
+    File::open("/proc/thread-self/ns/net").unwrap()
+}
