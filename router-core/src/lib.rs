@@ -26,6 +26,8 @@ mod status;
 mod timer;
 
 pub mod clock;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod route_ping;
 pub mod scorer;
 

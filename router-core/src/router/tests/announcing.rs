@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Our own addresses, and what a new link gets.
+
+use super::*;
+
+fn add(rig: &mut Rig, byte: u8) -> Address {
+    let key = Arc::new(SecretKey::from_seed([byte; 32]));
+    rig.router.add_local(key, WallTime::default(), rig.now);
+    rig.collect();
+    SecretKey::from_seed([byte; 32]).address()
+}
+
+#[test]
+fn a_local_address_is_announced_every_two_seconds_with_a_secret_start() {
+    let mut rig = Rig::with_neighbours(2);
+    let address = add(&mut rig, 1);
+    assert_eq!(rig.router.fib().lookup(&address, None), Lookup::Local);
+    rig.pass(secs(60));
+    let got = rig.neighbours[0].take();
+    assert!((28..=33).contains(&got.len()), "{}", got.len());
+    let mut last = WallTime::default();
+    for (header, copy) in &got {
+        assert_eq!(header.hops_left, rig.router.initial_hops(&address));
+        assert!(copy.origin_time > last);
+        last = copy.origin_time;
+        let peer = copy.peer.unwrap();
+        assert!(peer.latency.0 <= 500);
+        assert_eq!(peer.latency, got[0].1.peer.unwrap().latency, "fixed per address");
+        let message = origin_signed_bytes(&address, copy.origin_time);
+        assert!(Ed25519Verifier.verify(address.as_bytes(), &message, &copy.origin_signature));
+    }
+    let ceilings: Vec<WallTime> = rig
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::OriginTime { time, .. } => Some(*time),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ceilings.len(), 1, "once a minute");
+    assert!(ceilings[0] >= last);
+}
+
+#[test]
+fn addresses_are_jittered_independently() {
+    let mut rig = Rig::with_neighbours(1);
+    let (a, b) = (add(&mut rig, 1), add(&mut rig, 2));
+    rig.pass(secs(30));
+    let times = |rig: &Rig, address: Address| -> Vec<WallTime> {
+        rig.neighbours[0]
+            .got
+            .iter()
+            .map(|bytes| Frame::decode(bytes).unwrap())
+            .filter(|frame| {
+                frame.header.mode == Mode::ANNOUNCEMENT && frame.header.sender == *address.as_bytes()
+            })
+            .map(|frame| Announcement::decode(frame.payload).unwrap().origin_time)
+            .collect()
+    };
+    let gaps: Vec<i64> = times(&rig, a).iter().zip(times(&rig, b)).map(|(a, b)| a.ahead_of(b)).collect();
+    assert!(gaps.windows(2).all(|pair| pair[0] != pair[1]), "{gaps:?}");
+}
+
+#[test]
+fn a_persisted_time_is_continued_and_one_too_far_ahead_is_discarded() {
+    let mut rig = Rig::with_neighbours(1);
+    let key = Arc::new(SecretKey::from_seed([1; 32]));
+    let last = rig.wall() + secs(100);
+    rig.router.add_local(Arc::clone(&key) as Arc<dyn Signer>, last, rig.now);
+    rig.pass(secs(1));
+    assert!(rig.neighbours[0].take()[0].1.origin_time > last);
+    let far = rig.wall() + secs(400);
+    rig.router.add_local(key, far, rig.now);
+    rig.pass(secs(1));
+    assert!(rig.neighbours[0].take()[0].1.origin_time < last);
+    assert!(rig.events.iter().any(|event| matches!(event, Event::OriginTimeDiscarded { .. })));
+}
+
+#[test]
+fn a_removed_address_is_taken_back() {
+    let mut rig = Rig::with_neighbours(1);
+    let address = add(&mut rig, 1);
+    rig.pass(secs(1));
+    rig.neighbours[0].take();
+    rig.router.remove_local(&address, rig.now);
+    rig.collect();
+    let [(_, copy)] = rig.neighbours[0].take().try_into().unwrap();
+    assert!(copy.peer.unwrap().latency.is_retraction());
+    assert_eq!(rig.router.fib().lookup(&address, None), Lookup::NoRoute);
+    rig.pass(secs(10));
+    assert_eq!(rig.neighbours[0].take(), []);
+}
+
+#[test]
+fn an_address_that_moves_to_us_is_local() {
+    let mut rig = Rig::with_neighbours(1);
+    let origin = Origin::new(1);
+    rig.announce(0, &origin, rig.wall(), 5);
+    assert_eq!(add(&mut rig, 1), origin.address());
+    assert_eq!(rig.router.fib().lookup(&origin.address(), None), Lookup::Local);
+    assert_eq!(rig.router.routes().count(), 1);
+}
+
+#[test]
+fn a_link_that_goes_live_gets_every_live_route_and_local_address_at_once() {
+    let mut rig = Rig::with_neighbours(1);
+    let mut addresses = vec![add(&mut rig, 1)];
+    rig.pass(secs(1));
+    for byte in 2..=200 {
+        let origin = Origin::new(byte);
+        rig.announce(0, &origin, rig.wall(), 5);
+        addresses.push(origin.address());
+    }
+    let lost = Origin::new(201);
+    rig.announce(0, &lost, rig.wall(), 5);
+    rig.announce(0, &lost, rig.wall(), u32::MAX);
+    let new = rig.link(7, 150);
+    rig.pass(millis(1));
+    assert_eq!(rig.neighbours[new].take(), [], "not before it answers");
+    rig.pass(millis(60));
+    let mut got: Vec<Address> =
+        rig.neighbours[new].take().iter().map(|(header, _)| header.sender_address()).collect();
+    assert!(got.is_sorted(), "in an order that tells nothing");
+    got.dedup();
+    addresses.sort_unstable();
+    assert_eq!(got, addresses);
+    let again = rig.link(8, 100);
+    rig.pass(millis(60));
+    let back: Vec<Address> =
+        rig.neighbours[again].take().iter().map(|(header, _)| header.sender_address()).collect();
+    assert_eq!(back, [SecretKey::from_seed([1; 32]).address()], "never back to the neighbour it came from");
+}
