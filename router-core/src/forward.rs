@@ -2,7 +2,7 @@
 //! The data plane's whole decision about one received frame: pure, without allocation, lock or state.
 
 use ratman_types::{Hop, Recipient};
-use ratman_wire::carrier::{SESSION_HEADER, VERSION, set_hops_left};
+use ratman_wire::carrier::{SESSION_HEADER, set_hops_left};
 use ratman_wire::{DecodeError, Frame, ModeClass};
 
 use crate::{DropReason, Fib, Lookup};
@@ -66,10 +66,10 @@ pub fn forward(fib: &Fib, from: Hop, frame: &mut [u8]) -> Forward {
     }
 }
 
-/// The reason under which undecodable bytes are counted.
+/// The reason under which undecodable bytes are counted; version 1 is that of 0.6 routers.
 pub(crate) fn decode_error(error: &DecodeError) -> DropReason {
-    match error {
-        DecodeError::Version(version) if *version != VERSION => DropReason::CarrierVersion1,
-        _ => DropReason::MalformedFrame,
+    if matches!(error, DecodeError::Version(1)) {
+        return DropReason::CarrierVersion1;
     }
+    DropReason::MalformedFrame
 }

@@ -22,7 +22,7 @@ struct EverySecond;
 
 impl Verifier for EverySecond {
     fn verify(&self, _public: &[u8; 32], _message: &[u8], signature: &Signature) -> bool {
-        signature.0[63] % 2 == 0
+        signature.0[63].is_multiple_of(2)
     }
 }
 

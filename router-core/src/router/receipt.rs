@@ -82,9 +82,9 @@ impl Router {
         if !plain {
             return Err(DropReason::AnnouncementForm);
         }
-        let announcement = Announcement::decode(frame.payload).map_err(|error| match error {
-            DecodeError::Version(_) => DropReason::AnnouncementVersion1,
-            _ => DropReason::MalformedPayload,
+        let announcement = Announcement::decode(frame.payload).map_err(|error| {
+            let old = matches!(error, DecodeError::Version(1));
+            if old { DropReason::AnnouncementVersion1 } else { DropReason::MalformedPayload }
         })?;
         let link = self.links.get(&from).ok_or(DropReason::UnknownHop)?;
         let (Some(rtt), Some(live_since)) = (link.rtt(), link.live_since) else {

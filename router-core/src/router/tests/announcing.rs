@@ -29,14 +29,12 @@ fn a_local_address_is_announced_every_two_seconds_with_a_secret_start() {
         let message = origin_signed_bytes(&address, copy.origin_time);
         assert!(Ed25519Verifier.verify(address.as_bytes(), &message, &copy.origin_signature));
     }
-    let ceilings: Vec<WallTime> = rig
-        .events
-        .iter()
-        .filter_map(|event| match event {
-            Event::OriginTime { time, .. } => Some(*time),
-            _ => None,
-        })
-        .collect();
+    let mut ceilings = Vec::new();
+    for event in &rig.events {
+        if let Event::OriginTime { time, .. } = event {
+            ceilings.push(*time);
+        }
+    }
     assert_eq!(ceilings.len(), 1, "once a minute");
     assert!(ceilings[0] >= last);
 }
@@ -64,9 +62,9 @@ fn addresses_are_jittered_independently() {
 #[test]
 fn a_persisted_time_is_continued_and_one_too_far_ahead_is_discarded() {
     let mut rig = Rig::with_neighbours(1);
-    let key = Arc::new(SecretKey::from_seed([1; 32]));
+    let key: Arc<dyn Signer> = Arc::new(SecretKey::from_seed([1; 32]));
     let last = rig.wall() + secs(100);
-    rig.router.add_local(Arc::clone(&key) as Arc<dyn Signer>, last, rig.now);
+    rig.router.add_local(Arc::clone(&key), last, rig.now);
     rig.pass(secs(1));
     assert!(rig.neighbours[0].take()[0].1.origin_time > last);
     let far = rig.wall() + secs(400);

@@ -74,7 +74,7 @@ fn a_route_dies_after_thirty_seconds_and_its_address_is_forgotten_after_ten_minu
     rig.pass(secs(3));
     assert!(rig.events.contains(&Event::Forgotten { address: origin.address() }));
     assert!(rig.router.rib.get(&origin.address()).is_none());
-    assert!(!rig.router.timers.next().is_some_and(|(_, timer)| timer == Timer::Route(origin.address())));
+    assert!(rig.router.timers.next().is_none_or(|(_, timer)| timer != Timer::Route(origin.address())));
 }
 
 #[test]
@@ -200,9 +200,9 @@ fn the_mtu_of_a_way_is_that_of_its_narrowest_link() {
     let mut rig = Rig::with_neighbours(1);
     let origin = Origin::new(1);
     rig.announce(0, &origin, rig.wall(), 5_000);
-    let mtu = |rig: &Rig| match rig.router.fib().lookup(&origin.address(), None) {
-        Lookup::Via(via) => via.mtu,
-        other => panic!("{other:?}"),
+    let mtu = |rig: &Rig| {
+        let Lookup::Via(via) = rig.router.fib().lookup(&origin.address(), None) else { panic!() };
+        via.mtu
     };
     assert_eq!(mtu(&rig), Mtu(30_000));
     let hop = rig.hop(0).unwrap();

@@ -2,7 +2,7 @@
 //! What a neighbour may cost us: quotas, shares, cut-offs, and full queues.
 
 use super::*;
-use crate::limits::{MAX_HOPS_PER_ADDRESS, MAX_LINKS, MAX_NEIGHBOURS};
+use crate::limits::{MAX_HOPS_PER_ADDRESS, MAX_LINKS};
 
 fn numbered(number: u32) -> Origin {
     let mut seed = [42; 32];
@@ -144,7 +144,6 @@ fn links_are_limited() {
     let hop = Hop { link: LinkId(limit), neighbour };
     assert_eq!(rig.router.links().count(), MAX_LINKS);
     assert!(rig.events.contains(&Event::CloseLink { hop, reason: CloseReason::TooMany }));
-    assert!(MAX_NEIGHBOURS > MAX_LINKS, "so that the cut-off outlives the links");
 }
 
 #[test]
