@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{cargo, run};
+use crate::cargo::{cargo, metadata, run};
 use crate::demonstration::headline;
 use crate::programs::{TO_BUILD, require};
-use crate::test::Test;
+use crate::test::{Test, lab_features};
 use crate::tidy::Tidy;
 
 /// Checks format, rules, lints, tests and documentation.
@@ -51,7 +51,8 @@ fn tidy() -> Result<()> {
 
 fn clippy() -> Result<()> {
     require(TO_BUILD)?;
-    let lints = ["clippy", "--workspace", "--all-targets", "--features", "irdest-lab/lab-tests"];
+    let features = lab_features(&metadata()?);
+    let lints = ["clippy", "--workspace", "--all-targets", "--features", &features];
     run(cargo(&lints).args(["--", "--deny", "warnings"]))
 }
 

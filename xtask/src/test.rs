@@ -2,14 +2,15 @@
 //! `cargo xtask test`: every test that there is, those in the lab included.
 
 use anyhow::Result;
+use cargo_metadata::Metadata;
 use irdest_lab::isolated;
 
 use crate::build::{Profile, daemon};
-use crate::cargo::{cargo, run};
+use crate::cargo::{cargo, metadata, run};
 use crate::programs::{TO_TEST, require};
 
-/// The tests in the lab: each has namespaces and processors of its own time, hence one after the other.
-const LAB_TESTS: [&str; 6] = ["test", "--package", "irdest-lab", "--features", "lab-tests", "--test=*"];
+/// The feature of tests that make network namespaces, and so need the rights for it.
+const LAB_TESTS: &str = "lab-tests";
 
 /// Runs everything: the tests of all packages, then those in the lab.
 #[derive(Debug, Default, clap::Args)]
@@ -26,10 +27,49 @@ impl Test {
         run(cargo(&["test", "--workspace"]).env("IRDEST_LONG", repetitions))?;
         // Built here, as the namespaces of a normal user have no network to fetch anything from.
         let daemon = daemon(Profile::Dev)?;
-        run(cargo(&LAB_TESTS).arg("--no-run"))?;
-        let mut tests = cargo(&LAB_TESTS);
-        tests.args(["--offline", "--", "--test-threads=1", "--nocapture"]);
+        let lab_tests = lab_tests(&metadata()?);
+        run(cargo(&["test", "--no-run"]).args(&lab_tests))?;
+        // One after the other: what they measure are times.
+        let mut tests = cargo(&["test", "--offline"]);
+        tests.args(lab_tests).args(["--", "--test-threads=1", "--nocapture"]);
         tests.env("IRDEST_GATEWAY", daemon).env("IRDEST_LONG", repetitions);
         run(&mut isolated(tests)?)
+    }
+}
+
+/// The features that switch on the lab tests of every package, for `--features`.
+pub(crate) fn lab_features(metadata: &Metadata) -> String {
+    let packages = metadata.workspace_packages().into_iter();
+    let with = packages.filter(|package| package.features.contains_key(LAB_TESTS));
+    with.map(|package| format!("{}/{LAB_TESTS}", package.name)).collect::<Vec<_>>().join(",")
+}
+
+/// Arguments of `cargo test` that choose the lab tests of every package and nothing else.
+fn lab_tests(metadata: &Metadata) -> Vec<String> {
+    let mut arguments = vec![format!("--features={}", lab_features(metadata))];
+    for package in metadata.workspace_packages() {
+        let needs_lab = |features: &[String]| features.iter().any(|feature| feature == LAB_TESTS);
+        let targets = package.targets.iter().filter(|target| needs_lab(&target.required_features));
+        let tests: Vec<String> = targets.map(|target| format!("--test={}", target.name)).collect();
+        if !tests.is_empty() {
+            arguments.push(format!("--package={}", package.name));
+            arguments.extend(tests);
+        }
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_lab_tests_of_the_workspace() {
+        let arguments = lab_tests(&metadata().unwrap());
+        assert!(arguments[0].contains("irdest-lab/lab-tests"), "{arguments:?}");
+        for expected in ["--package=irdest-lab", "--test=lab_itself", "--test=main_job", "--test=failures"] {
+            assert!(arguments.iter().any(|argument| argument == expected), "{expected} in {arguments:?}");
+        }
+        assert!(!arguments.iter().any(|argument| argument == "--package=ratman-wire"));
     }
 }

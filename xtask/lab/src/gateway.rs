@@ -31,8 +31,8 @@ pub struct GatewayConfig {
     pub routes: Vec<(String, String)>,
     /// Addresses of the TUN device with prefix length; none makes it a router without TUN.
     pub tun: Option<Vec<String>>,
-    /// Connections from outside that its firewall takes, such as `tcp/8080`.
-    pub inbound: Vec<String>,
+    /// Protocols and ports on which its firewall takes connections of configured remotes.
+    pub accept: Vec<(&'static str, Vec<u16>)>,
     /// Further lines of TOML: tables that the rest does not mention, or top-level keys where it stands first.
     pub extra: String,
 }
@@ -67,8 +67,11 @@ impl GatewayConfig {
         let addresses: Vec<String> = self.tun.iter().flatten().map(|address| quoted(address)).collect();
         let _ =
             write!(text, "[tun]\nenable = {}\naddresses = [{}]\n", self.tun.is_some(), addresses.join(", "));
-        let inbound: Vec<String> = self.inbound.iter().map(|opening| quoted(opening)).collect();
-        let _ = write!(text, "[firewall]\ninbound = [{}]\n", inbound.join(", "));
+        let rule = |(protocol, ports): &(&str, Vec<u16>)| {
+            format!("{{ from = \"configured\", protocol = {}, ports = {ports:?} }}", quoted(protocol))
+        };
+        let accept: Vec<String> = self.accept.iter().map(rule).collect();
+        let _ = write!(text, "[firewall]\naccept = [{}]\n", accept.join(", "));
         for (prefix, via) in &self.routes {
             let _ = write!(text, "[[route]]\nprefix = {}\nvia = {}\n", quoted(prefix), quoted(via));
         }
@@ -206,7 +209,7 @@ mod tests {
             peers: vec!["inet:192.0.2.2:5860".into()],
             routes: vec![("10.66.2.0/24".into(), "AAAA-BBBB".into())],
             tun: Some(vec!["10.66.1.1/24".into()]),
-            inbound: vec!["tcp/8080".into()],
+            accept: vec![("tcp", vec![8080, 22]), ("udp", vec![5201])],
             extra: "accept_unknown_peers = true".into(),
         };
         let expected = r#"state_dir = "/lab/a/state"
@@ -220,7 +223,7 @@ socket = "/lab/a/control.sock"
 enable = true
 addresses = ["10.66.1.1/24"]
 [firewall]
-inbound = ["tcp/8080"]
+accept = [{ from = "configured", protocol = "tcp", ports = [8080, 22] }, { from = "configured", protocol = "udp", ports = [5201] }]
 [[route]]
 prefix = "10.66.2.0/24"
 via = "AAAA-BBBB"

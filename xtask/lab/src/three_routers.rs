@@ -8,8 +8,10 @@ use crate::lab::{Lab, LinkEnd};
 use crate::node::Node;
 use crate::time_limit::TimeLimit;
 
-/// What A and B let in: HTTP and echo connections, SSH, iperf3.
-const OPEN: [&str; 4] = ["tcp/8080", "tcp/2222", "tcp/5201", "udp/5201"];
+/// TCP ports on which A and B let each other in: SSH, iperf3, and HTTP or an echo.
+const TCP_PORTS: [u16; 3] = [2222, 5201, 8080];
+/// The same for UDP: iperf3.
+const UDP_PORTS: [u16; 1] = [5201];
 
 /// Who dials whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +95,7 @@ impl ThreeRouters {
                 .into_iter()
                 .collect(),
             tun: Some(vec![format!("{own}/24")]),
-            inbound: OPEN.map(str::to_owned).to_vec(),
+            accept: vec![("tcp", TCP_PORTS.to_vec()), ("udp", UDP_PORTS.to_vec())],
             extra: String::new(),
         };
         // B's address is not known before A's configuration is written, hence A's is written twice.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The lab for people who are not root: a user namespace in which they are, where the kernel allows it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use nix::unistd::geteuid;
 
 use crate::lab_name::LabName;
@@ -17,6 +17,9 @@ const REFUSED: &str = "the lab needs network namespaces, and this kernel lets on
     \x20   sysctl -w user.max_user_namespaces=10000\n\
     \x20   sysctl -w kernel.unprivileged_userns_clone=1            # Debian before 12\n\
     \x20   sysctl -w kernel.apparmor_restrict_unprivileged_userns=0  # Ubuntu from 24.04";
+
+/// What TUN devices are made with; on Debian everybody may open it.
+const TUN: &str = "/dev/net/tun";
 
 /// Inside, `/run` is empty and private, so that named network namespaces can be made there.
 const PREPARE: &str = "mount -t tmpfs tmpfs /run && ip link set lo up && exec \"$@\"";
@@ -33,9 +36,10 @@ pub fn isolated(program: Command) -> Result<Command> {
     if !in_new_namespaces().arg("true").stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
         bail!(REFUSED);
     }
-    if !Path::new("/dev/net/tun").exists() {
-        bail!("there is no /dev/net/tun: as root, `modprobe tun`");
-    }
+    let device = File::options().read(true).write(true).open(TUN);
+    device.with_context(|| {
+        format!("{TUN} has to be there (`modprobe tun`) and open for all (`chmod 666 {TUN}`)")
+    })?;
     let mut wrapped = in_new_namespaces();
     wrapped.arg(program.get_program()).args(program.get_args());
     for (key, value) in program.get_envs() {

@@ -10,7 +10,9 @@ pub(super) fn check(source: &Source) -> Option<Finding> {
     if lines.next() != Some(LICENCE) {
         return Some(Finding::at(source, 1, format!("the first line is `{LICENCE}`")));
     }
-    if !lines.next().is_some_and(|line| line.starts_with("//! ")) {
+    // A file of tests is about the module that it lies under.
+    let is_of_tests = source.path.ends_with("/tests.rs");
+    if !is_of_tests && !lines.next().is_some_and(|line| line.starts_with("//! ")) {
         return Some(Finding::at(
             source,
             2,
@@ -33,5 +35,6 @@ mod tests {
         assert_eq!(place("//! Something useful.\n"), "a.rs:1");
         assert_eq!(place(&format!("{LICENCE}\nfn f() {{}}\n")), "a.rs:2");
         assert_eq!(place(""), "a.rs:1");
+        assert_eq!(check(&source("a/tests.rs", &format!("{LICENCE}\nuse super::*;\n"))), None);
     }
 }
