@@ -9,6 +9,7 @@ use blake2::digest::consts::U16;
 use blake2::digest::{KeyInit, Mac};
 use ratman_types::{Address, Timestamp, blake2b};
 use ratman_wire::session::Initiation;
+use zeroize::Zeroizing;
 
 use super::entropy::Entropy;
 
@@ -23,7 +24,7 @@ pub(super) struct CookieJar {
 }
 
 struct Secret {
-    key: [u8; 32],
+    key: Zeroizing<[u8; 32]>,
     made: Timestamp,
 }
 
@@ -36,7 +37,7 @@ impl core::fmt::Debug for Secret {
 impl Secret {
     fn cookie(&self, sender: &Address, authenticated: &[u8]) -> [u8; 16] {
         let hash = blake2b(&[authenticated]);
-        keyed(&self.key, &[sender.as_bytes(), hash.as_bytes()]).finalize().into_bytes().into()
+        keyed(&self.key[..], &[sender.as_bytes(), hash.as_bytes()]).finalize().into_bytes().into()
     }
 }
 
@@ -50,7 +51,8 @@ impl CookieJar {
         entropy: &mut Entropy,
     ) -> [u8; 16] {
         self.rotate(now);
-        let secret = self.current.get_or_insert_with(|| Secret { key: entropy.bytes(), made: now });
+        let secret =
+            self.current.get_or_insert_with(|| Secret { key: Zeroizing::new(entropy.bytes()), made: now });
         secret.cookie(sender, &initiation.authenticated_bytes())
     }
 

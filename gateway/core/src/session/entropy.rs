@@ -7,6 +7,7 @@ use chacha20::rand_core::{Rng, SeedableRng};
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
+use zeroize::Zeroizing;
 
 /// The generator of one [`Sessions`](super::Sessions).
 #[derive(Debug)]
@@ -32,16 +33,16 @@ impl Entropy {
 
     /// A resolver for one handshake, with a generator of its own.
     pub(super) fn resolver(&mut self) -> Resolver {
-        Resolver(self.bytes())
+        Resolver(Zeroizing::new(self.bytes()))
     }
 }
 
 /// snow's own primitives, our randomness.
-pub(super) struct Resolver([u8; 32]);
+pub(super) struct Resolver(Zeroizing<[u8; 32]>);
 
 impl CryptoResolver for Resolver {
     fn resolve_rng(&self) -> Option<Box<dyn Random>> {
-        Some(Box::new(HandshakeRandom(ChaCha20Rng::from_seed(self.0))))
+        Some(Box::new(HandshakeRandom(ChaCha20Rng::from_seed(*self.0))))
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {

@@ -6,7 +6,6 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use ratman_types::Timestamp;
-use ratman_wire::session::SessionIndex;
 
 use super::timers::REJECT_AFTER;
 use super::{Cipher, ReceiveKey, Role, SendKey};
@@ -43,9 +42,9 @@ impl KeyRing {
         self.next = Some(pair);
     }
 
-    /// The first frame under the waiting key came. False if that key is not waiting (any more).
-    pub(super) fn confirm(&mut self, index: SessionIndex) -> bool {
-        match self.next.take_if(|pair| pair.receive.index() == index) {
+    /// Sends under the waiting key from now on if its first frame came. False if there is none.
+    pub(super) fn confirm(&mut self) -> bool {
+        match self.next.take_if(|pair| pair.receive.is_confirmed()) {
             Some(pair) => {
                 self.previous = self.current.replace(pair);
                 true

@@ -22,10 +22,9 @@ use crate::drop_reason::Counters;
 pub struct Opened {
     /// Who sealed it: cryptokey routing asks whether the packets' sources belong to it.
     pub remote: Address,
-    /// The index of the key, for [`Sessions::confirmed`](super::Sessions::confirmed).
-    pub index: SessionIndex,
     /// This frame is the first under a key for which we were the responder: tell
-    /// [`Sessions::confirmed`](super::Sessions::confirmed), so that we may send under it. True once per key.
+    /// [`Sessions::confirmed`](super::Sessions::confirmed), so that we may send under it at once and not only when
+    /// the sessions are next looked over. True once per key.
     pub first: bool,
     /// How many packets were delivered.
     pub packets: u64,
@@ -69,6 +68,11 @@ impl ReceiveKey {
         self.index
     }
 
+    /// Whether the remote is known to have this key too.
+    pub(super) fn is_confirmed(&self) -> bool {
+        !self.unconfirmed.load(Ordering::Acquire)
+    }
+
     /// Opens a frame's payload (session header, ciphertext, tag) where it lies and hands every packet that it
     /// completes to `deliver`, with the virtio-net metadata, both untrusted. Allocates nothing; takes the lock
     /// of the remote's join buffer only for records that were cut.
@@ -94,7 +98,7 @@ impl ReceiveKey {
         let first =
             self.unconfirmed.load(Ordering::Relaxed) && self.unconfirmed.swap(false, Ordering::AcqRel);
         let packets = self.deliver(&header, plain, deliver);
-        Ok(Opened { remote: self.remote, index: self.index, first, packets })
+        Ok(Opened { remote: self.remote, first, packets })
     }
 
     /// The cheap reasons against a frame.

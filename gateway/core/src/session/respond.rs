@@ -21,11 +21,8 @@ impl Sessions {
         if !self.accepts(&remote) {
             return Err(SessionDrop::NotAccepted);
         }
-        if self.load.count(now.at) && !self.cookies.verify(&remote, &initiation, now.at) {
-            let cookie = self.cookies.make(&remote, &initiation, now.at, &mut self.entropy);
-            let reply = CookieReply { receiver: initiation.sender, cookie };
-            self.transmit(remote, Mode::SESSION_COOKIE, reply.encode());
-            return Err(SessionDrop::CookieAsked);
+        if self.load.count(now.at) {
+            self.check_cookie(remote, &initiation, now)?;
         }
         self.check_quota(&remote, from.neighbour)?;
         let received = handshake::receive(&self.local, remote, &initiation, &mut self.entropy)?;
@@ -35,6 +32,26 @@ impl Sessions {
             self.persist.insert(remote);
         }
         self.respond(from, remote, &initiation, received, now);
+        Ok(())
+    }
+
+    /// Under load: whether the sender proved that it can receive at its address. Then a configured remote is who it
+    /// says, and only strangers are limited further.
+    fn check_cookie(
+        &mut self,
+        remote: Address,
+        initiation: &Initiation,
+        now: Now,
+    ) -> Result<(), SessionDrop> {
+        if !self.cookies.verify(&remote, initiation, now.at) {
+            let cookie = self.cookies.make(&remote, initiation, now.at, &mut self.entropy);
+            let reply = CookieReply { receiver: initiation.sender, cookie };
+            self.transmit(remote, Mode::SESSION_COOKIE, reply.encode());
+            return Err(SessionDrop::CookieAsked);
+        }
+        if !self.times.is_configured(&remote) && self.load.count_proven() {
+            return Err(SessionDrop::Overloaded);
+        }
         Ok(())
     }
 

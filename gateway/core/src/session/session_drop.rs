@@ -18,6 +18,8 @@ crate::drop_reasons! {
         NotAccepted = "not_accepted", "sessions with strangers are not accepted";
         /// Too many initiations at once: a cookie was asked for instead.
         CookieAsked = "cookie_asked", "under load: a cookie was asked for";
+        /// Under load, strangers with good cookies are too many as well.
+        Overloaded = "overloaded", "under load: too many strangers at once";
         /// The strangers behind one neighbour hold their share of half-open sessions.
         HalfOpenQuota = "half_open_quota", "too many half-open sessions of strangers over one neighbour";
         /// All sessions that strangers, or we, may open are taken.

@@ -15,7 +15,7 @@ use super::initiation_times::InitiationTimes;
 use super::load::Load;
 use super::remote::{KeyContext, MAX_SESSIONS, Remote};
 use super::{
-    Accept, ConfiguredRemote, EndReason, Opened, Role, Sealed, SessionConfig, SessionDrop, SessionEvent,
+    Accept, ConfiguredRemote, EndReason, Role, Sealed, SessionConfig, SessionDrop, SessionEvent,
     SessionStatus, SessionTable, SessionTransmit,
 };
 use crate::drop_reason::Counters;
@@ -161,11 +161,13 @@ impl Sessions {
         }
     }
 
-    /// The data half opened the first frame under a key that waited for it ([`Opened::first`]).
-    pub fn confirmed(&mut self, opened: &Opened, now: Now) {
-        let Some(state) = self.remotes.get_mut(&opened.remote) else { return };
-        if state.ring.confirm(opened.index) {
-            self.established(opened.remote, Role::Responder, now.at);
+    /// The data half opened the first frame from `remote` under a key that waited for it ([`Opened::first`]).
+    /// Without this call the key is put to use within a second.
+    ///
+    /// [`Opened::first`]: super::Opened::first
+    pub fn confirmed(&mut self, remote: Address, now: Now) {
+        if self.remotes.get_mut(&remote).is_some_and(|state| state.ring.confirm()) {
+            self.established(remote, Role::Responder, now.at);
         }
     }
 

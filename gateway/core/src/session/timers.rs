@@ -115,6 +115,7 @@ impl Sessions {
 
     /// All that depends on the age of keys and on what the data half saw.
     fn look_over(&mut self, remote: Address, now: Now) {
+        self.confirmed(remote, now);
         let Some(state) = self.remotes.get_mut(&remote) else { return };
         if state.expire(now.at) {
             if state.ring.is_empty() && state.attempt.is_none() {

@@ -46,6 +46,20 @@ fn a_handshake_takes_one_round_trip_and_both_ends_know() {
 }
 
 #[test]
+fn a_key_that_was_used_is_confirmed_within_a_second_even_if_nobody_says_so() {
+    let mut net = Network::strangers(2);
+    net.connect(0, 1);
+    net.run(Duration::from_millis(45));
+    let keepalive = net.history.last().unwrap().clone();
+    let (table, now) = (net.table(1), net.now(1));
+    let opened = table.open(&mut keepalive.payload.clone(), now.at, &mut |_, _| {}).unwrap();
+    assert!(opened.first);
+    assert!(net.table(1).send_key(&address(1)).is_none());
+    net.run(SECOND);
+    assert!(net.table(1).send_key(&address(1)).is_some());
+}
+
+#[test]
 fn both_ends_need_aes_in_hardware_for_aes() {
     for (aes, cipher) in [
         ([true, true], Cipher::Aes256Gcm),

@@ -5,8 +5,9 @@ use core::time::Duration;
 
 use ratman_types::{SecretKey, Signer};
 use ratman_wire::Mode;
-use ratman_wire::session::{CookieReply, Initiation};
+use ratman_wire::session::{CookieReply, Initiation, SessionIndex};
 
+use super::super::cookie::with_cookie;
 use super::super::load::INITIATIONS_PER_SECOND;
 use super::super::{
     Accept, HALF_OPEN_PER_NEIGHBOUR, MAX_INBOUND_STRANGERS, MAX_SESSIONS, SessionDrop, SessionState, Sessions,
@@ -123,4 +124,33 @@ fn events_that_nobody_takes_are_bounded() {
     assert_eq!(net.drops(0, SessionDrop::EventsFull), 1);
     let waiting = core::iter::from_fn(|| net.nodes[0].sessions.poll_event()).count();
     assert_eq!(waiting, 4 * MAX_SESSIONS);
+}
+
+#[test]
+fn under_load_strangers_with_cookies_are_limited_and_configured_remotes_are_not() {
+    let mut net = Network::new(vec![config(Accept::Any, &[2])]);
+    let (ours, now) = (net.address(0), net.now(0));
+    let sessions = &mut net.nodes[0].sessions;
+    let mut handle = |from, initiation: &Initiation| {
+        let header = header(Mode::SESSION_INITIATION, from, ours);
+        let outcome = sessions.handle_frame(hop(7), &header, &initiation.encode(), now);
+        let cookie =
+            sessions.poll_transmit().map(|reply| CookieReply::decode(&reply.payload).unwrap().cookie);
+        (outcome, cookie)
+    };
+    let mut proven = |from, number: u32| {
+        let initiation = Initiation { sender: SessionIndex(number), noise: [9; _], mac2: [0; 16] };
+        match handle(from, &initiation) {
+            (Err(SessionDrop::CookieAsked), Some(cookie)) => {
+                handle(from, &with_cookie(&initiation, &cookie)).0
+            }
+            (outcome, _) => outcome,
+        }
+    };
+    let bad = Err(SessionDrop::BadHandshake);
+    for number in 0..2 * INITIATIONS_PER_SECOND {
+        assert_eq!(proven(stranger(1).address(), number), bad, "initiation {number}");
+    }
+    assert_eq!(proven(stranger(1).address(), 9999), Err(SessionDrop::Overloaded));
+    assert_eq!(proven(address(2), 9999), bad, "whoever is configured is heard");
 }

@@ -234,7 +234,7 @@ impl Network {
                 assert_eq!(opened.remote, sender);
                 node.delivered.extend(packets.into_iter().map(|packet| (opened.remote, packet)));
                 if opened.first {
-                    node.sessions.confirmed(&opened, now);
+                    node.sessions.confirmed(opened.remote, now);
                 }
             })
         } else {
