@@ -166,6 +166,7 @@ fn status(sources: &Sources, json: bool, socket: Option<PathBuf>) -> anyhow::Res
 
 fn identity(sources: &Sources, json: bool) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
+    telemetry::init(&config.log_filter);
     let (_state, identity) = open(&config)?;
     let address = identity.address();
     let who = Who { address, router_id: identity.router_id(), overlay: overlay_address(&address) };

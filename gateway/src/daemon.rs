@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The running gateway: starts what the configuration asks for, and ends it in order on SIGTERM.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
 use anyhow::Context;
 use gateway_core::remotes::overlay_address;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,13 +18,13 @@ use crate::status::Status;
 
 /// Runs until SIGTERM or SIGINT, which end it cleanly, or until something without which it cannot go on fails.
 pub async fn run(config: Config, identity: Identity, state: State) -> anyhow::Result<()> {
-    // The lock on the state directory is held to the end.
-    let _state = state;
     let mut terminate = signal(SignalKind::terminate()).context("cannot take SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot take SIGINT")?;
     let started = Clock.now().at;
     let (sender, mut requests) = control::requests();
-    let server = tokio::spawn(Server::bind(&config.control_socket)?.serve(sender));
+    let server = Server::bind(&config.control_socket)?;
+    let refused = server.refused();
+    let server = tokio::spawn(server.serve(sender));
     info!(address = %identity.address(), socket = %config.control_socket.display(), "running");
     loop {
         tokio::select! {
@@ -29,8 +32,12 @@ pub async fn run(config: Config, identity: Identity, state: State) -> anyhow::Re
             _ = interrupt.recv() => break,
             Some(Request { query: Query::Status, reply }) = requests.recv() => {
                 let uptime = Clock.now().at.since(started);
+                let counters = BTreeMap::from([
+                    ("control clients refused".to_owned(), refused.load(Ordering::Relaxed)),
+                    ("stored times forgotten".to_owned(), state.forgotten()),
+                ]);
                 // A client that has left needs no answer.
-                let _left = reply.send(status(&identity, uptime.as_secs()));
+                let _left = reply.send(Status { counters, ..status(&identity, uptime.as_secs()) });
             }
         }
     }
@@ -51,7 +58,7 @@ fn status(identity: &Identity, uptime_s: u64) -> Status {
         routes: Vec::new(),
         sessions: Vec::new(),
         flows: Vec::new(),
-        drops: Default::default(),
-        counters: Default::default(),
+        drops: BTreeMap::new(),
+        counters: BTreeMap::new(),
     }
 }

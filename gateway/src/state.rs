@@ -110,6 +110,11 @@ impl State {
         self.times.session(remote)
     }
 
+    /// How many addresses and remotes were forgotten since the start because a table of times was full.
+    pub fn forgotten(&self) -> u64 {
+        self.times.forgotten()
+    }
+
     /// Stores the time inside an initiation to `remote`; to be called before it is sent. Blocks for the sync.
     pub fn initiation_sent(&mut self, remote: Address, time: WallTime) -> Result<(), StateError> {
         self.times.update_session(remote, |times| times.sent = times.sent.max(Some(time)));

@@ -64,7 +64,8 @@ impl Node {
         let wrong = || ConfigError::Assignment(argument.to_owned());
         let (key, text) = argument.split_once('=').ok_or_else(wrong)?;
         let reader = Reader { source: format!("-s {argument}").into(), text: None };
-        let value = match DeValue::parse(text.trim()) {
+        let text = text.trim();
+        let value = match DeValue::parse(text) {
             Ok(value) => reader.value(value.get_ref()),
             Err(_) => Value::Text(text.to_owned()),
         };

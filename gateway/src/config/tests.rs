@@ -229,7 +229,7 @@ fn arguments_are_toml_or_bare_words() {
         "log.filter=info,irdest_proxy=debug",
         "peers=[\"inet:a:1\"]",
         "'inet'.\"listen\"=[]",
-        "sessions.accept = \"configured\"",
+        "sessions.accept = configured",
     ]))
     .unwrap();
     assert_eq!((config.tun.name.as_str(), config.tun.offload), ("mesh1", false));

@@ -5,12 +5,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -33,6 +33,7 @@ pub struct Server {
     path: PathBuf,
     inode: u64,
     allowed: Allowed,
+    refused: Arc<AtomicU64>,
 }
 
 /// Who may ask: root, the daemon's own user, and the group that the socket belongs to.
@@ -43,8 +44,8 @@ struct Allowed {
 }
 
 impl Allowed {
-    fn admits(self, who: UCred) -> bool {
-        who.uid() == 0 || who.uid() == self.uid || who.gid() == self.gid
+    fn admits(self, uid: u32, gid: u32) -> bool {
+        uid == 0 || uid == self.uid || gid == self.gid
     }
 }
 
@@ -72,7 +73,12 @@ impl Server {
             .map_err(failed("set the mode"))?;
         let meta = std::fs::metadata(path).map_err(failed("look at the control socket"))?;
         let allowed = Allowed { uid: nix::unistd::geteuid().as_raw(), gid: meta.gid() };
-        Ok(Self { listener, path: path.to_owned(), inode: meta.ino(), allowed })
+        Ok(Self { listener, path: path.to_owned(), inode: meta.ino(), allowed, refused: Arc::default() })
+    }
+
+    /// How many clients were turned away since the start, for want of a place or of permission.
+    pub fn refused(&self) -> Arc<AtomicU64> {
+        self.refused.clone()
     }
 
     /// Answers clients until the future is dropped; each request is sent through `requests`.
@@ -81,42 +87,47 @@ impl Server {
         // Clients end with the server.
         let mut clients = JoinSet::new();
         loop {
-            let stream = tokio::select! {
+            tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
+                    Ok((stream, _)) => {
+                        if let Some(place) = self.admit(&stream, &places) {
+                            clients.spawn(converse(stream, requests.clone(), place));
+                        }
+                    }
                     Err(error) => {
                         warn!(%error, "cannot accept on the control socket");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
-                        continue;
                     }
                 },
-                Some(_) = clients.join_next() => continue,
-            };
-            let Ok(place) = places.clone().try_acquire_owned() else {
-                debug!(limit = MAX_CLIENTS, "too many clients on the control socket");
-                refuse(&stream, format!("expected at most {MAX_CLIENTS} clients at once, try again"));
-                continue;
-            };
-            match stream.peer_cred() {
-                Ok(who) if self.allowed.admits(who) => {
-                    let requests = requests.clone();
-                    clients.spawn(async move {
-                        let outcome = converse(stream, &requests).await;
-                        debug!(?outcome, "control client left");
-                        drop(place);
-                    });
-                }
-                Ok(who) => {
-                    warn!(uid = who.uid(), gid = who.gid(), "refused a client of the control socket");
-                    refuse(
-                        &stream,
-                        "permission denied: expected root, the daemon's user or the socket's group"
-                            .to_owned(),
-                    );
-                }
-                Err(error) => debug!(%error, "client of the control socket without credentials"),
+                Some(_) = clients.join_next() => {}
             }
         }
+    }
+
+    /// A place for a client that may ask, if there is one.
+    fn admit(&self, stream: &UnixStream, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let who = stream.peer_cred();
+        if !who.as_ref().is_ok_and(|who| self.allowed.admits(who.uid(), who.gid())) {
+            warn!(?who, "refused a client of the control socket");
+            self.refuse(
+                stream,
+                "permission denied: expected root, the daemon's user or the socket's group".into(),
+            );
+            return None;
+        }
+        let place = places.clone().try_acquire_owned().ok();
+        if place.is_none() {
+            debug!(limit = MAX_CLIENTS, "too many clients on the control socket");
+            self.refuse(stream, format!("expected at most {MAX_CLIENTS} clients at once, try again"));
+        }
+        place
+    }
+
+    /// Tells a client that gets no answer why; it is not waited for.
+    fn refuse(&self, stream: &UnixStream, message: String) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        // A fresh socket has room for a line; a client that is gone already needs none.
+        let _gone = stream.try_write(&encode(&ReplyLine::Error(message)));
     }
 }
 
@@ -149,13 +160,14 @@ fn remove_stale(path: &Path) -> Result<(), ControlError> {
     }
 }
 
-/// Tells a client that gets no place why; it is not waited for.
-fn refuse(stream: &UnixStream, message: String) {
-    // A fresh socket has room for a line; a client that is gone already needs none.
-    let _gone = stream.try_write(&encode(&ReplyLine::Error(message)));
+/// Serves one client to its end; `_place` is held until then.
+async fn converse(stream: UnixStream, requests: mpsc::Sender<Request>, _place: OwnedSemaphorePermit) {
+    if let Err(error) = answer_lines(stream, &requests).await {
+        debug!(%error, "control client left");
+    }
 }
 
-async fn converse(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Result<()> {
+async fn answer_lines(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut reader = BufReader::new(read);
     let mut line = Vec::new();
@@ -214,4 +226,18 @@ fn encode(reply: &ReplyLine) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(reply).expect("a reply has text keys only");
     bytes.push(b'\n');
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_the_daemons_user_and_the_sockets_group_may_ask() {
+        let allowed = Allowed { uid: 7, gid: 70 };
+        for (uid, gid, expected) in [(0, 1, true), (7, 1, true), (8, 70, true), (8, 0, false), (70, 7, false)]
+        {
+            assert_eq!(allowed.admits(uid, gid), expected, "{uid}:{gid}");
+        }
+    }
 }

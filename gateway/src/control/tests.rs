@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use ratman_types::{Address, RouterId};
 
@@ -26,13 +27,17 @@ fn sample() -> Status {
 
 /// A server whose control loop always answers with [`sample`].
 fn serve(path: &Path) -> tokio::task::JoinHandle<()> {
+    spawn(Server::bind(path).unwrap())
+}
+
+fn spawn(server: Server) -> tokio::task::JoinHandle<()> {
     let (sender, mut requests) = requests();
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
             let _ = request.reply.send(sample());
         }
     });
-    tokio::spawn(Server::bind(path).unwrap().serve(sender))
+    tokio::spawn(server.serve(sender))
 }
 
 async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
@@ -110,7 +115,9 @@ async fn a_line_without_end_is_refused_at_the_limit() {
 async fn the_places_are_limited_and_given_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control.sock");
-    let _server = serve(&path);
+    let server = Server::bind(&path).unwrap();
+    let turned_away = server.refused();
+    let _server = spawn(server);
     blocking(move || {
         let request = b"{\"get\":\"status\"}\n";
         let mut clients: Vec<_> = (0..QUEUE).map(|_| UnixStream::connect(&path).unwrap()).collect();
@@ -119,6 +126,7 @@ async fn the_places_are_limited_and_given_back() {
         }
         let refused = ask(&path).unwrap_err().to_string();
         assert!(refused.ends_with("expected at most 16 clients at once, try again"), "{refused}");
+        assert_eq!(turned_away.load(Ordering::Relaxed), 1);
         drop(clients.pop());
         // The server notices the end in its own time.
         while ask(&path).is_err() {

@@ -35,6 +35,7 @@ pub(super) struct Times {
     // INVARIANT: at most MAX_ORIGINS and MAX_REMOTES entries; the one with the oldest time leaves for a new one.
     origins: BTreeMap<Address, WallTime>,
     sessions: BTreeMap<Address, SessionTimes>,
+    forgotten: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,8 +63,12 @@ impl Times {
     }
 
     pub(super) fn set_origin(&mut self, address: Address, time: WallTime) {
-        make_room(&mut self.origins, &address, MAX_ORIGINS, |time| Some(*time));
+        self.forgotten += make_room(&mut self.origins, &address, MAX_ORIGINS, |time| Some(*time));
         self.origins.insert(address, time);
+    }
+
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     pub(super) fn session(&self, remote: &Address) -> SessionTimes {
@@ -71,7 +76,8 @@ impl Times {
     }
 
     pub(super) fn update_session(&mut self, remote: Address, update: impl FnOnce(&mut SessionTimes)) {
-        make_room(&mut self.sessions, &remote, MAX_REMOTES, |times| times.sent.max(times.received));
+        self.forgotten +=
+            make_room(&mut self.sessions, &remote, MAX_REMOTES, |times| times.sent.max(times.received));
         update(self.sessions.entry(remote).or_default());
     }
 
@@ -114,19 +120,21 @@ fn row(times: &SessionTimes) -> SessionRow {
     SessionRow { sent: times.sent.map(stored), received: times.received.map(stored) }
 }
 
+/// Forgets the oldest entry where a new one finds no room, and tells how many that were.
 fn make_room<V>(
     map: &mut BTreeMap<Address, V>,
     new: &Address,
     limit: usize,
     age: impl Fn(&V) -> Option<WallTime>,
-) {
+) -> u64 {
     if map.len() < limit || map.contains_key(new) {
-        return;
+        return 0;
     }
-    if let Some(oldest) = map.iter().min_by_key(|(_, value)| age(value)).map(|(address, _)| *address) {
-        map.remove(&oldest);
-        tracing::warn!(address = %oldest.short(), limit, "table of stored times is full, the oldest is forgotten");
-    }
+    let oldest = map.iter().min_by_key(|(_, value)| age(value)).map(|(address, _)| *address);
+    let Some(oldest) = oldest else { return 0 };
+    map.remove(&oldest);
+    tracing::warn!(address = %oldest.short(), limit, "table of stored times is full, the oldest is forgotten");
+    1
 }
 
 #[cfg(test)]
@@ -155,7 +163,7 @@ mod tests {
         for n in 0..=MAX_REMOTES {
             times.update_session(address(n), |times| times.received = Some(time(n + 1)));
         }
-        assert_eq!(times.sessions.len(), MAX_REMOTES);
+        assert_eq!((times.sessions.len(), times.forgotten()), (MAX_REMOTES, 2));
         assert_eq!(times.session(&address(0)), SessionTimes::default());
         assert_eq!(times.session(&address(MAX_REMOTES)).received, Some(time(MAX_REMOTES + 1)));
     }
