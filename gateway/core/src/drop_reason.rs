@@ -91,6 +91,8 @@ drop_reasons! {
         SourceNotAllowed = "source_not_allowed", "the source does not belong to the remote";
         /// A packet from a remote claims one of our own addresses as its source.
         SourceIsOurs = "source_is_ours", "the source is one of our own addresses";
+        /// The virtio-net metadata is not true of the packet; the kernel must not see it.
+        BadMetadata = "bad_metadata", "the metadata is not true of the packet";
         /// Inbound and no reply to a flow of ours.
         NoFlow = "no_flow", "no flow of ours expects this packet";
         /// A reply from another remote than the one its flow goes to.

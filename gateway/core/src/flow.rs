@@ -14,6 +14,7 @@ use std::collections::HashMap;
 
 use ratman_types::{Address, Timestamp};
 
+use crate::admission::Admission;
 use crate::drop_reason::GatewayDrop;
 use crate::packet::{Fragment, PacketInfo, Transport};
 use fragments::Fragments;
@@ -72,6 +73,7 @@ pub struct FlowTable {
     per_remote: HashMap<Address, usize, HashSeed>,
     fragments: Fragments,
     local: Vec<IpAddr>,
+    admission: Admission,
     stats: FlowStats,
 }
 
@@ -85,6 +87,7 @@ impl FlowTable {
             per_remote: HashMap::with_hasher(seed),
             fragments: Fragments::new(seed),
             local,
+            admission: Admission::default(),
             stats: FlowStats::default(),
         }
     }
@@ -92,6 +95,11 @@ impl FlowTable {
     /// Replaces our own addresses; flows stay.
     pub fn set_local(&mut self, local: Vec<IpAddr>) {
         self.local = local;
+    }
+
+    /// Replaces the rules by which flows may be opened from outside, at first none; flows stay.
+    pub fn set_admission(&mut self, admission: Admission) {
+        self.admission = admission;
     }
 
     /// Asks whether a packet of our side may go to `remote`, and notes that its answers may come.
@@ -150,7 +158,7 @@ impl FlowTable {
             self.pass(at, info, packet, Direction::Inbound, now);
             return Ok(FlowVerdict::Known);
         }
-        self.admit_new(info)?;
+        self.admit_new(info, &remote)?;
         let at = self.create(key, info, remote, Origin::Theirs, now)?;
         self.pass(at, info, packet, Direction::Inbound, now);
         Ok(FlowVerdict::New)
@@ -212,6 +220,7 @@ impl FlowTable {
         }
         if let Transport::Tcp { flags, .. } = info.transport
             && !flow.admits(flags)
+            && !self.admission.admits(info, &remote)
         {
             return Err(GatewayDrop::InboundConnection);
         }
@@ -219,7 +228,10 @@ impl FlowTable {
     }
 
     /// Whether a packet from outside may make a flow.
-    fn admit_new(&self, info: &PacketInfo) -> Result<(), GatewayDrop> {
+    fn admit_new(&self, info: &PacketInfo, remote: &Address) -> Result<(), GatewayDrop> {
+        if self.admission.admits(info, remote) {
+            return Ok(());
+        }
         if let Transport::EchoRequest { .. } = info.transport
             && self.local.contains(&info.destination)
         {

@@ -113,6 +113,11 @@ impl<M> Pending<M> {
         self.queue.front().map(|waiting| waiting.until)
     }
 
+    /// Whether a packet waits for this.
+    pub fn awaits(&self, awaited: Awaited) -> bool {
+        self.queue.iter().any(|waiting| waiting.awaited == awaited)
+    }
+
     /// How many packets wait, at most [`MAX_PACKETS`].
     pub fn len(&self) -> usize {
         self.queue.len()

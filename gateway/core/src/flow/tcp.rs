@@ -8,7 +8,7 @@ use crate::packet::TcpFlags;
 /// The phases that RFC 5382 section 5 tells apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TcpPhase {
-    /// No answer to what our side sent, or the handshake is not over.
+    /// One side has not answered yet, or the handshake is not over.
     #[default]
     Opening,
     /// Both sides have answered each other.
@@ -21,7 +21,8 @@ pub enum TcpPhase {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Track {
     phase: TcpPhase,
-    answered: bool,
+    sent: bool,
+    received: bool,
     fin_sent: bool,
     fin_received: bool,
 }
@@ -36,19 +37,22 @@ impl Track {
     /// Takes note of one segment and says how far the connection is now.
     pub(super) fn observe(&mut self, flags: TcpFlags, direction: Direction) -> TcpPhase {
         if self.phase == TcpPhase::Closing && flags.opens() {
-            // The application uses the port again; only our side gets here, see `admits`.
+            // The ports are used again, by our application or by a remote that may connect to us.
             *self = Self::default();
         }
         match direction {
-            Direction::Outbound => self.fin_sent |= flags.fin,
+            Direction::Outbound => {
+                self.fin_sent |= flags.fin;
+                self.sent = true;
+            }
             Direction::Inbound => {
                 self.fin_received |= flags.fin;
-                self.answered = true;
+                self.received = true;
             }
         }
         if flags.rst || (self.fin_sent && self.fin_received) {
             self.phase = TcpPhase::Closing;
-        } else if self.phase == TcpPhase::Opening && self.answered && flags.ack && !flags.syn {
+        } else if self.phase == TcpPhase::Opening && self.sent && self.received && flags.ack && !flags.syn {
             self.phase = TcpPhase::Established;
         }
         self.phase

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::admission::{AcceptRule, Carrying, From};
 use crate::packet::samples::*;
 
 const US: &str = "10.1.0.1";
@@ -382,4 +384,34 @@ proptest! {
         }
         crate::fuzz::fuzz_flow_table(&data);
     }
+}
+
+#[test]
+fn a_rule_lets_connections_in_from_whom_it_names() {
+    let mut bed = Bed::new();
+    let rule =
+        AcceptRule { from: From::Remote(remote(1)), carrying: Carrying::Tcp, ports: vec![4000..=4000] };
+    bed.table.set_admission(Admission::new(vec![rule], BTreeSet::new()));
+    let stranger = ip(THEM, US, TCP, &tcp(22, 4000, SYN));
+    assert_eq!(bed.receive_from(2, &stranger), Err(GatewayDrop::InboundConnection));
+    assert_eq!(bed.receive_tcp(ACK), Err(GatewayDrop::NoFlow), "no SYN came before");
+
+    assert_eq!(bed.receive_tcp(SYN), Ok(FlowVerdict::New));
+    assert_eq!(bed.receive_tcp(SYN), Ok(FlowVerdict::Known), "a repeated SYN");
+    assert_eq!(bed.send_tcp(SYN | ACK), Ok(FlowVerdict::Known));
+    assert_eq!(bed.receive_tcp(ACK), Ok(FlowVerdict::Known));
+    assert_eq!(bed.kind(), FlowKind::Tcp(TcpPhase::Established));
+    assert!(bed.table.iter().all(|flow| flow.origin == Origin::Theirs));
+
+    bed.receive_tcp(FIN | ACK).unwrap();
+    bed.send_tcp(FIN | ACK).unwrap();
+    assert_eq!(bed.receive_tcp(SYN), Ok(FlowVerdict::Known), "the same ports again");
+    assert_eq!(bed.receive_tcp(ACK), Ok(FlowVerdict::Known));
+    assert_eq!(bed.kind(), FlowKind::Tcp(TcpPhase::Opening), "an ACK without our answer opens nothing");
+    bed.send_tcp(SYN | ACK).unwrap();
+    bed.receive_tcp(ACK).unwrap();
+
+    bed.table.set_admission(Admission::default());
+    assert_eq!(bed.receive_tcp(SYN), Err(GatewayDrop::InboundConnection));
+    assert_eq!(bed.receive_tcp(ACK), Ok(FlowVerdict::Known), "open connections outlive the rule");
 }
