@@ -17,6 +17,7 @@ pub const MAX_HOPS: u8 = 64;
 pub const SESSION_HEADER: usize = 74;
 
 const HOPS_LEFT_OFFSET: usize = 1;
+const MODE_OFFSET: usize = 2;
 const FRAME_DOMAIN: &[u8] = b"irdest frame 2";
 const HOP_FRAME_DOMAIN: &[u8] = b"irdest hop frame 2";
 
@@ -209,6 +210,12 @@ impl<'a> Frame<'a> {
         Frame { header, payload: self.payload }.encode_into(&mut bytes);
         bytes
     }
+}
+
+/// The mode of an encoded frame, without parsing the rest; nothing if the bytes are too short to hold one.
+pub fn peek_mode(frame: &[u8]) -> Option<Mode> {
+    let bytes = frame.get(MODE_OFFSET..)?.first_chunk()?;
+    Some(Mode(u16::from_be_bytes(*bytes)))
 }
 
 /// Writes `hops_left` into an encoded frame: all that a relay changes.

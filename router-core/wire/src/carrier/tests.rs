@@ -82,6 +82,12 @@ fn a_relay_changes_one_byte() {
 }
 
 #[test]
+fn the_mode_is_seen_without_parsing() {
+    assert_eq!(peek_mode(&Frame { header: full(), payload: b"pay" }.encode()), Some(Mode(0x0102)));
+    assert_eq!(peek_mode(&[2, 63, 1]), None);
+}
+
+#[test]
 fn other_bytes_are_refused_with_the_field() {
     let good = Frame { header: full(), payload: b"pay" }.encode();
     let change = |index: usize, value: u8| {
