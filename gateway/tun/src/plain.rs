@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::os::fd::AsFd;
 
+use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;
 
 use crate::{DeviceName, TunError, sys};
@@ -49,6 +50,10 @@ impl PlainDevice {
 
     /// One packet, in two parts so that neither is copied; the driver takes all or nothing.
     pub(crate) fn write(&self, first: &[u8], second: &[u8]) -> io::Result<()> {
-        self.file.get_ref().write_vectored(&[IoSlice::new(first), IoSlice::new(second)]).map(drop)
+        match self.file.get_ref().write_vectored(&[IoSlice::new(first), IoSlice::new(second)])? {
+            // Without a header, an empty packet is an empty write, which never reaches the driver.
+            0 => Err(Errno::EINVAL.into()),
+            _ => Ok(()),
+        }
     }
 }

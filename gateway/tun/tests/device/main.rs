@@ -8,6 +8,7 @@
 //!
 //! Every test has network namespaces of its own. They need CAP_NET_ADMIN and CAP_SYS_ADMIN, iproute2, and kernel support
 //! for TUN and veth.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod cases;
 mod ethtool;

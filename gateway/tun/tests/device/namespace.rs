@@ -5,6 +5,7 @@ use std::fs::File;
 use std::future::Future;
 use std::os::fd::AsRawFd;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -13,10 +14,15 @@ use nix::sched::{CloneFlags, setns, unshare};
 use crate::ethtool::without_offloads;
 
 /// Longer than any case takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// One case at a time: an `ip` that another case starts holds our descriptors between its fork and its exec, so that
+/// a closed device would still be there.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Runs a case on a thread and a runtime of its own, in a fresh namespace with its loopback up.
 pub(crate) fn run<Case: Future<Output = ()>>(case: impl FnOnce() -> Case + Send + 'static) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let thread = thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).expect("CAP_SYS_ADMIN is needed");
         ip("link set lo up");

@@ -2,11 +2,14 @@
 //! The other side of the device: reads and writes raw packets as a remote gateway would, and speaks just enough TCP.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use etherparse::checksum::Sum16BitWords;
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpHeaderSlice, UdpHeader};
 use gateway_core::offload::{check, complete_checksum};
 use gateway_tun::{IoError, RECV_BUFFER, Tun, VirtioNetHeader};
+
+static NEXT_PORT: AtomicU16 = AtomicU16::new(40_000);
 
 /// A remote with one port at each end.
 pub(crate) struct Remote<'a> {
@@ -26,7 +29,9 @@ pub(crate) struct Arrived {
 
 impl<'a> Remote<'a> {
     pub(crate) fn new(tun: &'a Tun, here: &str, there: SocketAddr) -> Self {
-        let here = SocketAddr::new(here.parse().unwrap(), 40_000);
+        // A port of its own: the kernel may still hold a connection of the one before.
+        let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+        let here = SocketAddr::new(here.parse().unwrap(), port);
         Self { tun, here, there, buffer: vec![0; RECV_BUFFER] }
     }
 
