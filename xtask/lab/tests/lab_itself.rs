@@ -7,10 +7,10 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
-use irdest_lab::traffic::{EchoConnection, ping};
-use irdest_lab::{Lab, LinkEnd, Node, TimeLimit, living_labs, remove_leftovers};
+use irdest_lab::traffic::{EchoConnection, HttpServer, IperfServer, Ping, SshServer, Transport, ping};
+use irdest_lab::{Lab, LinkEnd, Node, SlowPath, TimeLimit, living_labs, remove_leftovers};
 
 fn limit() -> TimeLimit {
     TimeLimit::within(Duration::from_secs(30))
@@ -45,6 +45,57 @@ fn linked_nodes_reach_each_other_over_both_families() {
     }
     let mut connection = EchoConnection::open(&left, &right, "192.0.2.2:9000".parse().unwrap()).unwrap();
     connection.echo(lab.limit()).unwrap();
+}
+
+#[test]
+fn the_applications_work_over_a_plain_link() {
+    let lab = Lab::create(limit()).unwrap();
+    let (left, right) = two_nodes(&lab);
+    let target = "2001:db8:1::2".parse().unwrap();
+    let http = HttpServer::start(&right, target, 100_000, lab.limit()).unwrap();
+    assert_eq!(http.download(&left, lab.limit()).unwrap().size, 100_000);
+    let iperf = IperfServer::start(&right, target, lab.limit()).unwrap();
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let figure = iperf.measure(&left, transport, 1, lab.limit()).unwrap();
+        assert!(figure.bits_per_second > 1e6, "{figure}");
+    }
+    let ssh = SshServer::start(&right, target, lab.limit()).unwrap();
+    assert_eq!(ssh.run(&left, "echo over there", lab.limit()).unwrap(), "over there\n");
+}
+
+#[test]
+fn an_outage_shows_in_the_answers_to_ping() {
+    let lab = Lab::create(limit()).unwrap();
+    let (left, right) = two_nodes(&lab);
+    let ping = Ping::start(&left, "192.0.2.2".parse().unwrap(), Duration::from_millis(20)).unwrap();
+    ping.reply_after(SystemTime::now(), lab.limit()).unwrap();
+    right.ip(&["link", "set", "to-left", "down"]).unwrap();
+    lab.limit().pass(Duration::from_millis(500)).unwrap();
+    right.ip(&["link", "set", "to-left", "up"]).unwrap();
+    let up = SystemTime::now();
+    ping.reply_after(up, lab.limit()).unwrap();
+    let replies = ping.stop(lab.limit()).unwrap();
+    assert!(replies.longest_gap() >= Duration::from_millis(500), "{replies:?}");
+    assert!(!replies.after(up).0.is_empty());
+}
+
+#[test]
+fn a_slow_path_holds_bytes_back_in_both_directions() {
+    let lab = Lab::create(limit()).unwrap();
+    let (left, right) = two_nodes(&lab);
+    let listen = "192.0.2.2:9001".parse().unwrap();
+    let target = "192.0.2.2:9000".parse().unwrap();
+    let delay = Duration::from_millis(30);
+    SlowPath { listen, target, delay }.start(&right).unwrap();
+    let far_end = EchoConnection::listen(&right, target).unwrap();
+    let mut connection = EchoConnection::connect(&left, listen).unwrap();
+    for _ in 0..3 {
+        let sent = Instant::now();
+        connection.echo(lab.limit()).unwrap();
+        assert!(sent.elapsed() >= delay * 2);
+    }
+    drop(connection);
+    far_end.join().unwrap().unwrap();
 }
 
 #[test]

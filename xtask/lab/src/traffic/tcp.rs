@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! One TCP connection that stays open, to see whether it survives what happens below it.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -27,15 +28,25 @@ pub struct EchoConnection {
 impl EchoConnection {
     /// Opens it from one node to an address of another.
     pub fn open(from: &Node, to: &Node, address: SocketAddr) -> Result<Self> {
+        Self::listen(to, address)?;
+        Self::connect(from, address)
+    }
+
+    /// Makes the far end alone. It takes one connection; the thread ends with it.
+    pub fn listen(node: &Node, address: SocketAddr) -> Result<JoinHandle<io::Result<()>>> {
         let (ready, listens) = mpsc::channel();
-        to.thread(move || {
+        let far_end = node.thread(move || {
             let listener = TcpListener::bind(address);
-            let _ = ready.send(listener.as_ref().map(drop).map_err(|error| error.kind()));
-            // The far end lives until the near one closes; its failure shows there.
-            let _ = listener.and_then(|listener| send_back(listener.accept()?.0));
+            let _ = ready.send(listener.as_ref().map(drop).map_err(io::Error::kind));
+            send_back(listener?.accept()?.0)
         })?;
-        listens.recv()?.map_err(std::io::Error::from).with_context(|| format!("listening on {address}"))?;
-        let connect = from.thread(move || TcpStream::connect_timeout(&address, CONNECT_LIMIT))?;
+        listens.recv()?.map_err(io::Error::from).with_context(|| format!("listening on {address}"))?;
+        Ok(far_end)
+    }
+
+    /// Makes the near end alone.
+    pub fn connect(node: &Node, address: SocketAddr) -> Result<Self> {
+        let connect = node.thread(move || TcpStream::connect_timeout(&address, CONNECT_LIMIT))?;
         let stream = connect.join().expect("connecting does not panic");
         let stream = stream.with_context(|| format!("connecting to {address}"))?;
         stream.set_nodelay(true)?;
@@ -57,7 +68,7 @@ impl EchoConnection {
             match self.stream.read(&mut buffer[received.len()..]) {
                 Ok(0) => anyhow::bail!("the far end has closed the connection"),
                 Ok(count) => received.extend_from_slice(&buffer[received.len()..][..count]),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => Err(error).context("the connection has ended")?,
             }
             Ok((received.len() == sent.len()).then_some(()))
@@ -67,7 +78,7 @@ impl EchoConnection {
     }
 }
 
-fn send_back(mut stream: TcpStream) -> std::io::Result<()> {
+fn send_back(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = [0; 4096];
     loop {
