@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Routers on loopback: links that come up, carry frames, end and come back, and those that must not.
+
+mod duplicates;
+mod reconnect;
+mod routers;
+mod stranger;
+mod strangers;
+mod traffic;
