@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Both ends over an in-memory stream, in virtual time.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ratman_types::{Ed25519Verifier, SecretKey, Signature};
 use tokio::io::{DuplexStream, duplex};
@@ -9,15 +9,15 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// Every nonce is another one, and every run has the same.
+/// Every nonce of a process is another one.
 fn identity(seed: u8) -> Identity {
-    let drawn = AtomicU8::new(0);
+    static DRAWN: AtomicU64 = AtomicU64::new(0);
     Identity {
         key: Arc::new(SecretKey::from_seed([seed; 32])),
         verifier: Arc::new(Ed25519Verifier),
-        entropy: Arc::new(move |bytes| {
-            bytes.fill(seed);
-            bytes[0] = drawn.fetch_add(1, Ordering::Relaxed);
+        entropy: Arc::new(|bytes| {
+            let drawn = DRAWN.fetch_add(1, Ordering::Relaxed);
+            bytes[..8].copy_from_slice(&drawn.to_be_bytes());
         }),
     }
 }
