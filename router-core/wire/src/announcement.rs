@@ -10,10 +10,10 @@ use crate::{DecodeError, Reader, Writer};
 
 /// The version byte of our announcements.
 pub const VERSION: u8 = 2;
-/// The length of an announcement with a peer part, in bytes.
-pub const LENGTH_WITH_PEER: usize = 226;
-/// The length of an announcement without a peer part, in bytes.
-pub const LENGTH_WITHOUT_PEER: usize = 124;
+/// The length of the payload with a peer part, in bytes; its frame has 226.
+pub const LENGTH_WITH_PEER: usize = 184;
+/// The length of the payload without a peer part, in bytes; its frame has 124.
+pub const LENGTH_WITHOUT_PEER: usize = 82;
 
 const ORIGIN_DOMAIN: &[u8] = b"irdest announcement 2";
 const HOP_DOMAIN: &[u8] = b"irdest hop 2";
@@ -164,6 +164,7 @@ pub fn origin_signed_bytes(address: &Address, origin_time: WallTime) -> Vec<u8> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Frame, Header, Mode};
     use proptest::option;
     use proptest::prelude::*;
 
@@ -197,6 +198,14 @@ mod tests {
         assert_eq!(announcement(false).encode(), without);
         assert_eq!(Announcement::decode(&golden), Ok(announcement(true)));
         assert_eq!(Announcement::decode(&without), Ok(announcement(false)));
+    }
+
+    #[test]
+    fn frames_have_the_sizes_of_the_page() {
+        for (peer, size) in [(true, 226), (false, 124)] {
+            let header = Header::new(Mode::ANNOUNCEMENT, [0; 32]);
+            assert_eq!(Frame { header, payload: &announcement(peer).encode() }.encode().len(), size);
+        }
     }
 
     #[test]
