@@ -262,7 +262,7 @@ impl DataHeader {
 pub struct RecordHeader {
     /// The length of the packet alone, at least 1.
     pub length: u16,
-    /// The virtio-net header (10 bytes, little-endian) that the packet had at the sender's TUN; untrusted.
+    /// The virtio-net header that the packet had at the sender's TUN, its integers big-endian; untrusted.
     pub metadata: [u8; 10],
 }
 

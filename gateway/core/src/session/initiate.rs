@@ -7,7 +7,7 @@ use ratman_wire::session::{CookieReply, InitiationPayload, Response};
 
 use super::cookie::with_cookie;
 use super::handshake;
-use super::remote::Attempt;
+use super::remote::{Attempt, Complete};
 use super::{Cipher, Role, SessionDrop, Sessions};
 
 /// How often one initiation is repeated with another cookie: a forged cookie must not end the handshake, and a
@@ -41,20 +41,27 @@ impl Sessions {
     ) -> Result<(), SessionDrop> {
         let response = Response::decode(payload).map_err(|_| SessionDrop::MalformedFrame)?;
         let state = self.remotes.get_mut(&remote).ok_or(SessionDrop::UnknownHandshake)?;
-        let open = |attempt: &&mut Attempt| attempt.initiation.sender == response.receiver;
-        let attempt = state.attempt.as_mut().filter(open).ok_or(SessionDrop::UnknownHandshake)?;
-        let answer = attempt.begun.read(&response)?;
-        let cipher = Cipher::agreed(self.capabilities, answer.capabilities);
-        let attempt = state.attempt.take().expect("it was there a line ago");
-        let split = attempt.begun.split();
-        let rekey_after = self.rekey_after(Role::Initiator);
-        let indices = (response.receiver, response.sender);
+        let is_open = |attempt: &mut Attempt| attempt.initiation.sender == response.receiver;
+        let mut attempt = state.attempt.take_if(is_open).ok_or(SessionDrop::UnknownHandshake)?;
+        let answer = match attempt.begun.read(&response) {
+            Ok(answer) => answer,
+            Err(drop) => {
+                state.attempt = Some(attempt);
+                return Err(drop);
+            }
+        };
+        let handshake = Complete {
+            role: Role::Initiator,
+            cipher: Cipher::agreed(self.capabilities, answer.capabilities),
+            split: attempt.begun.split(),
+            ours: response.receiver,
+            theirs: response.sender,
+            rekey_after: self.rekey_after(Role::Initiator),
+        };
         let context = self.key_context(remote, now.at);
-        let state = &self.remotes[&remote];
-        let pair = state.key_pair(&context, Role::Initiator, cipher, &split, indices, rekey_after);
-        state.traffic.heard();
         if let Some(state) = self.remotes.get_mut(&remote) {
-            state.ring.complete(pair);
+            state.ring.complete(state.key_pair(context, handshake));
+            state.traffic.heard();
         }
         self.established(remote, Role::Initiator, now.at);
         // The responder may send only after our first frame, and packets may not be waiting for us.

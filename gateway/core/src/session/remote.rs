@@ -53,13 +53,23 @@ pub(super) struct Remote {
     joiner: Arc<Mutex<Joiner>>,
 }
 
-/// What all keys of a gateway have in common.
-pub(super) struct KeyContext<'a> {
+/// What keys need to know of their gateway.
+pub(super) struct KeyContext {
     pub(super) local: Address,
     pub(super) remote: Address,
     pub(super) hops_left: u8,
-    pub(super) drops: &'a Arc<Counters<SessionDrop>>,
+    pub(super) drops: Arc<Counters<SessionDrop>>,
     pub(super) now: Timestamp,
+}
+
+/// What came of a handshake.
+pub(super) struct Complete {
+    pub(super) role: Role,
+    pub(super) cipher: Cipher,
+    pub(super) split: Split,
+    pub(super) ours: SessionIndex,
+    pub(super) theirs: SessionIndex,
+    pub(super) rekey_after: Duration,
 }
 
 impl Remote {
@@ -97,37 +107,20 @@ impl Remote {
     }
 
     /// The keys of a complete handshake.
-    pub(super) fn key_pair(
-        &self,
-        context: &KeyContext<'_>,
-        role: Role,
-        cipher: Cipher,
-        split: &Split,
-        (ours, theirs): (SessionIndex, SessionIndex),
-        rekey_after: Duration,
-    ) -> KeyPair {
+    pub(super) fn key_pair(&self, context: KeyContext, handshake: Complete) -> KeyPair {
+        let KeyContext { local, remote, hops_left, drops, now: created } = context;
+        let Complete { role, cipher, split, ours, theirs, rekey_after } = handshake;
         let (sending, receiving) = match role {
             Role::Initiator => (&split.from_initiator, &split.from_responder),
             Role::Responder => (&split.from_responder, &split.from_initiator),
         };
-        let send = SendKey::new(
-            TransportKey::derive(sending, cipher),
-            (context.local, context.remote),
-            context.hops_left,
-            theirs,
-            Arc::clone(&self.traffic),
-            context.now,
-        );
-        let receive = ReceiveKey::new(
-            TransportKey::derive(receiving, cipher),
-            context.remote,
-            ours,
-            role,
-            (Arc::clone(&self.traffic), Arc::clone(&self.joiner), Arc::clone(context.drops)),
-            context.now,
-        );
-        let (send, receive) = (Arc::new(send), Arc::new(receive));
-        KeyPair { send, receive, role, cipher, created: context.now, rekey_after }
+        let traffic = || Arc::clone(&self.traffic);
+        let key = TransportKey::derive(sending, cipher);
+        let send = SendKey::new(key, (local, remote), hops_left, theirs, traffic(), created);
+        let key = TransportKey::derive(receiving, cipher);
+        let shared = (traffic(), Arc::clone(&self.joiner), drops);
+        let receive = ReceiveKey::new(key, remote, ours, role, shared, created);
+        KeyPair { send: Arc::new(send), receive: Arc::new(receive), role, cipher, created, rekey_after }
     }
 
     pub(super) fn status(&self, remote: Address, configured: bool) -> SessionStatus {

@@ -6,7 +6,7 @@ use ratman_wire::Mode;
 use ratman_wire::session::{CookieReply, Initiation, ResponsePayload};
 
 use super::handshake::{self, Received};
-use super::remote::{HALF_OPEN_PER_NEIGHBOUR, MAX_INBOUND_STRANGERS, Remote};
+use super::remote::{Complete, HALF_OPEN_PER_NEIGHBOUR, MAX_INBOUND_STRANGERS, Remote};
 use super::{Cipher, Role, SessionDrop, Sessions};
 
 impl Sessions {
@@ -77,14 +77,18 @@ impl Sessions {
         let cipher = Cipher::agreed(self.capabilities, received.payload.capabilities);
         let answer = ResponsePayload { capabilities: self.capabilities };
         let (response, split) = received.respond(index, initiation.sender, &answer);
-        let rekey_after = self.rekey_after(Role::Responder);
-        let mut state = self.remotes.remove(&remote).unwrap_or_else(Remote::new);
+        let handshake = Complete {
+            role: Role::Responder,
+            cipher,
+            split,
+            ours: index,
+            theirs: initiation.sender,
+            rekey_after: self.rekey_after(Role::Responder),
+        };
         let context = self.key_context(remote, now.at);
-        let indices = (index, initiation.sender);
-        let pair = state.key_pair(&context, Role::Responder, cipher, &split, indices, rekey_after);
-        state.ring.offer(pair);
+        let state = self.remotes.entry(remote).or_insert_with(Remote::new);
+        state.ring.offer(state.key_pair(context, handshake));
         state.neighbour = Some(from.neighbour);
-        self.remotes.insert(remote, state);
         self.keys_changed(now.at);
         self.transmit(remote, Mode::SESSION_RESPONSE, response.encode());
     }

@@ -56,9 +56,9 @@ impl SendKey {
     /// Seals `batch` where it lies, into as many frames of at most `mtu` bytes as it takes, all of one size or one
     /// byte less, with consecutive counters even while other threads seal. Allocates nothing and takes no lock.
     ///
-    /// `batch` is whole records: length of the packet 2 ‖ virtio-net metadata 10 ‖ packet. An empty batch becomes
-    /// one frame without records: a keepalive. `out` then yields the frames; after an error it is empty and `batch`
-    /// unchanged.
+    /// `batch` is whole records: length of the packet 2 ‖ virtio-net metadata 10 in its wire form ‖ packet. An
+    /// empty batch becomes one frame without records: a keepalive. `out` then yields the frames; after an error it
+    /// is empty and `batch` unchanged.
     ///
     /// # Errors
     /// [`KeyExpired`](SessionDrop::KeyExpired) and [`CounterExhausted`](SessionDrop::CounterExhausted) when the key

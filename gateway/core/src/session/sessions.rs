@@ -241,9 +241,9 @@ impl Sessions {
         }
     }
 
-    pub(super) fn key_context(&self, remote: Address, now: Timestamp) -> KeyContext<'_> {
-        let (local, hops_left) = (self.local.address(), self.hops_left);
-        KeyContext { local, remote, hops_left, drops: &self.drops, now }
+    pub(super) fn key_context(&self, remote: Address, now: Timestamp) -> KeyContext {
+        let (local, hops_left, drops) = (self.local.address(), self.hops_left, Arc::clone(&self.drops));
+        KeyContext { local, remote, hops_left, drops, now }
     }
 
     /// A key of `remote` came or went.

@@ -2,15 +2,17 @@
 //! Golden vectors, computed by another implementation: Noise_IK written out in Python over the primitives of its
 //! `cryptography` package. Identities from the seeds 1 and 2 (32 times), randomness from the seeds 7 and 8.
 
-use ratman_types::{Address, Timestamp, WallTime, to_x25519};
-use ratman_types::{Mtu, SecretKey};
+use core::time::Duration;
+use std::sync::Arc;
+
+use ratman_types::{Address, Mtu, SecretKey, Timestamp, WallTime, to_x25519};
 use ratman_wire::session::{Capabilities, InitiationPayload, ResponsePayload, SessionIndex};
 
 use super::super::Cipher;
 use super::super::entropy::Entropy;
 use super::super::handshake::{self, Split, StaticKey};
 use super::super::key_ring::KeyPair;
-use super::super::remote::{KeyContext, Remote};
+use super::super::remote::{Complete, KeyContext, Remote};
 use super::super::{Role, Sealed};
 
 const INITIATION: &str = "111213146fb53f66b0777df21a0a206639ddd9291cacadcfb0b0d50bf02e5bf91391926796d413278a15a9df3b\
@@ -61,12 +63,17 @@ fn a_handshake_has_its_golden_bytes() {
 fn a_data_frame_has_its_golden_bytes() {
     for (cipher, golden) in [(Cipher::Aes256Gcm, SEALED_AES), (Cipher::ChaCha20Poly1305, SEALED_CHACHA)] {
         let (local, remote, split) = golden_handshake();
-        let drops = std::sync::Arc::default();
         let now = Timestamp::from_micros(1);
-        let context = KeyContext { local, remote, hops_left: 60, drops: &drops, now };
-        let indices = (INITIATORS, RESPONDERS);
-        let KeyPair { send, .. } =
-            Remote::new().key_pair(&context, Role::Initiator, cipher, &split, indices, Default::default());
+        let context = KeyContext { local, remote, hops_left: 60, drops: Arc::default(), now };
+        let handshake = Complete {
+            role: Role::Initiator,
+            cipher,
+            split,
+            ours: INITIATORS,
+            theirs: RESPONDERS,
+            rekey_after: Duration::ZERO,
+        };
+        let KeyPair { send, .. } = Remote::new().key_pair(context, handshake);
         let mut batch = *b"\x00\x04\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x45abc";
         let mut sealed = Sealed::new();
         send.seal(&mut batch, Mtu(1500), now, &mut sealed).unwrap();
