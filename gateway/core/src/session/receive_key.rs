@@ -80,8 +80,7 @@ impl ReceiveKey {
     /// Records that are malformed or lack a part are counted and passed over.
     ///
     /// # Errors
-    /// Why nothing of the frame was used; the driver need not count it again if it came through
-    /// [`SessionTable::open`](super::SessionTable::open).
+    /// Why nothing of the frame was used; counted by [`SessionTable::open`](super::SessionTable::open), not here.
     pub fn open(
         &self,
         payload: &mut [u8],

@@ -64,7 +64,8 @@ impl SendKey {
     /// [`KeyExpired`](SessionDrop::KeyExpired) and [`CounterExhausted`](SessionDrop::CounterExhausted) when the key
     /// must not be used any more (call [`Sessions::connect`](super::Sessions::connect)),
     /// [`PathTooSmall`](SessionDrop::PathTooSmall), [`BatchTooLarge`](SessionDrop::BatchTooLarge) and
-    /// [`MalformedRecord`](SessionDrop::MalformedRecord) when the batch cannot be sent so.
+    /// [`MalformedRecord`](SessionDrop::MalformedRecord) when the batch cannot be sent so. Not counted: the driver
+    /// knows whether the packets are dropped or wait.
     pub fn seal(
         &self,
         batch: &mut [u8],

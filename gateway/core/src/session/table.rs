@@ -30,6 +30,12 @@ impl SessionTable {
         self.receive.get(&index)
     }
 
+    /// Where both halves count what they refuse, and where the driver counts what [`SendKey::seal`] refuses and it
+    /// then drops.
+    pub fn drops(&self) -> &Counters<SessionDrop> {
+        &self.drops
+    }
+
     /// Finds the key for a frame's payload and opens it, see [`ReceiveKey::open`]; counts what it refuses.
     pub fn open(
         &self,
