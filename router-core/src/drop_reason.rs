@@ -110,8 +110,6 @@ drop_reasons! {
     TooManyHops = "too_many_hops",
     /// An address was flooded less than a second ago.
     FloodInterval = "flood_interval",
-    /// The link's share of airtime for the control plane is used up.
-    Airtime = "airtime",
     /// The driver did not take frames as fast as they came out.
     TransmitQueueFull = "transmit_queue_full",
     /// The driver did not take events as fast as they came out.

@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use ratman_types::{Address, Hop, Now};
+use ratman_types::{Address, Hop, Now, RouterId};
 
 use super::Router;
 use crate::limits::{FLOOD_INTERVAL, RESEND_BATCH, RESEND_PAUSE};
@@ -85,6 +85,18 @@ impl Router {
     /// Takes back what we flooded last, whoever it came from.
     pub(super) fn retract(&mut self, address: &Address, newest: &Newest) {
         let hops = self.flooded_hops();
+        self.retract_over(address, newest, hops);
+    }
+
+    /// Tells the neighbour that we route over from now on that it cannot route over us: what we told it of an
+    /// older announcement may still look feasible there (decisions/poisoned-reverse.md).
+    pub(super) fn retract_towards(&mut self, address: &Address, neighbour: RouterId) {
+        let Some(newest) = self.rib.get(address).and_then(|known| known.newest.clone()) else { return };
+        let hops = self.flooded_hops().into_iter().filter(|hop| hop.neighbour == neighbour).collect();
+        self.retract_over(address, &newest, hops);
+    }
+
+    fn retract_over(&mut self, address: &Address, newest: &Newest, hops: Vec<Hop>) {
         if hops.is_empty() {
             return;
         }

@@ -31,8 +31,12 @@ impl Router {
             self.timers.set_earlier(Timer::Route(*address), at);
         }
         let Some(change) = change else { return };
-        if change.to.is_none() {
-            self.retract_known(address);
+        match (change.from, change.to) {
+            (_, None) => self.retract_known(address),
+            (Some(from), Some(to)) if from.neighbour != to.neighbour => {
+                self.retract_towards(address, to.neighbour)
+            }
+            (_, Some(_)) => {}
         }
         let (from, to, reason) = (change.from, change.to, change.reason.to_string());
         tracing::debug!(%address, ?from, ?to, reason, "route changed");

@@ -118,6 +118,7 @@ fn a_verified_retraction_removes_the_hop_at_once_and_goes_on_when_it_was_the_las
     rig.announce(0, &origin, time, u32::MAX);
     assert_eq!(rig.hop_to(&origin.address()), rig.hop(1));
     assert_eq!(retractions(&mut rig.neighbours[2]), 0);
+    rig.neighbours[1].take();
     rig.announce(1, &origin, time, u32::MAX);
     assert_eq!(rig.hop_to(&origin.address()), None);
     for neighbour in &mut rig.neighbours {
@@ -125,6 +126,21 @@ fn a_verified_retraction_removes_the_hop_at_once_and_goes_on_when_it_was_the_las
     }
     let again = rig.dropped(DropReason::NothingToRetract, |rig| rig.announce(1, &origin, time, u32::MAX));
     assert_eq!(again, 1);
+}
+
+#[test]
+fn the_neighbour_that_we_move_to_is_told_that_it_cannot_route_over_us() {
+    let mut rig = Rig::with_neighbours(3);
+    let origin = Origin::new(1);
+    let time = rig.wall();
+    rig.announce(0, &origin, time, 5_000);
+    rig.announce(1, &origin, time, 5_500);
+    assert_eq!(retractions(&mut rig.neighbours[0]), 0, "the first route is no move");
+    rig.neighbours[1].take();
+    rig.neighbours[2].take();
+    rig.announce(0, &origin, time, u32::MAX);
+    assert_eq!(rig.hop_to(&origin.address()), rig.hop(1));
+    assert_eq!([0, 1, 2].map(|index| retractions(&mut rig.neighbours[index])), [0, 1, 0]);
 }
 
 #[test]
