@@ -15,7 +15,7 @@ pub struct LinkUp {
     pub hop: Hop,
     /// The driver of the link ([`Netmod::name`](crate::Netmod::name)).
     pub netmod: &'static str,
-    /// The way out over this hop.
+    /// The way out over this hop; where a medium can only broadcast, every participant hears what is sent.
     pub outbox: Arc<dyn Outbox>,
     /// The largest frame that the link takes.
     pub mtu: Mtu,

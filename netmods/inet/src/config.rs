@@ -69,8 +69,8 @@ pub struct InetConfig {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InetError {
-    /// Another program listens there.
-    #[error("cannot listen on {address}: the address is in use by another program")]
+    /// Somebody listens there already.
+    #[error("cannot listen on {address}: the address is in use already")]
     AddressInUse {
         /// The address as configured.
         address: SocketAddr,

@@ -111,3 +111,6 @@ fn is_twin(link: &Link, other: &Link) -> bool {
         && other.pair() == link.pair()
         && !other.is_closed()
 }
+
+#[cfg(test)]
+mod tests;

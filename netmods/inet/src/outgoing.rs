@@ -24,8 +24,8 @@ const BATCH: usize = 64;
 const DATA_AT_ONCE: usize = 256 * 1024;
 
 /// A function that writes some of the bytes without blocking, in order, as `writev` does.
-pub(crate) trait Write: FnMut(&[IoSlice<'_>]) -> io::Result<usize> {}
-impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Write for F {}
+pub(crate) trait Writev: FnMut(&[IoSlice<'_>]) -> io::Result<usize> {}
+impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Writev for F {}
 
 /// The way out of one link.
 #[derive(Debug, Default)]
@@ -73,7 +73,7 @@ impl Outgoing {
         &mut self,
         class: Class,
         frames: &[FrameParts<'_>],
-        mut write: impl Write,
+        mut write: impl Writev,
     ) -> io::Result<Sent> {
         let mut sent = Sent::default();
         let mut rest = frames;
@@ -105,7 +105,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// What `write` fails with; then the link is of no use any more.
-    pub(crate) fn flush(&mut self, mut write: impl Write) -> io::Result<()> {
+    pub(crate) fn flush(&mut self, mut write: impl Writev) -> io::Result<()> {
         while self.waits() {
             let (started, more) = self.started.as_slices();
             let (control, more_control) = self.control.bytes.as_slices();
@@ -120,7 +120,7 @@ impl Outgoing {
     }
 
     /// Hands a batch to the socket and returns how many frames went at least in part; what a frame lacks is started.
-    fn write_batch(&mut self, frames: &[FrameParts<'_>], write: &mut impl Write) -> io::Result<usize> {
+    fn write_batch(&mut self, frames: &[FrameParts<'_>], write: &mut impl Writev) -> io::Result<usize> {
         let mut prefixes = [[0; PREFIX]; BATCH];
         for (prefix, frame) in prefixes.iter_mut().zip(frames) {
             *prefix = prefix_of(frame);
@@ -232,7 +232,7 @@ fn prefix_of(frame: &FrameParts<'_>) -> [u8; PREFIX] {
 }
 
 /// One write; nothing when the socket takes nothing now.
-fn write_some(slices: &[IoSlice<'_>], write: &mut impl Write) -> io::Result<Option<usize>> {
+fn write_some(slices: &[IoSlice<'_>], write: &mut impl Writev) -> io::Result<Option<usize>> {
     loop {
         match write(slices) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),

@@ -12,7 +12,7 @@ struct Socket {
 }
 
 impl Socket {
-    fn write(&mut self) -> impl Write {
+    fn write(&mut self) -> impl Writev {
         |slices| {
             self.largest = self.largest.max(slices.iter().map(|slice| slice.len()).sum());
             assert!(slices.len() <= 1024, "more slices than Linux takes");

@@ -40,6 +40,15 @@ async fn a_listener_that_starts_late_is_found_after_a_change_of_the_network_at_o
     assert!(start.elapsed() < Duration::from_millis(700), "{:?}", start.elapsed());
 }
 
+/// In virtual time; an attempt may take the 3.5 s that it has.
+#[tokio::test(start_paused = true)]
+async fn an_absent_peer_is_dialled_for_ever_every_half_minute() {
+    let dialer = start(2, dialing(&[free_address("127.0.0.1")]));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let attempts = dialer.inet.counters().broken_peering;
+    assert!((100..=180).contains(&attempts), "{attempts} attempts in an hour");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dialer_that_restarts_replaces_its_old_link() {
     let listener = start(1, listening(any_port("127.0.0.1")));
@@ -112,8 +121,5 @@ async fn an_address_in_use_is_named() {
     let address = listener.address();
     let error = start_with(2, listening(address), listener.inbox.clone()).expect_err("the port is taken");
     assert!(matches!(error, InetError::AddressInUse { address: named } if named == address));
-    assert_eq!(
-        error.to_string(),
-        format!("cannot listen on {address}: the address is in use by another program")
-    );
+    assert_eq!(error.to_string(), format!("cannot listen on {address}: the address is in use already"));
 }

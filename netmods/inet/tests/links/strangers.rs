@@ -11,7 +11,7 @@ use ratman_wire::carrier_v1::FrameV1;
 use ratman_wire::{Frame, Header, Mode};
 use socket2::{Domain, Socket, Type};
 
-use crate::routers::{any_port, dialing, id, line, listening, start, wait_for_nothing};
+use crate::routers::{any_port, dialing, eventually, id, line, listening, start, wait_for_nothing};
 use crate::stranger::Stranger;
 
 fn keyed(address: SocketAddr, router_key: RouterId) -> InetConfig {
@@ -147,15 +147,22 @@ async fn links_are_limited_in_total_and_per_neighbour() {
     let listener = start(1, InetConfig { limits, ..listening(any_port("0.0.0.0")) });
     let port = listener.address().port();
     let to = |ip: &str| SocketAddr::new(ip.parse().expect("an address"), port);
-    let mut peers = vec![Stranger::peer(to("127.0.0.1"), 2), Stranger::peer(to("127.0.0.2"), 2)];
+    // A listener enters the link after its Proof has left, so each is waited for.
+    let up = |ip: &str, seed: u8, links: usize| {
+        let peer = Stranger::peer(to(ip), seed);
+        eventually(|| (listener.inbox.links().len() == links).then_some(()));
+        peer
+    };
+    let mut first = up("127.0.0.1", 2, 1);
+    let _second = up("127.0.0.2", 2, 2);
     Stranger::peer(to("127.0.0.3"), 2).wait_until_closed();
     listener.counted(|counters| counters.links_full == 1);
-    peers.push(Stranger::peer(to("127.0.0.1"), 3));
+    let _third = up("127.0.0.1", 3, 3);
     Stranger::peer(to("127.0.0.1"), 4).wait_until_closed();
     listener.counted(|counters| counters.links_full == 2);
     // A later dial between the same ends replaces the earlier one even then.
-    peers.push(Stranger::peer(to("127.0.0.1"), 2));
-    peers[0].wait_until_closed();
-    assert_eq!(listener.inet.counters().duplicates, 1);
-    assert_eq!(listener.inbox.links().len(), 3);
+    let _later = Stranger::peer(to("127.0.0.1"), 2);
+    first.wait_until_closed();
+    assert_eq!(listener.counted(|counters| counters.duplicates == 1).links_full, 2);
+    eventually(|| (listener.inbox.links().len() == 3).then_some(()));
 }
