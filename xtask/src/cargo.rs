@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use cargo_metadata::{Metadata, MetadataCommand};
+use irdest_lab::shown;
 
 /// The folder of the workspace: the one above this package.
 pub(crate) fn workspace() -> &'static Path {
@@ -39,13 +40,6 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The command as one would type it.
-pub(crate) fn shown(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
-    let words = std::iter::once(program).chain(command.get_args());
-    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
-}
-
 /// What cargo knows of our own packages.
 pub(crate) fn metadata() -> Result<Metadata> {
     MetadataCommand::new().current_dir(workspace()).no_deps().exec().context("cargo metadata")
@@ -59,12 +53,6 @@ pub(crate) fn built(folder: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shows_commands_without_folders() {
-        let mut command = Command::new("/usr/bin/cargo");
-        assert_eq!(shown(command.args(["test", "--workspace"])), "cargo test --workspace");
-    }
 
     #[test]
     fn knows_the_workspace() {

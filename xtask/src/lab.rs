@@ -4,7 +4,7 @@
 use std::os::unix::process::CommandExt;
 
 use anyhow::{Context, Result, bail, ensure};
-use irdest_lab::{LabName, enter_lab, living_labs};
+use irdest_lab::{LabName, enter_lab, living_labs, shown};
 
 use crate::run::lab_that_stays;
 
@@ -39,7 +39,7 @@ fn shell(node: &str) -> Result<()> {
     println!("A shell on node {node} of {lab}; its configuration and logs are here. `exit` leaves it.");
     let mut enter = enter_lab(lab, node, &program);
     let error = enter.current_dir(directory).exec();
-    Err(error).with_context(|| format!("starting {enter:?}"))
+    Err(error).with_context(|| format!("starting `{}`", shown(&enter)))
 }
 
 fn names(labs: &[LabName]) -> String {

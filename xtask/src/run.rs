@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use irdest_lab::{Dials, ThreeRouters, TimeLimit, catch_signals, interrupted, isolated};
+use irdest_lab::{Dials, ThreeRouters, TimeLimit, catch_signals, interrupted, isolated, shown};
 
 use crate::build::{Profile, daemon};
 use crate::demonstration::{demonstrate, headline};
@@ -56,7 +56,7 @@ fn start_inside(daemon: &Path, arguments: &[&str]) -> Result<()> {
     let mut again = Command::new(std::env::current_exe().context("finding this program")?);
     again.args(arguments).env("IRDEST_GATEWAY", daemon);
     let mut again = isolated(again)?;
-    Err(again.exec()).with_context(|| format!("starting {again:?}"))
+    Err(again.exec()).with_context(|| format!("starting `{}`", shown(&again)))
 }
 
 fn in_the_lab(show: impl FnOnce(&ThreeRouters) -> Result<()>) -> Result<()> {

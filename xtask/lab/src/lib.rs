@@ -27,7 +27,7 @@ pub use lab_name::LabName;
 pub use leftovers::{living_labs, remove_leftovers};
 pub use node::Node;
 pub use process::Process;
-pub use programs::{find_program, gateway_program};
+pub use programs::{find_program, gateway_program, shown};
 pub use slow_path::SlowPath;
 pub use status::{Flow, Link, NextHop, Route, Session, Status};
 pub use three_routers::{Dials, ThreeRouters};

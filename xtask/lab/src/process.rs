@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::programs::shown;
 use crate::time_limit::TimeLimit;
 
 /// A program in the background. Dropped, it is killed.
@@ -34,7 +35,7 @@ impl Process {
             .stderr(file)
             .process_group(0)
             .spawn()
-            .with_context(|| format!("starting {command:?}"))?;
+            .with_context(|| format!("starting `{}`", shown(command)))?;
         Ok(Self { child, log })
     }
 
@@ -101,23 +102,24 @@ pub(crate) fn run_to_end(command: &mut Command, scratch: &Path, limit: TimeLimit
         .stderr(errors.try_clone()?)
         .process_group(0)
         .spawn()
-        .with_context(|| format!("starting {command:?}"))?;
+        .with_context(|| format!("starting `{}`", shown(command)))?;
     let mut process = Process { child, log: PathBuf::new() };
-    let what = format!("the end of {command:?}");
+    let what = format!("the end of `{}`", shown(command));
     let status = limit.wait_for(&what, || Ok(process.child.try_wait()?))?;
     let output = read_back(&mut output)?;
     if !status.success() {
         let said = read_back(&mut errors)?;
-        bail!("{command:?}: {status}\n{}{}", last_lines(&output, 10), last_lines(&said, 10));
+        bail!("`{}`: {status}\n{}{}", shown(command), last_lines(&output, 10), last_lines(&said, 10));
     }
     Ok(output)
 }
 
 /// Runs a quick command that needs no limit of its own, such as those of `ip`.
 pub(crate) fn run_quick(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {command:?}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("starting `{}`", shown(command)))?;
     if !output.status.success() {
-        bail!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+        bail!("`{}`: {}\n{}", shown(command), output.status, String::from_utf8_lossy(&output.stderr));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -130,7 +132,7 @@ pub(crate) fn last_lines(text: &str, count: usize) -> String {
 
 /// An open file without a name: it is gone with its last user.
 fn scratch_file(folder: &Path, purpose: &str) -> Result<File> {
-    let path = folder.join(format!("{purpose}-{:?}", std::thread::current().id()));
+    let path = folder.join(format!("{purpose}-{}-{:?}", std::process::id(), std::thread::current().id()));
     let file = File::options().create(true).truncate(true).read(true).write(true).open(&path);
     let file = file.with_context(|| format!("making {}", path.display()))?;
     fs::remove_file(&path)?;

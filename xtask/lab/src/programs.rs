@@ -3,7 +3,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -38,6 +38,13 @@ pub fn gateway_program() -> Result<PathBuf> {
     Ok(program)
 }
 
+/// The command as one would type it.
+pub fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
 /// A command that is found although a normal user starts it.
 pub(crate) fn command(program: &str) -> Command {
     let mut command = Command::new(find_program(program).unwrap_or_else(|| program.into()));
@@ -54,6 +61,12 @@ fn search_path() -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shows_commands_without_folders() {
+        let mut command = Command::new("/usr/bin/cargo");
+        assert_eq!(shown(command.args(["test", "--workspace"])), "cargo test --workspace");
+    }
 
     #[test]
     fn finds_programs_by_name_only() {

@@ -78,3 +78,29 @@ pub fn enter_lab(lab: LabName, node: &str, program: &str) -> Command {
         .args(inside);
     enter
 }
+
+/// The number of the user outside, where this is a user namespace that has one user (user_namespaces(7)).
+pub(crate) fn user_outside() -> Result<Option<u32>> {
+    Ok(only_user(&fs::read_to_string("/proc/self/uid_map").context("reading the users of this namespace")?))
+}
+
+/// In the first namespace all numbers stand for themselves; in one of `unshare` a single one is mapped.
+fn only_user(uid_map: &str) -> Option<u32> {
+    let mut numbers = uid_map.split_whitespace().map(str::parse);
+    match (numbers.next(), numbers.next(), numbers.next(), numbers.next()) {
+        (Some(Ok(0)), Some(Ok(outside)), Some(Ok(1)), None) => Some(outside),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_a_namespace_with_one_user() {
+        assert_eq!(only_user("         0          0 4294967295\n"), None);
+        assert_eq!(only_user("         0       1000          1\n"), Some(1000));
+        assert_eq!(only_user("0 1000 1\n1 100000 65536\n"), None);
+    }
+}
