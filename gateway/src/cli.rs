@@ -149,8 +149,10 @@ fn run(sources: &Sources) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
     telemetry::init(&config.log_filter);
     let (state, identity) = open(&config)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start a runtime")?;
     runtime.block_on(daemon::run(config, identity, state))
 }
 

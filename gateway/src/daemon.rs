@@ -1,64 +1,314 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The running gateway: starts what the configuration asks for, and ends it in order on SIGTERM.
+//!
+//! Two runtimes. The control plane has a thread of its own, where signatures are verified; the data plane has one
+//! thread per core, where frames and packets move and nothing else does.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use anyhow::Context;
-use gateway_core::remotes::overlay_address;
+use anyhow::{Context, anyhow};
+use gateway_core::admission::Admission;
+use gateway_core::flow::{FlowTable, HashSeed};
+use gateway_core::icmp::{IcmpAnswers, TunAddresses};
+use gateway_core::remotes::{OVERLAY_PREFIX, OVERLAY_PREFIX_LEN, Remotes, overlay_address};
+use gateway_core::session::{self, ConfiguredRemote, SessionConfig, Sessions};
+use gateway_tun::{InnerMtu, Tun, TunConfig};
+use ipnet::{IpNet, Ipv6Net};
+use netmod_api::Netmod;
+use netmod_inet::{Inet, InetConfig, InetLimits, PeerLine};
+use ratman_types::{Address, Ed25519Verifier, WallTime, blake2b_keyed};
+use router_core::{Router, RouterConfig};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::control::{self, Query, Request, Server};
+use crate::config::{Accept, Config};
+use crate::control::{self, Server};
+use crate::driver::{Driver, Identification, Inputs, Parts};
+use crate::forward::{Forwarder, LocalSessions};
+use crate::hardware::has_aes;
 use crate::identity::Identity;
+use crate::irdest_proxy::{Asks, ControlHalf, DataHalf, ProxyConfig};
+use crate::netlink::{Device, Plan, Watch};
 use crate::state::State;
-use crate::status::Status;
+use crate::ways::Ways;
+
+/// More threads than this gain nothing while there is one TUN queue and a handful of links.
+const MOST_DATA_THREADS: usize = 4;
+
+/// The year in which this release was written: a wall clock before it is wrong. A constant, so that two builds of one
+/// source are the same.
+const WRITTEN: WallTime = WallTime::from_micros(1_767_225_600_000_000);
 
 /// Runs until SIGTERM or SIGINT, which end it cleanly, or until something without which it cannot go on fails.
+///
+/// # Errors
+/// What cannot be had: an address to listen on, the device, a route, the control socket.
 pub async fn run(config: Config, identity: Identity, state: State) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot take SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot take SIGINT")?;
-    let started = Clock.now().at;
-    let (sender, mut requests) = control::requests();
-    let server = Server::bind(&config.control_socket)?;
-    let refused = server.refused();
-    let server = tokio::spawn(server.serve(sender));
-    info!(address = %identity.address(), socket = %config.control_socket.display(), "running");
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            Some(Request { query: Query::Status, reply }) = requests.recv() => {
-                let uptime = Clock.now().at.since(started);
-                let counters = BTreeMap::from([
-                    ("control clients refused".to_owned(), refused.load(Ordering::Relaxed)),
-                    ("stored times forgotten".to_owned(), state.forgotten()),
-                ]);
-                // A client that has left needs no answer.
-                let _left = reply.send(Status { counters, ..status(&identity, uptime.as_secs()) });
-            }
-        }
-    }
+    let data = data_runtime()?;
+    let mut gateway = Gateway::start(&config, &identity, state, &data).await?;
+    info!(address = %identity.address(), router = %identity.router_id().short(), "running");
+    let outcome = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        error = gateway.run() => Err(error),
+    };
     info!("ending");
-    server.abort();
-    let _aborted = server.await;
-    Ok(())
+    gateway.end().await;
+    data.shutdown_background();
+    outcome
 }
 
-fn status(identity: &Identity, uptime_s: u64) -> Status {
-    Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        address: identity.address(),
-        router_id: identity.router_id(),
-        overlay: overlay_address(&identity.address()),
-        uptime_s,
-        links: Vec::new(),
-        routes: Vec::new(),
-        sessions: Vec::new(),
-        flows: Vec::new(),
-        drops: BTreeMap::new(),
-        counters: BTreeMap::new(),
+fn data_runtime() -> anyhow::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Builder::new_multi_thread()
+        .worker_threads(cores.min(MOST_DATA_THREADS))
+        .thread_name("data")
+        .enable_all()
+        .build()
+        .context("cannot start the threads of the data path")
+}
+
+/// Everything that runs.
+struct Gateway {
+    driver: Driver,
+    inputs: Inputs,
+    server: tokio::task::JoinHandle<()>,
+    /// The TUN device's task; it ends only with an error.
+    pump: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
+    device: Option<Device>,
+}
+
+impl Gateway {
+    async fn start(
+        config: &Config,
+        identity: &Identity,
+        state: State,
+        data: &Runtime,
+    ) -> anyhow::Result<Self> {
+        let clock = Clock;
+        let now = clock.now();
+        let (requests_in, requests) = control::requests();
+        let server = Server::bind(&config.control_socket)?;
+        let mut router = Router::new(
+            router_config(config, identity),
+            Arc::new(identity.router.clone()),
+            Arc::new(Ed25519Verifier),
+            random()?,
+            now,
+        );
+        let ways = Arc::new(Ways::default());
+        let mut device = None;
+        let mut proxy = None;
+        if config.tun.enable {
+            let last = state.last_origin(&identity.address()).unwrap_or_default();
+            router.add_local(Arc::new(identity.address.clone()), last, now);
+            let hops_left = router.initial_hops(&identity.address());
+            let halves = {
+                let _data = data.enter();
+                open_proxy(config, identity, &state, hops_left, &ways)?
+            };
+            device = Some(Device::configure(&plan(config, identity)).await?);
+            proxy = Some(halves);
+        }
+        let sessions = proxy.as_ref().map(|(_, half, _)| -> Arc<dyn LocalSessions> { half.clone() });
+        let (notices_in, notices) = mpsc::unbounded_channel();
+        let forwarder = Arc::new(Forwarder::new(clock, Arc::clone(&ways), sessions, notices_in));
+        let netmods = {
+            let _data = data.enter();
+            start_netmods(config, identity, &forwarder)?
+        };
+        let pump = proxy.as_ref().map(|(_, half, _)| {
+            let half = Arc::clone(half);
+            data.spawn(async move { half.run().await })
+        });
+        let (proxy, asks) = proxy.map(|(control, _, asks)| (control, asks)).unzip();
+        let parts = Parts {
+            identification: Identification { address: identity.address(), router_id: identity.router_id() },
+            router,
+            proxy,
+            forwarder,
+            ways,
+            netmods,
+            state,
+            configured: configured(config),
+        };
+        let inputs = Inputs { notices, asks, requests, network: watch_network() };
+        let server = tokio::spawn(server.serve(requests_in));
+        Ok(Self { driver: Driver::new(clock, parts), inputs, server, pump, device })
     }
+
+    /// Runs until something fails, and says what.
+    async fn run(&mut self) -> anyhow::Error {
+        let pump = async {
+            match &mut self.pump {
+                Some(pump) => match pump.await {
+                    Ok(Ok(())) => anyhow!("the TUN device ended"),
+                    Ok(Err(error)) => anyhow::Error::new(error).context("the TUN device failed"),
+                    Err(error) => anyhow::Error::new(error).context("the data path failed"),
+                },
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            error = pump => error,
+            () = self.driver.run(&mut self.inputs) => anyhow!("the control plane ended"),
+        }
+    }
+
+    async fn end(mut self) {
+        self.server.abort();
+        // Awaited, so that its socket is removed before we say that we ended.
+        let _ = self.server.await;
+        self.driver.end();
+        if let Some(device) = self.device.take() {
+            device.remove().await;
+        }
+    }
+}
+
+fn router_config(config: &Config, identity: &Identity) -> RouterConfig {
+    let privacy = blake2b_keyed(identity.router.seed(), &[b"irdest privacy 1"]);
+    RouterConfig { pinned: configured(config), ..RouterConfig::new(*privacy.as_bytes(), WRITTEN) }
+}
+
+fn configured(config: &Config) -> BTreeSet<Address> {
+    config.routes.iter().map(|route| route.via).collect()
+}
+
+type Halves = (ControlHalf, Arc<DataHalf>, Asks);
+
+/// Opens the device and joins both halves of irdest-proxy; must be called in the data path's runtime.
+fn open_proxy(
+    config: &Config,
+    identity: &Identity,
+    state: &State,
+    hops_left: u8,
+    ways: &Arc<Ways>,
+) -> anyhow::Result<Halves> {
+    let now = Clock.now();
+    let local = identity.address();
+    let own = tun_addresses(config, &local);
+    let tun = Tun::open(&TunConfig {
+        name: config.tun.name.as_str().parse().context("tun.name")?,
+        mtu: InnerMtu::new(config.tun.mtu.into()).context("tun.mtu")?,
+        offload: config.tun.offload,
+    })?;
+    info!(target: "irdest_proxy", device = %tun.name(), offload = %tun.offload(), "device open");
+    let remotes = Remotes::new(config.routes.iter().map(|route| (route.prefix, route.via)), hash_seed()?)?;
+    let mut sessions =
+        Sessions::new(session_config(config, state, hops_left), &identity.address, random()?, now);
+    let mut flows = FlowTable::new(hash_seed()?, own.clone());
+    flows.set_admission(Admission::new(config.accept_flows.clone(), configured(config)));
+    let (half, asks) = DataHalf::new(
+        Clock,
+        tun,
+        Arc::clone(ways),
+        (sessions.table(), remotes.clone()),
+        (flows, IcmpAnswers::new(answering(&own))),
+    );
+    let proxy = ProxyConfig { local, hops_left };
+    Ok((ControlHalf::new(proxy, Arc::clone(&half), sessions, remotes, now), half, asks))
+}
+
+fn session_config(config: &Config, state: &State, hops_left: u8) -> SessionConfig {
+    let remote = |address: Address| {
+        let times = state.session_times(&address);
+        ConfiguredRemote {
+            address,
+            last_sent: times.sent.unwrap_or_default(),
+            last_received: times.received.unwrap_or_default(),
+        }
+    };
+    SessionConfig {
+        accept: match config.accept_sessions {
+            Accept::Any => session::Accept::Any,
+            Accept::Configured => session::Accept::Configured,
+        },
+        configured: configured(config).into_iter().map(remote).collect(),
+        aes_in_hardware: has_aes(),
+        hops_left,
+    }
+}
+
+/// The addresses of the device: those of the configuration, and the overlay address.
+fn tun_addresses(config: &Config, local: &Address) -> Vec<IpAddr> {
+    let configured = config.tun.addresses.iter().map(IpNet::addr);
+    configured.chain([IpAddr::V6(overlay_address(local))]).collect()
+}
+
+fn answering(own: &[IpAddr]) -> TunAddresses {
+    TunAddresses {
+        v4: own.iter().find_map(|address| match address {
+            IpAddr::V4(v4) => Some(*v4),
+            IpAddr::V6(_) => None,
+        }),
+        v6: own.iter().find_map(|address| match address {
+            IpAddr::V6(v6) => Some(*v6),
+            IpAddr::V4(_) => None,
+        }),
+    }
+}
+
+fn plan(config: &Config, identity: &Identity) -> Plan {
+    let overlay = Ipv6Net::from(overlay_address(&identity.address()));
+    let overlay_prefix = Ipv6Net::new_assert(OVERLAY_PREFIX, OVERLAY_PREFIX_LEN);
+    Plan {
+        name: config.tun.name.as_str().to_owned(),
+        mtu: config.tun.mtu,
+        addresses: config.tun.addresses.iter().copied().chain([overlay.into()]).collect(),
+        routes: config.routes.iter().map(|route| route.prefix).chain([overlay_prefix.into()]).collect(),
+    }
+}
+
+/// Starts the network drivers; must be called in the data path's runtime.
+fn start_netmods(
+    config: &Config,
+    identity: &Identity,
+    forwarder: &Arc<Forwarder>,
+) -> anyhow::Result<Vec<Arc<dyn Netmod>>> {
+    if !config.inet.enable {
+        return Ok(Vec::new());
+    }
+    let peer = |peer: &crate::config::Peer| PeerLine {
+        host: peer.target.host().to_owned(),
+        port: peer.target.port(),
+        router_key: peer.router_key,
+    };
+    let inet = Inet::start(
+        InetConfig {
+            listen: config.inet.listen.clone(),
+            peers: config.peers.iter().map(peer).collect(),
+            accept_unknown_peers: config.accept_unknown_peers,
+            limits: InetLimits::default(),
+        },
+        Arc::new(identity.router.clone()),
+        Arc::new(Ed25519Verifier),
+        Arc::new(|bytes| getrandom::fill(bytes).expect("the kernel gave random bytes at start")),
+        forwarder.clone(),
+    )?;
+    Ok(vec![inet])
+}
+
+/// Without netlink only the backoff of dialers is not reset by changes of the network.
+fn watch_network() -> Option<Watch> {
+    Watch::new().inspect_err(|error| warn!(%error, "changes of the host's network are not seen")).ok()
+}
+
+fn random() -> anyhow::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("no random bytes from the kernel: {error}"))?;
+    Ok(bytes)
+}
+
+fn hash_seed() -> anyhow::Result<HashSeed> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("no random bytes from the kernel: {error}"))?;
+    Ok(HashSeed::from_bytes(bytes))
 }

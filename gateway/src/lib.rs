@@ -11,11 +11,16 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod driver;
+pub mod forward;
+pub mod hardware;
 pub mod identity;
+pub mod irdest_proxy;
 pub mod netlink;
 pub mod state;
 pub mod status;
 pub mod telemetry;
+pub mod ways;
 
 #[doc(hidden)]
 pub mod fuzz;

@@ -8,7 +8,6 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use ratman_types::{Address, WallTime};
@@ -20,12 +19,6 @@ mod times;
 pub(crate) use atomic::replace;
 pub use times::SessionTimes;
 use times::{ParseTimesError, Times};
-
-/// How far ahead of the origin time in use the stored ceiling lies.
-///
-/// Announcements leave every 2 s; a write per minute spares flash memory. After a crash the origin time starts up
-/// to this far in the future, well inside the window of 5 min within which others take it.
-pub const ORIGIN_RESERVE: Duration = Duration::from_secs(60);
 
 const TIMES_FILE: &str = "times.toml";
 const LOCK_FILE: &str = "lock";
@@ -88,14 +81,14 @@ impl State {
         self.times.origin(address)
     }
 
-    /// Makes sure that `origin` of `address` is covered by the stored ceiling; to be called before it is sent.
+    /// Stores a ceiling that the origin times of `address` stay below for now; the router moves it every few seconds.
     ///
-    /// Writes, and blocks for the sync, only when `origin` passes the ceiling: once per [`ORIGIN_RESERVE`].
-    pub fn cover_origin(&mut self, address: Address, origin: WallTime) -> Result<(), StateError> {
-        if self.times.origin(&address).is_some_and(|ceiling| origin <= ceiling) {
+    /// Blocks for the sync.
+    pub fn raise_origin(&mut self, address: Address, ceiling: WallTime) -> Result<(), StateError> {
+        if self.times.origin(&address).is_some_and(|stored| ceiling <= stored) {
             return Ok(());
         }
-        self.times.set_origin(address, origin + ORIGIN_RESERVE);
+        self.times.set_origin(address, ceiling);
         self.save()
     }
 

@@ -118,6 +118,20 @@ impl<'a> Section<'a> {
         self.list(key, limit, |name, node| form.read(&name, node), T::clone)
     }
 
+    /// A list of plain values that may be absent, which is as good as empty.
+    pub(super) fn get_list_or_none<T: PartialEq + Clone>(
+        &mut self,
+        key: &'static str,
+        limit: Limit,
+        form: &Form<T>,
+    ) -> Result<Vec<T>, ConfigError> {
+        if self.table.contains_key(key) {
+            return self.get_list(key, limit, form);
+        }
+        self.asked.push(key);
+        Ok(Vec::new())
+    }
+
     /// Refuses what was not asked for.
     pub(super) fn finish(mut self) -> Result<(), ConfigError> {
         let Some((key, node)) = self.table.iter().find(|(key, _)| !self.asked.contains(&key.as_str())) else {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
 use super::*;
+use gateway_core::admission::{Carrying, From};
 use std::fs;
 
 const KEY: &str = "8A88-E3DD-7409-F195-FD52-DB2D-3CBA-5D72-CA67-09BF-1D94-121B-F374-8801-B40F-6F5C";
@@ -23,6 +24,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.inet.listen, ["[::]:5860".parse().unwrap()]);
     assert_eq!(config.routes, []);
     assert_eq!(config.accept_sessions, Accept::Any);
+    assert_eq!(config.accept_flows, []);
     assert_eq!(config.control_socket, Path::new("/run/irdest-gateway/control.sock"));
     assert_eq!(config.log_filter.as_str(), "info");
 }
@@ -38,6 +40,11 @@ fn every_key_is_taken() {
         sessions.accept = "configured"
         control.socket = "/c"
         log.filter = "warn,irdest_proxy=trace"
+        firewall.accept = [
+            {{ from = "configured", protocol = "tcp", ports = [22, "8000-8099"] }},
+            {{ from = "any" }},
+            {{ from = "{KEY}", protocol = "udp" }},
+        ]
         [tun]
         enable = false
         name = "mesh0"
@@ -64,6 +71,14 @@ fn every_key_is_taken() {
     assert_eq!(config.inet.listen.len(), 2);
     assert_eq!(config.routes[1].prefix.to_string(), "fd01::/16");
     assert_eq!(config.routes[1].via, KEY.parse().unwrap());
+    let ports = vec![22..=22, 8000..=8099];
+    let rule = AcceptRule { from: From::Configured, carrying: Carrying::Tcp, ports };
+    assert_eq!(config.accept_flows[0], rule);
+    assert_eq!(
+        config.accept_flows[1],
+        AcceptRule { from: From::Any, carrying: Carrying::TcpAndUdp, ports: vec![] }
+    );
+    assert_eq!(config.accept_flows[2].from, From::Remote(KEY.parse().unwrap()));
     assert_eq!((config.accept_sessions, config.accept_unknown_peers), (Accept::Configured, false));
 }
 
@@ -86,9 +101,25 @@ fn mistakes_are_named_with_place_key_and_expectation() {
         ("[identity]\nkey = 1", "gateway.toml:2: identity.key: unknown key, expected passphrase_file".into()),
         (
             "\n\n[tune]\nmtu = 1",
-            "gateway.toml:3: tune: unknown key, expected accept_unknown_peers, control, identity, inet, log, peers, \
-             route, sessions, state_dir or tun"
+            "gateway.toml:3: tune: unknown key, expected accept_unknown_peers, control, firewall, identity, inet, log, \
+             peers, route, sessions, state_dir or tun"
                 .into(),
+        ),
+        (
+            "firewall.accept = [{ from = \"all\" }]",
+            "gateway.toml:1: firewall.accept[0].from: expected \"any\", \"configured\" or the address of a remote, got \"all\"".into(),
+        ),
+        (
+            "firewall.accept = [{ from = \"any\", ports = [0] }]",
+            "gateway.toml:1: firewall.accept[0].ports[0]: expected a port from 1 to 65535 or a range such as \"8000-8099\", got 0".into(),
+        ),
+        (
+            "firewall.accept = [{ from = \"any\", ports = [\"9-8\"] }]",
+            "gateway.toml:1: firewall.accept[0].ports[0]: expected a port from 1 to 65535 or a range such as \"8000-8099\", got \"9-8\"".into(),
+        ),
+        (
+            "firewall.accept = [{ protocol = \"tcp\" }]",
+            "gateway.toml:1: firewall.accept[0].from: missing, expected \"any\", \"configured\" or the address of a remote".into(),
         ),
         ("state_dir = \"here\"", "gateway.toml:1: state_dir: expected an absolute path, got \"here\"".into()),
         ("peers = \"inet:a:1\"", "gateway.toml:1: peers: expected a list, got \"inet:a:1\"".into()),

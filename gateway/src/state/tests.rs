@@ -33,22 +33,18 @@ fn the_lock_comes_before_anything_is_touched() {
 }
 
 #[test]
-fn origin_times_are_reserved_ahead_and_written_rarely() {
+fn the_ceiling_of_origin_times_survives_a_crash_and_a_clean_end_lowers_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut state = State::open(dir.path()).unwrap();
     assert_eq!(state.last_origin(&LOCAL), None);
-    state.cover_origin(LOCAL, at(1000)).unwrap();
-    let written = std::fs::read(dir.path().join(TIMES_FILE)).unwrap();
-    state.cover_origin(LOCAL, at(1060)).unwrap();
-    assert_eq!(std::fs::read(dir.path().join(TIMES_FILE)).unwrap(), written, "within the reserve");
+    state.raise_origin(LOCAL, at(1060)).unwrap();
+    state.raise_origin(LOCAL, at(1000)).unwrap();
     drop(state); // a crash: nothing is settled
     let mut state = State::open(dir.path()).unwrap();
     assert_eq!(state.last_origin(&LOCAL), Some(at(1060)), "never below what may have been used");
-    state.cover_origin(LOCAL, at(1061)).unwrap();
-    assert_eq!(state.last_origin(&LOCAL), Some(at(1121)));
-    state.settle_origin(LOCAL, at(1070)).unwrap();
+    state.settle_origin(LOCAL, at(1010)).unwrap();
     drop(state);
-    assert_eq!(State::open(dir.path()).unwrap().last_origin(&LOCAL), Some(at(1070)));
+    assert_eq!(State::open(dir.path()).unwrap().last_origin(&LOCAL), Some(at(1010)));
 }
 
 #[test]
@@ -73,7 +69,7 @@ fn damaged_times_are_moved_aside() {
         assert_eq!(state.last_origin(&LOCAL), None);
         let aside = std::fs::read_to_string(dir.path().join("times.toml.damaged")).unwrap();
         assert_eq!(aside, content);
-        state.cover_origin(LOCAL, at(1)).unwrap();
+        state.raise_origin(LOCAL, at(1)).unwrap();
     }
 }
 

@@ -5,7 +5,7 @@ use gateway_tun::{InnerMtu, IoError, Offload, RECV_BUFFER, Tun, TunConfig, TunEr
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::namespace::{Behind, ip, ip_says};
+use crate::namespace::{Behind, ip, ip_says, up};
 use crate::remote::{Arrived, Remote};
 
 const NAME: &str = "irdest7";
@@ -18,9 +18,7 @@ fn config(offload: bool) -> TunConfig {
 fn open(offload: bool) -> Tun {
     let tun = Tun::open(&config(offload)).unwrap();
     assert_eq!(tun.offload().is_on(), offload, "{}", tun.offload());
-    ip(&format!("addr add 10.9.0.1/24 dev {NAME}"));
-    ip(&format!("addr add fd09::1/64 dev {NAME} nodad"));
-    ip(&format!("link set {NAME} up"));
+    up(NAME, "10.9.0.1/24", "fd09::1/64");
     tun
 }
 

@@ -65,8 +65,10 @@ impl Behind {
         for path in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
             std::fs::write(format!("/proc/sys/net/{path}"), "1").unwrap();
         }
+        without_offloads("near");
         up("near", "10.8.0.1/24", "fd08::1/64");
         behind.enter(|| {
+            without_offloads("far");
             up("far", "10.8.0.2/24", "fd08::2/64");
             ip("route add default via 10.8.0.1");
             ip("route add default via fd08::1");
@@ -83,11 +85,16 @@ impl Behind {
     }
 }
 
-fn up(interface: &str, v4: &str, v6: &str) {
-    without_offloads(interface);
+/// Gives an interface its addresses and brings it up.
+///
+/// The kernel makes the IPv6 route some time after that, on a machine under load visibly later; until then it drops
+/// what is for there, hence the last line.
+pub(crate) fn up(interface: &str, v4: &str, v6: &str) {
     ip(&format!("addr add {v4} dev {interface}"));
     ip(&format!("addr add {v6} dev {interface} nodad"));
     ip(&format!("link set {interface} up"));
+    let prefix = format!("{}::/64 ", v6.split("::").next().unwrap());
+    while !ip_says(&format!("-6 route show dev {interface}")).contains(&prefix) {}
 }
 
 fn current() -> File {

@@ -133,6 +133,23 @@ fn a_sender_that_hears_nothing_for_15_seconds_begins_a_handshake() {
 }
 
 #[test]
+fn a_session_ends_when_the_remote_is_gone_for_good() {
+    let mut net = connected();
+    net.weather.lost = 1000;
+    for _ in 0..200 {
+        let _ = net.send(0, 1, &[b"anybody there?"]);
+        net.run(SECOND);
+    }
+    let ended = SessionEvent::Ended { remote: address(2), reason: EndReason::NoAnswer };
+    assert_eq!(net.nodes[0].events[1..], [ended]);
+    let initiations = net.sent(0, Mode::SESSION_INITIATION);
+    assert!((30..=40).contains(&initiations), "one every 5 s and a little: {initiations}");
+    net.weather.lost = 0;
+    net.run(6 * SECOND);
+    net.send(0, 1, &[b"there again"]).unwrap();
+}
+
+#[test]
 fn an_idle_session_ends_and_nothing_is_left_to_wait_for() {
     let mut net = connected();
     net.run(170 * SECOND);

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The control plane's loop: one task that owns the router and irdest-proxy's control half, feeds them what happened,
+//! and carries out what they want. It decides nothing about the protocol.
+
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use netmod_api::{Activity, Class, DownReason, FrameParts, LinkUp, Netmod};
+use ratman_types::{Address, Hop, Now, Timestamp};
+use ratman_wire::ModeClass;
+use router_core::{Event, LinkEvent, Router};
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use crate::clock::Clock;
+use crate::control::{Query, Request};
+use crate::forward::{ControlFrame, Forwarder, Notice};
+use crate::irdest_proxy::{Asks, ControlHalf, Outgoing};
+use crate::netlink::Watch;
+use crate::state::State;
+use crate::ways::Ways;
+
+pub use report::Identification;
+
+/// How often the router hears of traffic while there is some: its echoes are this far apart then, so that a link that
+/// fails under load is noticed at once (source: wire page, stalled).
+const BUSY_SAMPLE: Duration = Duration::from_millis(50);
+
+/// How often it looks for traffic while there is none.
+const IDLE_SAMPLE: Duration = Duration::from_millis(250);
+
+/// Frames handled in a row before the other inputs get their turn.
+const FRAMES_PER_TURN: usize = 256;
+
+/// What is known of a link beside what the router knows.
+#[derive(Debug)]
+struct Attachment {
+    link: LinkUp,
+    seen: Activity,
+}
+
+/// What the driver is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Who we are.
+    pub identification: Identification,
+    /// The router.
+    pub router: Router,
+    /// irdest-proxy; a router alone has none.
+    pub proxy: Option<ControlHalf>,
+    /// The data path of the router.
+    pub forwarder: Arc<Forwarder>,
+    /// The snapshots that the data path reads.
+    pub ways: Arc<Ways>,
+    /// The network drivers.
+    pub netmods: Vec<Arc<dyn Netmod>>,
+    /// The state directory.
+    pub state: State,
+    /// The remotes of the configuration, which stay pinned.
+    pub configured: BTreeSet<Address>,
+}
+
+/// Where the driver's inputs come from.
+#[derive(Debug)]
+pub struct Inputs {
+    /// Frames and link changes.
+    pub notices: mpsc::UnboundedReceiver<Notice>,
+    /// What irdest-proxy's data half asks for.
+    pub asks: Option<Asks>,
+    /// Requests of the control socket.
+    pub requests: mpsc::Receiver<Request>,
+    /// Changes of the host's network; nothing where netlink cannot be watched.
+    pub network: Option<Watch>,
+}
+
+/// The control plane.
+#[derive(Debug)]
+pub struct Driver {
+    clock: Clock,
+    started: Timestamp,
+    parts: Parts,
+    links: BTreeMap<Hop, Attachment>,
+    next_sample: Timestamp,
+}
+
+impl Driver {
+    /// A driver that has not begun; the clock says when it was started.
+    pub fn new(clock: Clock, parts: Parts) -> Self {
+        let started = clock.now().at;
+        Self { clock, started, parts, links: BTreeMap::new(), next_sample: started + IDLE_SAMPLE }
+    }
+
+    /// Runs for ever; to be dropped in favour of another future when the daemon ends. Cancel safe between inputs.
+    pub async fn run(&mut self, inputs: &mut Inputs) {
+        self.settle(self.clock.now());
+        loop {
+            self.turn(inputs).await;
+            self.settle(self.clock.now());
+        }
+    }
+
+    /// Makes durable what a clean end can tell more exactly.
+    pub fn end(&mut self) {}
+
+    async fn turn(&mut self, inputs: &mut Inputs) {
+        let wait = self.deadline().since(self.clock.now().at);
+        tokio::select! {
+            Some(notice) = inputs.notices.recv() => {
+                self.handle_notice(notice);
+                for _ in 1..FRAMES_PER_TURN {
+                    let Ok(notice) = inputs.notices.try_recv() else { break };
+                    self.handle_notice(notice);
+                }
+            }
+            Some(ask) = next_ask(inputs.asks.as_mut()) => self.handle_ask(ask),
+            Some(Request { query: Query::Status, reply }) = inputs.requests.recv() => {
+                // A client that has left needs no answer.
+                let _ = reply.send(self.report());
+            }
+            () = network_changed(inputs.network.as_ref()) => {
+                debug!("the host's network changed");
+                self.parts.netmods.iter().for_each(|netmod| netmod.network_changed());
+            }
+            () = tokio::time::sleep(wait) => self.handle_timeout(),
+        }
+    }
+
+    fn deadline(&self) -> Timestamp {
+        let router = self.parts.router.poll_timeout().map(|(deadline, _)| deadline);
+        let proxy = self.parts.proxy.as_ref().map(ControlHalf::poll_timeout);
+        [router, proxy].into_iter().flatten().fold(self.next_sample, Timestamp::min)
+    }
+
+    fn handle_timeout(&mut self) {
+        let now = self.clock.now();
+        if self.next_sample <= now.at {
+            self.sample(now);
+        }
+        if self.parts.router.poll_timeout().is_some_and(|(deadline, _)| deadline <= now.at) {
+            self.parts.router.handle_timeout(now);
+        }
+        if let Some(proxy) = &mut self.parts.proxy
+            && proxy.poll_timeout() <= now.at
+        {
+            proxy.set_clock_correction(self.parts.router.clock_correction());
+            proxy.handle_timeout(now);
+        }
+    }
+
+    fn handle_notice(&mut self, notice: Notice) {
+        let now = self.clock.now();
+        match notice {
+            Notice::Frame(frame) => self.handle_frame(&frame, now),
+            Notice::LinkUp(link) => self.link_up(link, now),
+            Notice::LinkDown(hop, reason) => self.link_down(hop, reason, now),
+        }
+    }
+
+    fn handle_frame(&mut self, frame: &ControlFrame, now: Now) {
+        let ControlFrame { from, arrived, bytes, .. } = frame;
+        match (&mut self.parts.proxy, ratman_wire::carrier::peek_mode(bytes).map(|mode| mode.class())) {
+            (Some(proxy), Some(ModeClass::Session)) => proxy.handle_frame(*from, bytes, now),
+            _ => self.parts.router.handle_frame(*from, bytes, *arrived, now),
+        }
+    }
+
+    fn handle_ask(&mut self, ask: Ask) {
+        let now = self.clock.now();
+        if let Some(proxy) = &mut self.parts.proxy {
+            match ask {
+                Ask::Wait(wait) => proxy.handle_wait(wait, now),
+                Ask::Confirmed(remote) => proxy.handle_confirmed(remote, now),
+            }
+        }
+    }
+
+    fn link_up(&mut self, link: LinkUp, now: Now) {
+        info!(
+            link = %link.hop.link, neighbour = %link.hop.neighbour.short(), netmod = link.netmod,
+            remote = link.remote, dialed = link.dialed, "link up"
+        );
+        let event = LinkEvent::Up { hop: link.hop, mtu: link.mtu, proofs: link.proofs, dialed: link.dialed };
+        self.links.insert(link.hop, Attachment { link, seen: Activity::default() });
+        self.parts.router.handle_link(event, now);
+    }
+
+    fn link_down(&mut self, hop: Hop, reason: DownReason, now: Now) {
+        info!(link = %hop.link, neighbour = %hop.neighbour.short(), %reason, "link down");
+        self.links.remove(&hop);
+        self.parts.router.handle_link(LinkEvent::Down { hop }, now);
+    }
+
+    /// Tells the router what moved on each link since the last time.
+    fn sample(&mut self, now: Now) {
+        let mut busy = false;
+        for (hop, attachment) in &mut self.links {
+            let Activity { sent_bytes, received_frames, acked_bytes, .. } = attachment.link.outbox.activity();
+            let moved = sent_bytes != attachment.seen.sent_bytes
+                || received_frames != attachment.seen.received_frames;
+            if moved {
+                attachment.seen = Activity { sent_bytes, received_frames, acked_bytes, ..attachment.seen };
+                let event = LinkEvent::Activity { hop: *hop, sent_bytes, received_frames, acked_bytes };
+                self.parts.router.handle_link(event, now);
+                busy = true;
+            }
+        }
+        self.next_sample = now.at + if busy { BUSY_SAMPLE } else { IDLE_SAMPLE };
+    }
+
+    /// Carries out everything that router and proxy want, until neither wants anything more.
+    fn settle(&mut self, now: Now) {
+        loop {
+            let mut idle = true;
+            while let Some(event) = self.parts.router.poll_event() {
+                self.handle_event(event, now);
+                idle = false;
+            }
+            while let Some(transmit) = self.parts.router.poll_transmit() {
+                let class = match transmit.class {
+                    router_core::Class::Control => Class::Control,
+                    router_core::Class::Data => Class::Data,
+                };
+                if let Some(attachment) = self.links.get(&transmit.hop) {
+                    attachment.link.outbox.send(class, &[FrameParts::whole(&transmit.frame)]);
+                }
+                idle = false;
+            }
+            while let Some(outgoing) = self.parts.proxy.as_mut().and_then(ControlHalf::poll) {
+                self.handle_outgoing(outgoing);
+                idle = false;
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn handle_event(&mut self, event: Event, now: Now) {
+        match event {
+            Event::FibChanged => self.parts.ways.set_fib(self.parts.router.fib()),
+            Event::RouteChanged { address, from, to, reason } => {
+                self.log_route(address, from, to, &reason);
+                // The proxy looks the route up in what the data path sees.
+                self.parts.ways.set_fib(self.parts.router.fib());
+                if let Some(proxy) = &mut self.parts.proxy {
+                    proxy.handle_route(address, now);
+                }
+            }
+            Event::Learned { address } => {
+                if let Some(proxy) = &mut self.parts.proxy {
+                    proxy.handle_learned(address, now);
+                }
+            }
+            Event::Forgotten { address } => {
+                if let Some(proxy) = &mut self.parts.proxy {
+                    proxy.handle_forgotten(address);
+                }
+            }
+            Event::OriginTime { address, time } => {
+                if let Err(error) = self.parts.state.raise_origin(address, time) {
+                    warn!(%error, "an origin time was not made durable");
+                }
+            }
+            Event::CloseLink { hop, reason } => {
+                warn!(link = %hop.link, neighbour = %hop.neighbour.short(), %reason, "closing a link");
+                self.parts.netmods.iter().for_each(|netmod| netmod.close(hop));
+            }
+            Event::ClockSkew { off, ahead } => warn!(?off, ahead, "our clock differs from the neighbours'"),
+            Event::KeyUsedTwice { address } => {
+                warn!(%address, "key used twice: somebody else announces our address");
+            }
+            Event::OriginTimeDiscarded { address, time } => {
+                warn!(%address, micros = time.as_micros(), "a stored origin time lies too far ahead: discarded");
+            }
+        }
+    }
+
+    fn log_route(&self, address: Address, from: Option<Hop>, to: Option<Hop>, reason: &str) {
+        let hop = |hop: Option<Hop>| hop.map(|hop| format!("{}/{}", hop.link, hop.neighbour.short()));
+        let (from, to) = (hop(from), hop(to));
+        if self.parts.configured.contains(&address) {
+            info!(address = %address.short(), from, to, reason, "route changed");
+        } else {
+            debug!(address = %address.short(), from, to, reason, "route changed");
+        }
+    }
+
+    fn handle_outgoing(&mut self, outgoing: Outgoing) {
+        match outgoing {
+            Outgoing::Transmit(to, frame) => {
+                if let Some((outbox, _)) = self.parts.ways.load().to(&to) {
+                    outbox.send(Class::Data, &[FrameParts::whole(&frame)]);
+                }
+            }
+            Outgoing::Pin(address) => self.parts.router.pin(address),
+            Outgoing::Unpin(address) => {
+                if !self.parts.configured.contains(&address) {
+                    self.parts.router.unpin(&address);
+                }
+            }
+            Outgoing::Persist { remote, sent, received } => {
+                let state = &mut self.parts.state;
+                let stored = state
+                    .initiation_sent(remote, sent)
+                    .and_then(|()| state.initiation_received(remote, received));
+                if let Err(error) = stored {
+                    warn!(%error, "the times of a session were not made durable");
+                }
+            }
+        }
+    }
+}
+
+/// What irdest-proxy's data half asks for.
+#[derive(Debug)]
+enum Ask {
+    Wait(crate::irdest_proxy::Wait),
+    Confirmed(Address),
+}
+
+async fn next_ask(asks: Option<&mut Asks>) -> Option<Ask> {
+    let Some(asks) = asks else { return std::future::pending().await };
+    tokio::select! {
+        Some(remote) = asks.confirmed.recv() => Some(Ask::Confirmed(remote)),
+        Some(wait) = asks.waits.recv() => Some(Ask::Wait(wait)),
+    }
+}
+
+async fn network_changed(network: Option<&Watch>) {
+    match network {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}

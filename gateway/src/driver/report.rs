@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The driver's answer to `status`: what router, sessions, flows and drops look like at this moment.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use gateway_core::flow::{Flow, Origin};
+use gateway_core::remotes::overlay_address;
+use gateway_core::session;
+use ratman_types::{Address, Bandwidth, RouterId, Timestamp};
+use router_core::RouteStatus as Way;
+
+use super::{Attachment, Driver};
+use crate::irdest_proxy::ControlHalf;
+use crate::status::{
+    FlowEnd, FlowStatus, LinkState, LinkStatus, NextHop, RouteState, RouteStatus, SessionRole, SessionState,
+    SessionStatus, Status,
+};
+
+/// Flows in one reply: more than a person reads, and well below what a reply may hold.
+const FLOWS_SHOWN: usize = 1_024;
+
+/// Who this gateway is.
+#[derive(Clone, Copy, Debug)]
+pub struct Identification {
+    /// Its address.
+    pub address: Address,
+    /// Its router id.
+    pub router_id: RouterId,
+}
+
+impl Driver {
+    pub(super) fn report(&self) -> Status {
+        let now = self.clock.now().at;
+        let Identification { address, router_id } = self.parts.identification;
+        let proxy = self.parts.proxy.as_ref();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            address,
+            router_id,
+            overlay: overlay_address(&address),
+            uptime_s: now.since(self.started).as_secs(),
+            links: self.link_rows(now),
+            routes: self.route_rows(),
+            sessions: proxy.map(|proxy| session_rows(proxy, now)).unwrap_or_default(),
+            flows: proxy.map(|proxy| flow_rows(proxy, now)).unwrap_or_default(),
+            drops: self.drop_rows(),
+            counters: self.counter_rows(),
+        }
+    }
+
+    fn link_rows(&self, now: Timestamp) -> Vec<LinkStatus> {
+        self.parts
+            .router
+            .links()
+            .filter_map(|link| {
+                let Attachment { link: up, .. } = self.links.get(&link.hop)?;
+                Some(LinkStatus {
+                    link: link.hop.link.0,
+                    netmod: up.netmod.to_owned(),
+                    neighbour: link.hop.neighbour,
+                    local: underlay(&up.local),
+                    remote: underlay(&up.remote),
+                    dialed: up.dialed,
+                    state: match link.state {
+                        router_core::LinkState::Starting => LinkState::Starting,
+                        router_core::LinkState::Live => LinkState::Live,
+                        router_core::LinkState::Stalled => LinkState::Stalled,
+                    },
+                    mtu: link.mtu.0,
+                    rtt_us: link.rtt.map(micros),
+                    bandwidth: None,
+                    up_s: now.since(link.since).as_secs(),
+                })
+            })
+            .collect()
+    }
+
+    /// One row per address: the way in use, or the best that is known of one that cannot be reached.
+    fn route_rows(&self) -> Vec<RouteStatus> {
+        let mut best = BTreeMap::<Address, Way>::new();
+        for way in self.parts.router.routes() {
+            match best.get(&way.address) {
+                Some(other) if other.selected || !way.selected => {}
+                Some(_) | None => {
+                    best.insert(way.address, way);
+                }
+            }
+        }
+        best.into_values().map(|way| route_row(&way)).collect()
+    }
+
+    fn drop_rows(&self) -> BTreeMap<String, u64> {
+        let mut rows = BTreeMap::new();
+        let mut add = |name: &str, count: u64| {
+            if count > 0 {
+                *rows.entry(name.to_owned()).or_default() += count;
+            }
+        };
+        for (reason, count) in self.parts.router.drops().iter() {
+            add(reason.name(), count);
+        }
+        for (name, count) in self.parts.forwarder.drops() {
+            add(name, count);
+        }
+        if let Some(proxy) = &self.parts.proxy {
+            for (name, count) in proxy.session_drops() {
+                add(name, count);
+            }
+            for (name, count) in proxy.data().drops() {
+                add(name, count);
+            }
+        }
+        rows
+    }
+
+    fn counter_rows(&self) -> BTreeMap<String, u64> {
+        let router = self.parts.router.counters();
+        let mut rows = BTreeMap::from([
+            ("announcements_made", router.announcements_made),
+            ("announcements_received", router.announcements_received),
+            ("announcements_flooded", router.announcements_flooded),
+            ("retractions_sent", router.retractions_sent),
+            ("signatures_verified", router.signatures_verified),
+            ("signatures_made", router.signatures_made),
+            ("frames_forwarded", router.frames_forwarded),
+            ("session_frames_relayed", self.parts.forwarder.relayed()),
+        ]);
+        if let Some(proxy) = &self.parts.proxy {
+            let tun = proxy.data().tun_counters();
+            let (flows, _) = proxy.data().flows(0, |_| ());
+            rows.extend([
+                ("tun_received", tun.received),
+                ("tun_sent", tun.sent),
+                ("tun_segmented", tun.segmented),
+                ("tun_would_block", tun.would_block),
+                ("tun_down", tun.down),
+                ("tun_refused", tun.refused),
+                ("flows_created", flows.created),
+                ("flows_expired", flows.expired),
+                ("flows_evicted", flows.evicted),
+                ("flows_refused", flows.refused),
+            ]);
+        }
+        rows.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+    }
+}
+
+fn route_row(way: &Way) -> RouteStatus {
+    let local = way.hop.is_none();
+    let in_use = way.selected && way.usable;
+    RouteStatus {
+        address: way.address,
+        overlay: overlay_address(&way.address),
+        local,
+        next_hop: way
+            .hop
+            .filter(|_| way.selected)
+            .map(|hop| NextHop { link: hop.link.0, neighbour: hop.neighbour }),
+        ping_us: way.ping.map(micros),
+        mtu: Some(way.mtu.0),
+        bandwidth: Some(way.bandwidth)
+            .filter(|bandwidth| bandwidth.is_known())
+            .map(Bandwidth::as_bytes_per_second),
+        state: if local || in_use { RouteState::Live } else { RouteState::Idle },
+        reason: way.reason.clone(),
+    }
+}
+
+fn session_rows(proxy: &ControlHalf, now: Timestamp) -> Vec<SessionStatus> {
+    proxy
+        .sessions()
+        .map(|session| SessionStatus {
+            remote: session.remote,
+            state: match session.state {
+                session::SessionState::Established => SessionState::Established,
+                session::SessionState::Handshaking | session::SessionState::HalfOpen => {
+                    SessionState::Handshake
+                }
+            },
+            role: match session.role {
+                Some(session::Role::Responder) => SessionRole::Responder,
+                Some(session::Role::Initiator) | None => SessionRole::Initiator,
+            },
+            since_s: session.established.map_or(0, |at| now.since(at).as_secs()),
+            tx_bytes: session.traffic.sent_bytes.0,
+            rx_bytes: session.traffic.received_bytes.0,
+            tx_packets: session.traffic.sent_packets,
+            rx_packets: session.traffic.received_packets,
+        })
+        .collect()
+}
+
+fn flow_rows(proxy: &ControlHalf, now: Timestamp) -> Vec<FlowStatus> {
+    proxy.data().flows(FLOWS_SHOWN, |flow| flow_row(flow, now)).1
+}
+
+fn flow_row(flow: &Flow, now: Timestamp) -> FlowStatus {
+    let end = |(ip, port): (IpAddr, u16)| FlowEnd { ip, port: Some(port).filter(|port| *port != 0) };
+    let (ours, theirs) = (end(flow.key.ours), end(flow.key.theirs));
+    let (source, destination) = match flow.origin {
+        Origin::Ours => (ours, theirs),
+        Origin::Theirs => (theirs, ours),
+    };
+    FlowStatus {
+        protocol: protocol_name(flow.key.protocol),
+        source,
+        destination,
+        remote: flow.remote,
+        tx_packets: flow.sent.packets,
+        rx_packets: flow.received.packets,
+        tx_bytes: flow.sent.bytes,
+        rx_bytes: flow.received.bytes,
+        idle_s: now.since(flow.last_seen).as_secs(),
+    }
+}
+
+/// The name of a protocol by its IANA number, or the number.
+fn protocol_name(number: u8) -> String {
+    match number {
+        1 => "icmp".to_owned(),
+        6 => "tcp".to_owned(),
+        17 => "udp".to_owned(),
+        58 => "icmpv6".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Underlay addresses come from the netmod as text, since a radio has no socket address.
+fn underlay(text: &str) -> SocketAddr {
+    text.parse().unwrap_or(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0))
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

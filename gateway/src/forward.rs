@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What happens to every received frame, on the thread that read it: sessions of others leave over the next hop,
+//! sessions of ours go to irdest-proxy, the rest waits for the control plane in a bounded queue.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp};
+use ratman_types::{Hop, LinkId, Timestamp};
+use ratman_wire::Mode;
+use ratman_wire::carrier::peek_mode;
+use router_core::{DropReason, Forward, forward};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::ways::{Snapshot, Ways};
+
+/// How many frames of one link may wait for the control plane: two seconds of announcements of 2 000 addresses,
+/// arriving in one burst, are half of it; a neighbour that floods fills its own share and nobody else's.
+pub const CONTROL_FRAMES_PER_LINK: u32 = 4_096;
+
+/// How many session frames of one read leave in one call; more than a 256 KiB read holds of large ones.
+const BATCH: usize = 64;
+
+/// A frame for the control plane, copied out of the reader's buffer.
+#[derive(Debug)]
+pub struct ControlFrame {
+    /// Where it came from.
+    pub from: Hop,
+    /// When it was read.
+    pub arrived: Timestamp,
+    /// The whole frame.
+    pub bytes: Vec<u8>,
+    _place: Place,
+}
+
+/// One of the [`CONTROL_FRAMES_PER_LINK`] places, given back when the frame is dropped.
+#[derive(Debug)]
+struct Place(Arc<AtomicU32>);
+
+impl Place {
+    fn take(waiting: &Arc<AtomicU32>) -> Option<Self> {
+        waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                (count < CONTROL_FRAMES_PER_LINK).then_some(count + 1)
+            })
+            .ok()
+            .map(|_| Self(Arc::clone(waiting)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What the netmods tell the control plane.
+#[derive(Debug)]
+pub enum Notice {
+    /// A frame that the router or the session handshakes handle.
+    Frame(ControlFrame),
+    /// A link came up.
+    LinkUp(LinkUp),
+    /// A link is gone.
+    LinkDown(Hop, DownReason),
+}
+
+/// Where session frames for this gateway go; irdest-proxy implements it, a router alone has none.
+pub trait LocalSessions: Send + Sync {
+    /// Takes a data frame, which it may open in place; other session frames are not handed to it.
+    fn receive_data(&self, from: Hop, arrived: Timestamp, frame: &mut [u8]);
+}
+
+/// The data path of the router.
+pub struct Forwarder {
+    clock: Clock,
+    ways: Arc<Ways>,
+    sessions: Option<Arc<dyn LocalSessions>>,
+    control: mpsc::UnboundedSender<Notice>,
+    waiting: ArcSwap<HashMap<LinkId, Arc<AtomicU32>>>,
+    next_link: AtomicU32,
+    drops: Drops,
+}
+
+impl Forwarder {
+    /// A forwarder that reads `ways`, hands our sessions to `sessions` and everything else to `control`.
+    ///
+    /// The channel has no bound of its own: what waits in it is bounded by [`CONTROL_FRAMES_PER_LINK`].
+    pub fn new(
+        clock: Clock,
+        ways: Arc<Ways>,
+        sessions: Option<Arc<dyn LocalSessions>>,
+        control: mpsc::UnboundedSender<Notice>,
+    ) -> Self {
+        let (waiting, next_link, drops) = (ArcSwap::default(), AtomicU32::new(1), Drops::default());
+        Self { clock, ways, sessions, control, waiting, next_link, drops }
+    }
+
+    /// What was dropped here, beside what the router itself dropped.
+    pub fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.drops.iter()
+    }
+
+    /// How many session frames of others were sent on.
+    pub fn relayed(&self) -> u64 {
+        self.drops.relayed.load(Ordering::Relaxed)
+    }
+
+    fn to_control(&self, from: Hop, arrived: Timestamp, frame: &[u8]) {
+        let place = self.waiting.load().get(&from.link).and_then(Place::take);
+        let Some(place) = place else {
+            self.drops.control_queue_full.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        // A send fails only while the daemon ends, when nobody counts any more.
+        let frame = ControlFrame { from, arrived, bytes: frame.to_vec(), _place: place };
+        let _ = self.control.send(Notice::Frame(frame));
+    }
+
+    fn local(&self, from: Hop, arrived: Timestamp, frame: &mut [u8]) {
+        match &self.sessions {
+            Some(sessions) if peek_mode(frame) == Some(Mode::SESSION_DATA) => {
+                sessions.receive_data(from, arrived, frame)
+            }
+            _ => self.to_control(from, arrived, frame),
+        }
+    }
+}
+
+impl core::fmt::Debug for Forwarder {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Forwarder").field("ways", &self.ways).finish_non_exhaustive()
+    }
+}
+
+impl Inbox for Forwarder {
+    fn now(&self) -> Timestamp {
+        self.clock.now().at
+    }
+
+    fn next_link(&self) -> LinkId {
+        LinkId(self.next_link.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn link_up(&self, link: LinkUp) {
+        self.waiting.rcu(|waiting| {
+            let mut waiting = HashMap::clone(waiting);
+            waiting.insert(link.hop.link, Arc::default());
+            waiting
+        });
+        self.ways.add(link.hop.link, &link.outbox);
+        let _ = self.control.send(Notice::LinkUp(link));
+    }
+
+    fn link_down(&self, hop: Hop, reason: DownReason) {
+        self.ways.remove(hop.link);
+        self.waiting.rcu(|waiting| {
+            let mut waiting = HashMap::clone(waiting);
+            waiting.remove(&hop.link);
+            waiting
+        });
+        let _ = self.control.send(Notice::LinkDown(hop, reason));
+    }
+
+    fn receive(&self, from: Hop, arrived: Timestamp, frames: &mut dyn Iterator<Item = &mut [u8]>) {
+        let ways = self.ways.load();
+        let mut batch = Batch::new(&ways, &self.drops);
+        for frame in frames {
+            match forward(ways.fib(), from, frame) {
+                Forward::Local => self.local(from, arrived, frame),
+                Forward::Control => self.to_control(from, arrived, frame),
+                Forward::Send { hop } => batch.push(hop, frame),
+                Forward::Drop(reason) => self.drops.count(reason),
+            }
+        }
+        batch.flush();
+    }
+}
+
+/// Relayed frames of one read that leave over the same hop, sent in one call.
+struct Batch<'a> {
+    ways: &'a Snapshot,
+    drops: &'a Drops,
+    hop: Option<Hop>,
+    frames: [FrameParts<'a>; BATCH],
+    len: usize,
+}
+
+impl<'a> Batch<'a> {
+    fn new(ways: &'a Snapshot, drops: &'a Drops) -> Self {
+        Self { ways, drops, hop: None, frames: [FrameParts::default(); BATCH], len: 0 }
+    }
+
+    fn push(&mut self, hop: Hop, frame: &'a [u8]) {
+        if self.hop != Some(hop) || self.len == BATCH {
+            self.flush();
+            self.hop = Some(hop);
+        }
+        self.frames[self.len] = FrameParts::whole(frame);
+        self.len += 1;
+    }
+
+    fn flush(&mut self) {
+        let frames = &self.frames[..self.len];
+        self.len = 0;
+        let Some(hop) = self.hop.filter(|_| !frames.is_empty()) else { return };
+        let dropped = match self.ways.outbox(hop) {
+            Some(outbox) => outbox.send(Class::Data, frames).dropped,
+            None => frames.len(),
+        };
+        self.drops.relay(frames.len(), dropped);
+    }
+}
+
+/// Totals of the data path; relaxed, since nobody decides by them.
+#[derive(Debug)]
+struct Drops {
+    by_reason: [AtomicU64; DropReason::ALL.len()],
+    control_queue_full: AtomicU64,
+    outbox_full: AtomicU64,
+    relayed: AtomicU64,
+}
+
+impl Default for Drops {
+    fn default() -> Self {
+        Self {
+            by_reason: core::array::from_fn(|_| AtomicU64::new(0)),
+            control_queue_full: AtomicU64::new(0),
+            outbox_full: AtomicU64::new(0),
+            relayed: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Drops {
+    fn count(&self, reason: DropReason) {
+        let index = DropReason::ALL.iter().position(|other| *other == reason);
+        if let Some(counter) = index.and_then(|index| self.by_reason.get(index)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn relay(&self, offered: usize, dropped: usize) {
+        let count = |counter: &AtomicU64, frames: usize| {
+            counter.fetch_add(u64::try_from(frames).unwrap_or(u64::MAX), Ordering::Relaxed);
+        };
+        count(&self.relayed, offered - dropped);
+        count(&self.outbox_full, dropped);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let reasons =
+            DropReason::ALL.iter().zip(&self.by_reason).map(|(reason, count)| (reason.name(), count));
+        let own = [("control_queue_full", &self.control_queue_full), ("outbox_full", &self.outbox_full)];
+        reasons.chain(own).map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The control half of irdest-proxy: owns the sessions and the remotes, publishes snapshots of both to the data half,
+//! and lets packets wait until their route and session are there.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_core::drop_reason::{GatewayDrop, Reason};
+use gateway_core::icmp::Unreachable;
+use gateway_core::offload::VirtioNetHeader;
+use gateway_core::packet::PacketInfo;
+use gateway_core::pending::{Awaited, Pending, Waiting};
+use gateway_core::remotes::{Remotes, overlay_address};
+use gateway_core::session::{EndReason, Sealed, SessionEvent, SessionStatus, SessionTransmit, Sessions};
+use ratman_types::{Address, Hop, Now, Recipient, Timestamp, WallTime};
+use ratman_wire::session::RecordHeader;
+use ratman_wire::{Frame, Header};
+
+use super::{DataHalf, TARGET, Wait};
+
+/// How often idle flows are looked for; they end at their time all the same when a packet of theirs comes.
+const FLOW_SWEEP: Duration = Duration::from_secs(1);
+
+/// The most flows that one sweep ends, so that the lock is held briefly.
+const FLOWS_PER_SWEEP: usize = 1_024;
+
+/// Who we are on the mesh.
+#[derive(Clone, Copy, Debug)]
+pub struct ProxyConfig {
+    /// Our address, the sender of all session frames.
+    pub local: Address,
+    /// What our frames start their hops from.
+    pub hops_left: u8,
+}
+
+/// What the driver is to do.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// Send a frame towards an address.
+    Transmit(Address, Vec<u8>),
+    /// Keep this address in the RIB: a session needs it.
+    Pin(Address),
+    /// The session is over.
+    Unpin(Address),
+    /// Make these initiation times durable.
+    Persist {
+        /// The configured remote.
+        remote: Address,
+        /// Of our last initiation.
+        sent: WallTime,
+        /// Of its last initiation.
+        received: WallTime,
+    },
+}
+
+/// Sessions, remotes, and the packets that wait for them.
+#[derive(Debug)]
+pub struct ControlHalf {
+    config: ProxyConfig,
+    data: Arc<DataHalf>,
+    sessions: Sessions,
+    remotes: Remotes,
+    pending: Pending<VirtioNetHeader>,
+    sealed: Sealed,
+    outgoing: VecDeque<Outgoing>,
+    next_sweep: Timestamp,
+}
+
+impl ControlHalf {
+    /// Takes over `sessions` and `remotes`, of which `data` holds the first snapshots.
+    pub fn new(
+        config: ProxyConfig,
+        data: Arc<DataHalf>,
+        sessions: Sessions,
+        remotes: Remotes,
+        now: Now,
+    ) -> Self {
+        Self {
+            config,
+            data,
+            sessions,
+            remotes,
+            pending: Pending::default(),
+            sealed: Sealed::new(),
+            outgoing: VecDeque::new(),
+            next_sweep: now.at + FLOW_SWEEP,
+        }
+    }
+
+    /// The data half, for status.
+    pub fn data(&self) -> &DataHalf {
+        &self.data
+    }
+
+    /// The sessions, for status.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionStatus> + '_ {
+        self.sessions.status()
+    }
+
+    /// Session frames and handshakes refused, by reason.
+    pub fn session_drops(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.sessions.drops().iter().map(|(reason, count)| (reason.name(), count))
+    }
+
+    /// What is to be added to the raw wall clock before a time is sent or compared, in microseconds.
+    pub fn set_clock_correction(&mut self, micros: i64) {
+        self.sessions.set_clock_correction(micros);
+    }
+
+    /// A packet that could not go at once.
+    pub fn handle_wait(&mut self, wait: Wait, now: Now) {
+        let Wait { awaited, header, packet } = wait;
+        let displaced = self.pending.push(awaited, header, &packet, now.at);
+        for _ in 0..displaced {
+            self.data.drops.count(GatewayDrop::WaitingFull);
+        }
+        match awaited {
+            Awaited::Remote(remote) => self.proceed(remote, now),
+            Awaited::Overlay(_) => {}
+        }
+    }
+
+    /// A session frame of ours that is not data.
+    pub fn handle_frame(&mut self, from: Hop, bytes: &[u8], now: Now) {
+        if let Ok(Frame { header, payload }) = Frame::decode(bytes) {
+            if let Err(reason) = self.sessions.handle_frame(from, &header, payload, now) {
+                let remote = header.sender_address().short();
+                tracing::debug!(target: TARGET, link = %from.link, remote, %reason, "handshake frame dropped");
+            }
+            self.settle(now);
+        }
+    }
+
+    /// The first frame under a new key of `remote` has arrived.
+    pub fn handle_confirmed(&mut self, remote: Address, now: Now) {
+        self.sessions.confirmed(remote, now);
+        self.settle(now);
+    }
+
+    /// An address is announced: its overlay address has an owner now.
+    pub fn handle_learned(&mut self, address: Address, now: Now) {
+        let learned = self.remotes.learn(address);
+        tracing::debug!(target: TARGET, address = %address.short(), ?learned, "address learned");
+        self.publish_remotes();
+        for waiting in self.pending.take(Awaited::Overlay(overlay_address(&address))) {
+            if self.admit(&waiting, address, now) {
+                self.pending.push(Awaited::Remote(address), waiting.metadata, &waiting.packet, now.at);
+            }
+        }
+        self.proceed(address, now);
+    }
+
+    /// An address is announced no more.
+    pub fn handle_forgotten(&mut self, address: Address) {
+        if self.remotes.forget(&address) {
+            self.publish_remotes();
+        }
+    }
+
+    /// An address is reached another way, or again.
+    pub fn handle_route(&mut self, address: Address, now: Now) {
+        self.proceed(address, now);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        let over: Vec<_> = self.pending.expire(now.at).collect();
+        for waiting in over {
+            self.give_up(&waiting, now);
+        }
+        if self.next_sweep <= now.at {
+            self.next_sweep = now.at + FLOW_SWEEP;
+            self.data.flow_table().expire(now.at, FLOWS_PER_SWEEP);
+        }
+        self.sessions.handle_timeout(now);
+        self.settle(now);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub fn poll_timeout(&self) -> Timestamp {
+        [self.pending.next_timeout(), self.sessions.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .fold(self.next_sweep, Timestamp::min)
+    }
+
+    /// What the driver is to do next.
+    pub fn poll(&mut self) -> Option<Outgoing> {
+        self.outgoing.pop_front()
+    }
+
+    /// The flow that a packet opens, now that its remote is known.
+    fn admit(&self, waiting: &Waiting<VirtioNetHeader>, remote: Address, now: Now) -> bool {
+        let verdict = PacketInfo::parse(&waiting.packet)
+            .and_then(|info| self.data.flow_table().outbound(&info, &waiting.packet, remote, now.at));
+        verdict.inspect_err(|reason| self.data.drops.count(*reason)).is_ok()
+    }
+
+    /// Takes the next step for packets that wait for `remote`: a session once there is a route, then sends them.
+    fn proceed(&mut self, remote: Address, now: Now) {
+        if self.pending.is_empty() || self.data.ways.load().to(&remote).is_none() {
+            return;
+        }
+        if !self.pending.awaits(Awaited::Remote(remote)) {
+            return;
+        }
+        self.release(remote, now);
+        if self.pending.awaits(Awaited::Remote(remote)) {
+            if let Err(reason) = self.sessions.connect(remote, now) {
+                tracing::debug!(target: TARGET, remote = %remote.short(), %reason, "no session");
+            }
+            self.settle(now);
+        }
+    }
+
+    /// Sends what waits for `remote`, if route and key are there.
+    fn release(&mut self, remote: Address, now: Now) {
+        let (sessions, ways) = (self.data.sessions.load_full(), self.data.ways.load());
+        let (Some(key), Some((outbox, mtu))) = (sessions.send_key(&remote), ways.to(&remote)) else { return };
+        for waiting in self.pending.take(Awaited::Remote(remote)) {
+            let Ok(length) = u16::try_from(waiting.packet.len()) else { continue };
+            let header = RecordHeader { length, metadata: waiting.metadata.to_wire() }.encode();
+            let mut record = [&header[..], &waiting.packet].concat();
+            let sent =
+                self.data.seal_and_send(key, outbox.as_ref(), mtu, &mut record, &mut self.sealed, now.at);
+            if !sent {
+                self.pending.push(waiting.awaited, waiting.metadata, &waiting.packet, now.at);
+            }
+        }
+    }
+
+    fn give_up(&self, waiting: &Waiting<VirtioNetHeader>, now: Now) {
+        self.data.drops.count(GatewayDrop::WaitedTooLong);
+        let why = match waiting.awaited {
+            Awaited::Remote(_) => Unreachable::Remote,
+            Awaited::Overlay(_) => Unreachable::NoRoute,
+        };
+        self.data.answer_unreachable(&waiting.packet, why, now.at);
+    }
+
+    /// Carries out what the sessions want after they were touched.
+    fn settle(&mut self, now: Now) {
+        let table = self.sessions.table();
+        if !Arc::ptr_eq(&table, &self.data.sessions.load()) {
+            self.data.sessions.store(table);
+        }
+        // Events first: times are made durable before the initiation that carries them leaves.
+        while let Some(event) = self.sessions.poll_event() {
+            self.handle_event(event, now);
+        }
+        while let Some(SessionTransmit { to, mode, payload }) = self.sessions.poll_transmit() {
+            let header = Header {
+                hops_left: self.config.hops_left,
+                ..Header::new(mode, *self.config.local.as_bytes())
+            };
+            let frame = Frame { header: header.to(Recipient::Address(to)), payload: &payload }.encode();
+            self.outgoing.push_back(Outgoing::Transmit(to, frame));
+        }
+    }
+
+    fn handle_event(&mut self, event: SessionEvent, now: Now) {
+        match event {
+            SessionEvent::Established { remote, role } => {
+                tracing::info!(target: TARGET, remote = %remote.short(), ?role, "session established");
+                self.outgoing.push_back(Outgoing::Pin(remote));
+                self.release(remote, now);
+            }
+            SessionEvent::Ended { remote, reason } => {
+                tracing::info!(target: TARGET, remote = %remote.short(), ?reason, "session ended");
+                self.outgoing.push_back(Outgoing::Unpin(remote));
+                if reason == EndReason::NoAnswer {
+                    for waiting in self.pending.take(Awaited::Remote(remote)) {
+                        self.give_up(&waiting, now);
+                    }
+                }
+            }
+            SessionEvent::Persist { remote, sent, received } => {
+                self.outgoing.push_back(Outgoing::Persist { remote, sent, received });
+            }
+        }
+    }
+
+    fn publish_remotes(&self) {
+        self.data.remotes.store(Arc::new(self.remotes.clone()));
+    }
+}
