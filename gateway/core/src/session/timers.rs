@@ -108,7 +108,7 @@ impl Sessions {
         }
         if now.at.since(attempt.since) < GIVE_UP {
             self.initiate(remote, attempt.since, now);
-        } else if state.ring.is_empty() {
+        } else if state.ring.is_empty() || state.traffic.is_unheard(UNHEARD, now.at) {
             self.end(remote, EndReason::NoAnswer);
         }
     }
