@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Cables: a medium between two routers that is plugged in or not. Each time it comes up it is a new link.
+
+use ratman_types::{Digest, LinkId};
+use router_core::{Class, LinkEvent};
+
+use super::{Happening, Network, NodeId};
+use crate::medium::Direction;
+use crate::{Medium, probe};
+
+/// Names a cable of a network: the first one laid is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CableId(pub usize);
+
+#[derive(Debug)]
+pub(super) struct Cable {
+    /// The first one dials.
+    pub(super) ends: [NodeId; 2],
+    pub(super) medium: Medium,
+    pub(super) plugged: bool,
+    pub(super) link: Option<LinkId>,
+    pub(super) proofs: Digest,
+    directions: [Direction; 2],
+}
+
+impl Cable {
+    /// Which end a router holds.
+    pub(super) fn side_of(&self, node: NodeId) -> Option<usize> {
+        self.ends.iter().position(|end| *end == node)
+    }
+}
+
+impl Network {
+    /// Lays a cable and plugs it in.
+    pub fn connect(&mut self, dialer: NodeId, listener: NodeId, medium: Medium) -> CableId {
+        let id = CableId(self.cables.len());
+        self.cables.push(Cable {
+            ends: [dialer, listener],
+            medium,
+            plugged: false,
+            link: None,
+            proofs: Digest::from_bytes([0; 32]),
+            directions: [Direction::default(); 2],
+        });
+        self.plug(id);
+        id
+    }
+
+    /// Plugs a cable in: both routers learn of a new link at once. Nothing happens if it is plugged in.
+    pub fn plug(&mut self, cable: CableId) {
+        if !self.cables[cable.0].plugged {
+            self.cables[cable.0].plugged = true;
+            self.bring_up(cable);
+        }
+    }
+
+    /// Pulls a cable out: both routers lose the link at once, and what is under way on it is lost.
+    pub fn pull(&mut self, cable: CableId) {
+        self.cables[cable.0].plugged = false;
+        self.take_down(cable);
+    }
+
+    /// Changes what the cable is like; the routers are not told. A loss of 1 000 000 is a silent cut.
+    pub fn set_medium(&mut self, cable: CableId, medium: Medium) {
+        self.cables[cable.0].medium = medium;
+    }
+
+    /// Whether a cable's link is up; routers may have closed it.
+    pub fn is_up(&self, cable: CableId) -> bool {
+        self.cables[cable.0].link.is_some()
+    }
+
+    pub(super) fn bring_up(&mut self, id: CableId) {
+        let link = LinkId(u32::try_from(self.links.len()).expect("simulations end before links run out"));
+        self.links.push(id);
+        let proofs = Digest::from_bytes(self.random.bytes());
+        let cable = &mut self.cables[id.0];
+        cable.link = Some(link);
+        cable.proofs = proofs;
+        cable.directions = [Direction::default(); 2];
+        let (ends, mtu) = (cable.ends, cable.medium.mtu);
+        for (side, end) in ends.into_iter().enumerate() {
+            if let Some(hop) = self.hop(&self.cables[id.0], side) {
+                self.tell(end, LinkEvent::Up { hop, mtu, proofs, dialed: side == 0 });
+            }
+        }
+    }
+
+    pub(super) fn take_down(&mut self, id: CableId) {
+        let ends = self.cables[id.0].ends;
+        let hops = [0, 1].map(|side| self.hop(&self.cables[id.0], side));
+        self.cables[id.0].link = None;
+        for (end, hop) in ends.into_iter().zip(hops) {
+            if let Some(hop) = hop {
+                self.tell(end, LinkEvent::Down { hop });
+            }
+        }
+    }
+
+    /// The router at the far end of a link that is up.
+    pub(super) fn neighbour(&self, node: NodeId, link: LinkId) -> Option<NodeId> {
+        let cable = &self.cables[self.links[self.link_index(link)].0];
+        let side = cable.side_of(node)?;
+        (cable.link == Some(link)).then_some(cable.ends[1 - side])
+    }
+
+    pub(super) fn link_index(&self, link: LinkId) -> usize {
+        usize::try_from(link.0).expect("indices fit a machine word")
+    }
+
+    /// Sends a frame; whatever a link that is gone would carry is lost.
+    pub(super) fn put_on_link(&mut self, node: NodeId, link: LinkId, class: Class, frame: Vec<u8>) {
+        let cable =
+            &mut self.cables[self.links[usize::try_from(link.0).expect("indices fit a machine word")].0];
+        let side = cable.side_of(node).expect("routers send over their own links");
+        let arrival = (cable.link == Some(link))
+            .then(|| {
+                let direction = &mut cable.directions[side];
+                direction.send(&cable.medium, class, frame.len(), self.now, &mut self.random)
+            })
+            .flatten();
+        let node = cable.ends[1 - side];
+        match arrival {
+            Some(at) => self.queue.push(at, Happening::Arrival { node, link, frame }),
+            None => self.lose(&frame),
+        }
+    }
+
+    pub(super) fn lose(&mut self, frame: &[u8]) {
+        if let Some(id) = probe::decode(frame) {
+            self.end_probe(id, probe::Fate::Lost);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Networks that change: lost links, partitions, addresses that move, clocks that are wrong.
+
+use core::time::Duration;
+
+use proptest::prelude::*;
+use ratman_sim::{CableId, Fate, Medium, Network, NodeId, Random, Setup, Signatures, topology};
+use ratman_types::Bandwidth;
+use router_core::{DropReason, Event};
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn laid_out(seed: u64, nodes: usize, edges: &[(usize, usize)]) -> Network {
+    Network::laid_out(seed, Signatures::StandIn, nodes, edges, |random| {
+        Medium::with_delay(millis(5) + random.duration(millis(10)))
+    })
+}
+
+#[test]
+fn a_retraction_is_as_fast_as_frames_are() {
+    let mut network = laid_out(1, 8, &topology::line(8));
+    network.run_for(secs(6));
+    let lost = network.address(NodeId(7));
+    assert_eq!(network.walk(NodeId(0), &lost).fate, Fate::Delivered);
+    network.pull(CableId(6));
+    // Seven links of at most 15 ms.
+    network.run_for(millis(110));
+    for node in 0..7 {
+        assert_eq!(network.next_hop(NodeId(node), &lost), None, "node {node}");
+    }
+}
+
+#[test]
+fn another_way_is_taken_at_once() {
+    // A ring: the lost link is on the short way from 0 to 1.
+    let edges = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)];
+    let mut network = laid_out(2, 5, &edges);
+    network.run_for(secs(6));
+    let target = network.address(NodeId(1));
+    assert_eq!(network.walk(NodeId(0), &target).way.len(), 2);
+    network.pull(CableId(0));
+    network.run_for(secs(3));
+    assert_eq!(network.walk(NodeId(0), &target).way.len(), 5, "all the way round");
+    assert_eq!(network.undelivered(), []);
+    network.plug(CableId(0));
+    network.run_for(secs(6));
+    assert_eq!(network.walk(NodeId(0), &target).way.len(), 2, "and back");
+}
+
+#[test]
+fn a_link_that_dies_silently_is_left_within_two_seconds() {
+    // Two links between 0 and 1, the first one better.
+    let mut network = laid_out(3, 2, &[]);
+    let better = network.connect(NodeId(0), NodeId(1), Medium::with_delay(millis(5)));
+    network.connect(NodeId(0), NodeId(1), Medium::with_delay(millis(20)));
+    network.run_for(secs(8));
+    network.watch(NodeId(0));
+    let target = network.address(NodeId(1));
+    network.set_medium(better, Medium { loss_per_million: 1_000_000, ..Medium::with_delay(millis(5)) });
+    network.run_for(secs(2));
+    let probe = network.send_probe(NodeId(0), &target);
+    network.run_for(millis(100));
+    assert_eq!(network.probe(probe).fate, Fate::Delivered);
+    network.run_for(secs(5));
+    network.set_medium(better, Medium::with_delay(millis(5)));
+    network.run_for(secs(20));
+    let moves =
+        network.take_events(NodeId(0)).iter().filter(|e| matches!(e, Event::RouteChanged { .. })).count();
+    assert_eq!(moves, 2, "away and back, no flapping");
+}
+
+#[test]
+fn a_partition_heals() {
+    // Two rings of five, joined by one bridge.
+    let ring = |first: usize| (0..5).map(move |i| (first + i, first + (i + 1) % 5));
+    let mut edges: Vec<_> = ring(0).chain(ring(5)).collect();
+    edges.push((0, 5));
+    let bridge = CableId(edges.len() - 1);
+    let mut network = laid_out(4, 10, &edges);
+    network.run_for(secs(6));
+    assert_eq!(network.undelivered(), []);
+    network.pull(bridge);
+    network.run_for(secs(3));
+    let lost = network.undelivered();
+    assert_eq!(lost.len(), 50, "half of all pairs");
+    assert!(lost.iter().all(|(from, to, walk)| (from.0 < 5) != (to.0 < 5) && !walk.loops()));
+    network.run_for(secs(60));
+    network.plug(bridge);
+    network.run_for(secs(3));
+    assert_eq!(network.undelivered(), []);
+}
+
+#[test]
+fn an_address_roams() {
+    let edges = topology::random_of_degree_four(20, &mut Random::new(5));
+    let mut network = laid_out(5, 20, &edges);
+    let roaming = network.add_address(NodeId(0));
+    let mut at = NodeId(0);
+    for next in [7, 13, 0, 19] {
+        network.run_for(secs(4));
+        for node in network.nodes() {
+            let walk = network.walk(node, &roaming);
+            assert_eq!((walk.fate, walk.way.last()), (Fate::Delivered, Some(&at)), "from {node:?}");
+        }
+        network.move_address(&roaming, at, NodeId(next));
+        at = NodeId(next);
+    }
+}
+
+#[test]
+fn wrong_clocks_are_corrected_by_their_neighbours() {
+    const SINCE_1970: i64 = -1_800_000_000_000_000;
+    let edges = topology::random_of_degree_four(12, &mut Random::new(6));
+    let mut network = Network::new(6, Signatures::StandIn);
+    for node in 0..12 {
+        let wall_offset = match node {
+            3 => -240_000_000,
+            5 => SINCE_1970,
+            7 => 3_600_000_000,
+            _ => 0,
+        };
+        let node = network.add_router(Setup { wall_offset, ..Setup::default() });
+        network.add_address(node);
+        network.watch(node);
+    }
+    for (a, b) in edges {
+        network.connect(NodeId(a), NodeId(b), Medium::with_delay(millis(5)));
+    }
+    network.run_for(secs(8));
+    for (node, expected) in [(0, 0), (3, 240_000_000), (5, -SINCE_1970), (7, -3_600_000_000)] {
+        let correction = network.router(NodeId(node)).clock_correction();
+        assert!((correction - expected).abs() < 1_000_000, "node {node}: {correction}");
+    }
+    assert_eq!(network.undelivered(), []);
+    for node in network.nodes() {
+        let warned =
+            network.take_events(node).iter().filter(|e| matches!(e, Event::ClockSkew { .. })).count();
+        assert_eq!(warned, usize::from([3, 5, 7].contains(&node.0)), "{node:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_steps_while_running_does_no_harm() {
+    let mut network = laid_out(7, 6, &[(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 0)]);
+    network.run_for(secs(6));
+    for offset in [240_000_000, -240_000_000, 0] {
+        network.set_clock(NodeId(2), offset);
+        for _ in 0..20 {
+            network.run_for(millis(500));
+            assert_eq!(network.undelivered(), [], "clock at {offset}, after {:?}", network.elapsed());
+        }
+    }
+}
+
+#[test]
+fn a_slow_lossy_link_still_carries_routes() {
+    let mut network = laid_out(8, 3, &[]);
+    for (a, b) in topology::line(3) {
+        let medium = Medium {
+            jitter: millis(30),
+            loss_per_million: 20_000,
+            bandwidth: Bandwidth::from_bytes_per_second(20_000),
+            ..Medium::with_delay(millis(50))
+        };
+        network.connect(NodeId(a), NodeId(b), medium);
+    }
+    network.run_for(secs(20));
+    for _ in 0..100 {
+        network.run_for(millis(500));
+        assert_eq!(network.undelivered(), []);
+    }
+}
+
+/// A change of one cable and the time until the next.
+#[derive(Clone, Copy, Debug)]
+struct Flap {
+    cable: prop::sample::Index,
+    millis: u64,
+}
+
+fn flaps() -> impl Strategy<Value = Vec<Flap>> {
+    let flap =
+        (any::<prop::sample::Index>(), 0_u64..1_500).prop_map(|(cable, millis)| Flap { cable, millis });
+    prop::collection::vec(flap, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_links_do_no_loop_stays(seed: u64, flaps in flaps()) {
+        let edges = topology::random_of_degree_four(9, &mut Random::new(seed));
+        let mut network = laid_out(seed, 9, &edges);
+        network.run_for(secs(3));
+        let mut plugged = vec![true; edges.len()];
+        for flap in flaps {
+            let cable = flap.cable.index(edges.len());
+            plugged[cable] = !plugged[cable];
+            if plugged[cable] { network.plug(CableId(cable)) } else { network.pull(CableId(cable)) }
+            for (from, to) in [(0, 8), (4, 2), (7, 1)] {
+                let to = network.address(NodeId(to));
+                network.send_probe(NodeId(from), &to);
+            }
+            network.run_for(millis(flap.millis));
+        }
+        for cable in (0..edges.len()).filter(|cable| !plugged[*cable]) {
+            network.plug(CableId(cable));
+        }
+        network.run_for(secs(5));
+        prop_assert_eq!(network.undelivered(), []);
+        let circled: u64 = network.nodes().map(|node| network.data_drops(node, DropReason::HopLimit)).sum();
+        prop_assert_eq!(circled, 0);
+    }
+}
