@@ -87,14 +87,19 @@ impl Behind {
 
 /// Gives an interface its addresses and brings it up.
 ///
-/// The kernel makes the IPv6 route some time after that, on a machine under load visibly later; until then it drops
-/// what is for there, hence the last line.
+/// The kernel makes the IPv6 route and takes the address into use some time after that, on a machine under load visibly
+/// later; until then it drops what comes, hence the last lines.
 pub(crate) fn up(interface: &str, v4: &str, v6: &str) {
     ip(&format!("addr add {v4} dev {interface}"));
     ip(&format!("addr add {v6} dev {interface} nodad"));
     ip(&format!("link set {interface} up"));
     let prefix = format!("{}::/64 ", v6.split("::").next().unwrap());
-    while !ip_says(&format!("-6 route show dev {interface}")).contains(&prefix) {}
+    while !ip_says(&format!("-6 route show dev {interface}")).contains(&prefix)
+        || !ip_says(&format!("-6 addr show dev {interface} tentative")).is_empty()
+        || ip_says(&format!("-6 addr show dev {interface} scope link")).is_empty()
+    {
+        thread::yield_now();
+    }
 }
 
 fn current() -> File {
