@@ -25,8 +25,8 @@ const DAEMON_LIMIT: Duration = Duration::from_secs(15);
 /// What differs between the routers of a lab; the rest is the daemon's default.
 #[derive(Clone, Debug, Default)]
 pub struct GatewayConfig {
-    /// Routers to dial, as `inet:HOST:PORT`.
-    pub peers: Vec<String>,
+    /// Routers to dial.
+    pub peers: Vec<Peer>,
     /// Prefixes and the addresses of the gateways behind which they lie.
     pub routes: Vec<(String, String)>,
     /// Addresses of the TUN device with prefix length; none makes it a router without TUN.
@@ -35,6 +35,15 @@ pub struct GatewayConfig {
     pub accept: Vec<(&'static str, Vec<u16>)>,
     /// Further lines of TOML: tables that the rest does not mention, or top-level keys where it stands first.
     pub extra: String,
+}
+
+/// A router to dial.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where it is, as `inet:HOST:PORT`.
+    pub target: String,
+    /// Who it has to be, where that matters.
+    pub router_key: Option<String>,
 }
 
 /// Who a daemon is.
@@ -56,11 +65,27 @@ pub struct Gateway {
     process: Option<Process>,
 }
 
+impl From<&str> for Peer {
+    fn from(target: &str) -> Self {
+        Self { target: target.to_owned(), router_key: None }
+    }
+}
+
+impl Peer {
+    fn to_toml(&self) -> String {
+        let target = quoted(&self.target);
+        match &self.router_key {
+            None => target,
+            Some(key) => format!("{{ peer = {target}, router_key = {} }}", quoted(key)),
+        }
+    }
+}
+
 impl GatewayConfig {
     /// The configuration file of a daemon with its state in `directory`.
     fn to_toml(&self, directory: &Path) -> String {
         let inside = |name: &str| quoted(&directory.join(name).display().to_string());
-        let peers: Vec<String> = self.peers.iter().map(|peer| quoted(peer)).collect();
+        let peers: Vec<String> = self.peers.iter().map(Peer::to_toml).collect();
         let mut text = format!("state_dir = {}\npeers = [{}]\n", inside("state"), peers.join(", "));
         let _ = write!(text, "{}\n[identity]\npassphrase_file = {}\n", self.extra, inside("passphrase"));
         let _ = write!(text, "[control]\nsocket = {}\n", inside("control.sock"));
@@ -206,14 +231,17 @@ mod tests {
     #[test]
     fn writes_the_daemons_configuration() {
         let config = GatewayConfig {
-            peers: vec!["inet:192.0.2.2:5860".into()],
+            peers: vec![
+                "inet:192.0.2.2:5860".into(),
+                Peer { target: "inet:[2001:db8::2]:5860".into(), router_key: Some("RRRR".into()) },
+            ],
             routes: vec![("10.66.2.0/24".into(), "AAAA-BBBB".into())],
             tun: Some(vec!["10.66.1.1/24".into()]),
             accept: vec![("tcp", vec![8080, 22]), ("udp", vec![5201])],
             extra: "accept_unknown_peers = true".into(),
         };
         let expected = r#"state_dir = "/lab/a/state"
-peers = ["inet:192.0.2.2:5860"]
+peers = ["inet:192.0.2.2:5860", { peer = "inet:[2001:db8::2]:5860", router_key = "RRRR" }]
 accept_unknown_peers = true
 [identity]
 passphrase_file = "/lab/a/passphrase"

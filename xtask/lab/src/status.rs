@@ -23,6 +23,9 @@ pub struct Status {
     /// Frames and packets that were dropped, counted by reason.
     #[serde(default)]
     pub drops: BTreeMap<String, u64>,
+    /// Everything else that is counted.
+    #[serde(default)]
+    pub counters: BTreeMap<String, u64>,
 }
 
 /// One link.
@@ -108,9 +111,10 @@ impl Status {
         self.links.iter().filter(|link| link.state == "live").count()
     }
 
-    /// How often something was dropped for the reason.
+    /// How often something was dropped or refused for the reason.
     pub fn drops(&self, reason: &str) -> u64 {
-        self.drops.get(reason).copied().unwrap_or(0)
+        let count = |counts: &BTreeMap<String, u64>| counts.get(reason).copied().unwrap_or(0);
+        count(&self.drops) + count(&self.counters)
     }
 }
 
@@ -134,7 +138,7 @@ mod tests {
             "tx_bytes": 10, "rx_bytes": 10, "tx_packets": 1, "rx_packets": 1}],
         "flows": [{"protocol": "icmp", "source": "10.66.1.1", "destination": "10.66.2.1", "remote": "CCCC",
             "tx_packets": 1, "rx_packets": 1, "tx_bytes": 84, "rx_bytes": 84, "idle_s": 0}],
-        "drops": {"bad_signature": 2}, "counters": {}
+        "drops": {"bad_signature": 2}, "counters": {"wrong_router_key": 1}
     }"#;
 
     #[test]
@@ -144,6 +148,9 @@ mod tests {
         assert_eq!(status.next_hop("CCCC").map(|hop| hop.link), Some(3));
         assert_eq!(status.next_hop("AAAA"), None, "its own address has no hop");
         assert_eq!(status.next_hop("DDDD"), None, "an unreachable address has no hop");
-        assert_eq!((status.drops("bad_signature"), status.drops("other")), (2, 0));
+        assert_eq!(
+            (status.drops("bad_signature"), status.drops("wrong_router_key"), status.drops("other")),
+            (2, 1, 0)
+        );
     }
 }

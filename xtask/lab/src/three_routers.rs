@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use crate::gateway::{Gateway, GatewayConfig};
+use crate::gateway::{Gateway, GatewayConfig, Peer};
 use crate::lab::{Lab, LinkEnd};
 use crate::node::Node;
 use crate::time_limit::TimeLimit;
@@ -75,12 +75,11 @@ impl ThreeRouters {
         Self::prepare_with(limit, peers)
     }
 
-    /// As [`ThreeRouters::prepare`], with B dialling the second link at another port of R.
-    ///
-    /// A [`SlowPath`](crate::SlowPath) that listens there makes the first link the better one.
-    pub fn prepare_with_slow_link(limit: TimeLimit, port: u16) -> Result<Self> {
-        let slow = format!("inet:203.0.113.1:{port}");
-        let b = ["inet:198.51.100.1:5860", &slow];
+    /// As [`ThreeRouters::prepare`], with B dialling the second link at another port of R, where a
+    /// [`Relay`](crate::Relay) is to listen.
+    pub fn prepare_with_relay(limit: TimeLimit, port: u16) -> Result<Self> {
+        let relayed = format!("inet:203.0.113.1:{port}");
+        let b = ["inet:198.51.100.1:5860", &relayed];
         Self::prepare_with(limit, PeerLists { a: &["inet:192.0.2.2:5860"], r: &[], b: &b })
     }
 
@@ -89,7 +88,7 @@ impl ThreeRouters {
         let (a, r, b) = (lab.node("a")?, lab.node("r")?, lab.node("b")?);
         connect(&lab, &a, &r, &b)?;
         let edge = |peers: &[&str], own: &str, other: &str, via: Option<&Gateway>| GatewayConfig {
-            peers: peers.iter().map(|peer| (*peer).to_owned()).collect(),
+            peers: peers.iter().copied().map(Peer::from).collect(),
             routes: via
                 .map(|gateway| (other.to_owned(), gateway.identity().address.clone()))
                 .into_iter()
@@ -102,7 +101,7 @@ impl ThreeRouters {
         let a = Gateway::prepare(a, &edge(peers.a, Self::A_ADDRESS, "10.66.2.0/24", None))?;
         let b = Gateway::prepare(b, &edge(peers.b, Self::B_ADDRESS, "10.66.1.0/24", Some(&a)))?;
         a.configure(&edge(peers.a, Self::A_ADDRESS, "10.66.2.0/24", Some(&b)))?;
-        let middle = peers.r.iter().map(|peer| (*peer).to_owned()).collect();
+        let middle = peers.r.iter().copied().map(Peer::from).collect();
         let r = Gateway::prepare(r, &GatewayConfig { peers: middle, ..GatewayConfig::default() })?;
         Ok(Self { a, r, b, lab })
     }

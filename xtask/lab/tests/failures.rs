@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use irdest_lab::traffic::{EchoConnection, Ping};
-use irdest_lab::{Dials, SlowPath, ThreeRouters, TimeLimit, rounds};
+use irdest_lab::{Conduct, Dials, Relay, ThreeRouters, TimeLimit, rounds};
 
 /// Pause between two pings: far below the times that are asserted.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -63,11 +63,11 @@ fn traffic_goes_on_after_r_was_gone_and_r_dials() {
 
 #[test]
 fn the_other_link_takes_over_and_gives_back_without_flapping() {
-    let mut routers = ThreeRouters::prepare_with_slow_link(limit(), 5861).unwrap();
-    let slow = SlowPath {
+    let mut routers = ThreeRouters::prepare_with_relay(limit(), 5861).unwrap();
+    let slow = Relay {
         listen: "203.0.113.1:5861".parse().unwrap(),
         target: "203.0.113.1:5860".parse().unwrap(),
-        delay: DELAY,
+        conduct: Conduct::Slow(DELAY),
     };
     slow.start(routers.r.node()).unwrap();
     routers.start().unwrap();

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use irdest_lab::traffic::{EchoConnection, HttpServer, IperfServer, Ping, SshServer, Transport, ping};
-use irdest_lab::{Lab, LinkEnd, Node, SlowPath, TimeLimit, living_labs, remove_leftovers};
+use irdest_lab::{Conduct, Lab, LinkEnd, Node, Relay, TimeLimit, living_labs, remove_leftovers};
 
 fn limit() -> TimeLimit {
     TimeLimit::within(Duration::from_secs(30))
@@ -80,13 +80,13 @@ fn an_outage_shows_in_the_answers_to_ping() {
 }
 
 #[test]
-fn a_slow_path_holds_bytes_back_in_both_directions() {
+fn a_slow_relay_holds_bytes_back_in_both_directions() {
     let lab = Lab::create(limit()).unwrap();
     let (left, right) = two_nodes(&lab);
     let listen = "192.0.2.2:9001".parse().unwrap();
     let target = "192.0.2.2:9000".parse().unwrap();
     let delay = Duration::from_millis(30);
-    SlowPath { listen, target, delay }.start(&right).unwrap();
+    Relay { listen, target, conduct: Conduct::Slow(delay) }.start(&right).unwrap();
     let far_end = EchoConnection::listen(&right, target).unwrap();
     let mut connection = EchoConnection::connect(&left, listen).unwrap();
     for _ in 0..3 {
