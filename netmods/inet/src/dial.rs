@@ -58,26 +58,38 @@ impl Dialer {
                     continue;
                 }
             };
-            let link = attempt.and_then(|(stream, proven)| self.shared.link(stream, &proven, true));
-            match link {
-                Ok(link) => self.live(&link).await,
-                Err(reason) => self.refused(&reason),
+            match attempt.and_then(|(stream, proven)| self.shared.link(stream, &proven, true)) {
+                Ok(link) => {
+                    self.live(&link).await;
+                    self.pause().await;
+                    self.make_way(&link).await;
+                }
+                Err(reason) => {
+                    self.refused(&reason);
+                    self.pause().await;
+                }
             }
-            self.pause().await;
         }
     }
 
-    /// Waits until the link ends, and if it made way for another link to the same router, for that one's end too.
     async fn live(&mut self, link: &Link) {
         self.told = None;
         let since = Instant::now();
         link.ended().await;
-        while let Some(twin) = self.shared.links.twin(link) {
-            debug!(peer = %self.peer, link = %twin.hop.link, "another link to the router stays, not dialling");
-            twin.ended().await;
-        }
         if since.elapsed() >= SETTLED {
             self.backoff.reset();
+        }
+    }
+
+    /// Does not dial while another link between the same ends is up, since one of the two would have to go.
+    ///
+    /// Asked after a pause: the other end may close our link before we have heard that its successor is up.
+    async fn make_way(&mut self, link: &Link) {
+        while let Some(twin) = self.shared.links.twin(link) {
+            debug!(peer = %self.peer, link = %twin.hop.link, "another link to the router is up, not dialling");
+            twin.ended().await;
+            self.backoff.reset();
+            self.pause().await;
         }
     }
 

@@ -88,7 +88,8 @@ async fn a_slow_reader_gets_whole_frames_in_order_and_control_first() {
     let outbox = dialer.inbox.link().outbox;
 
     let numbered = |number: u32| {
-        let length = 1000 + usize::try_from(number).expect("it fits") * 7919 % 32_000;
+        // Both of a pair are as long, so that the full queue drops both or the second.
+        let length = 1000 + usize::try_from(number / 2).expect("it fits") * 7919 % 32_000;
         [&[0xee][..], &number.to_be_bytes(), &vec![0; length]].concat()
     };
     let mut sent = 0_u32;
@@ -113,11 +114,10 @@ async fn a_slow_reader_gets_whole_frames_in_order_and_control_first() {
     let frames = recorder.take_frames(total);
     let control = frames.iter().position(|frame| frame == b"\xeecontrol").expect("it arrives");
     // Data that waited in our queue, and not in the kernel's, came later.
-    assert!(total - control > 100, "{control} of {total}");
+    assert!(total - control > 50, "{control} of {total}");
     let data = frames.iter().filter(|frame| *frame != b"\xeecontrol");
     for (number, frame) in (0..).zip(data) {
-        // Where the pair was cut by the full queue, the second of it may be missing: it was the last.
-        assert_eq!(*frame, numbered(number), "frame {number}");
+        assert!(*frame == numbered(number), "frame {number}");
     }
     assert_eq!(outbox.activity().queued_bytes, 0);
 }
