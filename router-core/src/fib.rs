@@ -83,18 +83,18 @@ impl Fib {
         self.len() == 0
     }
 
-    /// Sets or removes an entry; whether that changed the table.
-    pub(crate) fn set(&mut self, address: &Address, entry: Option<FibEntry>) -> bool {
-        let shard = &mut self.shards[shard(address)];
-        if shard.get(address) == entry.as_ref() {
-            return false;
-        }
-        let shard = Arc::make_mut(shard);
+    /// Whether the table says this about an address already.
+    pub(crate) fn holds(&self, address: &Address, entry: Option<&FibEntry>) -> bool {
+        self.shards[shard(address)].get(address) == entry
+    }
+
+    /// Sets or removes an entry.
+    pub(crate) fn set(&mut self, address: &Address, entry: Option<FibEntry>) {
+        let shard = Arc::make_mut(&mut self.shards[shard(address)]);
         match entry {
             Some(entry) => shard.insert(*address, entry),
             None => shard.remove(address),
         };
-        true
     }
 }
 
@@ -130,12 +130,13 @@ mod tests {
         let mut fib = Fib::default();
         let address = Address::from_bytes([7; 32]);
         let before = fib.clone();
-        assert!(fib.set(&address, Some(FibEntry::Local)));
-        assert!(!fib.set(&address, Some(FibEntry::Local)), "nothing changed");
+        assert!(fib.holds(&address, None));
+        fib.set(&address, Some(FibEntry::Local));
+        assert!(fib.holds(&address, Some(&FibEntry::Local)));
         assert_eq!(before.lookup(&address, None), Lookup::NoRoute);
         assert_eq!(fib.lookup(&address, None), Lookup::Local);
         assert_eq!(fib.len(), 1);
-        assert!(fib.set(&address, None));
+        fib.set(&address, None);
         assert!(fib.is_empty());
     }
 

@@ -37,9 +37,7 @@ impl Router {
         self.counters.signatures_made += 1;
         let pause = self.prng.around(self.config.announce_interval);
         self.timers.set(Timer::Announce(address), now.at + pause);
-        for hop in self.flooded_hops() {
-            self.send_newest(&address, hop);
-        }
+        self.send_newest(&address, self.flooded_hops());
     }
 
     /// Sends the newest announcement of somebody else's address on, at most once a second.
@@ -53,9 +51,7 @@ impl Router {
         }
         known.flooded_at = Some(now.at);
         self.counters.announcements_flooded += 1;
-        for hop in self.flooded_hops() {
-            self.send_newest(address, hop);
-        }
+        self.send_newest(address, self.flooded_hops());
     }
 
     /// The links that answered at least once; others get everything when they do.
@@ -63,17 +59,23 @@ impl Router {
         self.links.values().filter(|link| link.state() != LinkState::Starting).map(|link| link.hop).collect()
     }
 
-    /// Sends the newest announcement of an address over one hop, unless it came from that neighbour.
-    fn send_newest(&mut self, address: &Address, hop: Hop) {
+    /// Sends the newest announcement of an address over some hops, but not to the neighbour that it came from.
+    fn send_newest(&mut self, address: &Address, mut hops: Vec<Hop>) {
         let newest = match self.locals.get_mut(address) {
             Some(local) => local.newest.as_mut(),
             None => self.rib.get_mut(address).and_then(|known| known.newest.as_mut()),
         };
-        let Some(newest) = newest.filter(|newest| newest.from != Some(hop.neighbour)) else { return };
+        let Some(newest) = newest else { return };
+        hops.retain(|hop| newest.from != Some(hop.neighbour));
+        if hops.is_empty() {
+            return;
+        }
         let Some((frame, signed)) = newest.frame(address, &*self.key) else { return };
         let frame = frame.to_vec();
         self.counters.signatures_made += u64::from(signed);
-        self.send(hop, Class::Data, frame);
+        for hop in hops {
+            self.send(hop, Class::Data, frame.clone());
+        }
     }
 
     /// Tells all neighbours that we lost our last route to an address.
@@ -127,7 +129,7 @@ impl Router {
     pub(super) fn resend(&mut self, hop: Hop, now: Now) {
         for _ in 0..RESEND_BATCH {
             let Some(address) = self.links.get_mut(&hop).and_then(|link| link.resend.pop()) else { return };
-            self.send_newest(&address, hop);
+            self.send_newest(&address, vec![hop]);
         }
         self.timers.set(Timer::Resend(hop), now.at + RESEND_PAUSE);
     }

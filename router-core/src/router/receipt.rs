@@ -12,7 +12,7 @@ use super::Router;
 use crate::limits::{CLOCK_WINDOW, VERIFY_AGAIN_AFTER, live_window};
 use crate::newest::{Newest, told_interval};
 use crate::origin_times::Remembered;
-use crate::rib::Entry;
+use crate::rib::{Entry, Known};
 use crate::route_ping::FirstCopy;
 use crate::{DropReason, Event};
 
@@ -35,6 +35,12 @@ struct Copied {
 impl Copied {
     fn is_retraction(&self) -> bool {
         self.peer.is_some_and(|peer| peer.latency.is_retraction())
+    }
+
+    /// The entry that this copy makes of what its hop said before.
+    fn entry(&self, before: Option<&Entry>, default_interval: Duration) -> Entry {
+        let Self { from, announcement, peer, arrived, .. } = self;
+        Entry::from_copy(before, *from, announcement, peer.as_ref(), *arrived, default_interval)
     }
 }
 
@@ -208,7 +214,7 @@ impl Router {
         }
         let needed = known.hop_in_use() == Some(copy.from)
             || entry.is_none_or(|entry| copy.arrived.since(entry.heard) > VERIFY_AGAIN_AFTER)
-            || self.would_win(copy, now);
+            || self.would_win(copy, known, now);
         if !needed {
             return Err(DropReason::CopyNotNeeded);
         }
@@ -220,9 +226,8 @@ impl Router {
     }
 
     /// Whether the scorer would put this copy's route first if what it claims were true.
-    fn would_win(&self, copy: &Copied, now: Now) -> bool {
-        let Some(known) = self.rib.get(&copy.address) else { return false };
-        let claimed = self.entry_of(copy, known.entry(copy.from));
+    fn would_win(&self, copy: &Copied, known: &Known, now: Now) -> bool {
+        let claimed = copy.entry(known.entry(copy.from), self.config.announce_interval);
         let Some(claimed) = known.candidate(&claimed, &self.links, now.at) else { return false };
         let mut candidates = known.candidates(&self.links, now.at);
         candidates.retain(|candidate| candidate.hop != copy.from);
@@ -258,24 +263,11 @@ impl Router {
         self.verify(copy.from, peer.router.as_bytes(), &message, &peer.signature, now)
     }
 
-    fn entry_of(&self, copy: &Copied, before: Option<&Entry>) -> Entry {
-        let default_interval = self.config.announce_interval;
-        Entry::from_copy(
-            before,
-            copy.from,
-            &copy.announcement,
-            copy.peer.as_ref(),
-            copy.arrived,
-            default_interval,
-        )
-    }
-
     /// Takes a verified copy over into its hop's entry. `news` says that the hop brings this announcement for the
     /// first time.
     fn update_entry(&mut self, copy: &Copied, news: bool) -> Result<(), DropReason> {
-        let before = self.rib.get(&copy.address).and_then(|known| known.entry(copy.from));
-        let mut entry = self.entry_of(copy, before);
         let Some(known) = self.rib.get_mut(&copy.address) else { return Ok(()) };
+        let mut entry = copy.entry(known.entry(copy.from), self.config.announce_interval);
         if !known.lag.admit(copy.announcement.origin_time, copy.arrived, live_window(entry.interval)) {
             return Err(DropReason::HeldBack);
         }

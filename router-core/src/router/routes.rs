@@ -9,7 +9,7 @@ use ratman_wire::MAX_FRAME;
 use super::Router;
 use crate::fib::FibEntry;
 use crate::rib::{Entry, Known};
-use crate::scorer::{Candidate, Choice, NoAvailableRoute};
+use crate::scorer::{Candidate, Change, Choice, NoAvailableRoute};
 use crate::{Counters, DropCounters, Event, LinkStatus, RouteStatus, Timer};
 
 impl Router {
@@ -20,21 +20,31 @@ impl Router {
 
     /// Looks at an address again after something about it changed.
     pub(super) fn reselect(&mut self, address: &Address, now: Now) {
-        let Some(known) = self.rib.get(address) else { return };
-        let candidates = known.candidates(&self.links, now.at);
-        let computed = self.compute(&candidates);
         let Some(known) = self.rib.get_mut(address) else { return };
-        let change = known.selection.decide(computed, &candidates, now.at);
-        let other = self.best_over_another_neighbour(address, &candidates);
-        self.set_fib_of(address, other);
-        if let Some(at) = self.rib.get(address).and_then(|known| known.next_change(now.at)) {
+        let candidates = known.candidates(&self.links, now.at);
+        let compute = |candidates: &[Candidate]| {
+            self.scorer.compute(ByteCount::default(), &self.scorer_config, candidates)
+        };
+        let change = known.selection.decide(compute(&candidates), &candidates, now.at);
+        let not_over = |hop: Hop| candidates.iter().filter(move |other| other.hop.neighbour != hop.neighbour);
+        let others: Vec<Candidate> = known.hop_in_use().into_iter().flat_map(not_over).copied().collect();
+        let other = compute(&others).ok().map(|choice| choice.hop);
+        let entry = known.fib_entry(other, &self.links);
+        if let Some(at) = known.next_change(now.at) {
             self.timers.set_earlier(Timer::Route(*address), at);
         }
-        let Some(change) = change else { return };
+        self.set_fib(address, entry);
+        if let Some(change) = change {
+            self.follow(address, change);
+        }
+    }
+
+    /// Tells everybody concerned that traffic moves.
+    fn follow(&mut self, address: &Address, change: Change) {
         match (change.from, change.to) {
             (_, None) => self.retract_known(address),
             (Some(from), Some(to)) if from.neighbour != to.neighbour => {
-                self.retract_towards(address, to.neighbour)
+                self.retract_towards(address, to.neighbour);
             }
             (_, Some(_)) => {}
         }
@@ -43,22 +53,12 @@ impl Router {
         self.tell(Event::RouteChanged { address: *address, from, to, reason });
     }
 
-    fn best_over_another_neighbour(&self, address: &Address, candidates: &[Candidate]) -> Option<Hop> {
-        let in_use = self.rib.get(address)?.hop_in_use()?;
-        let others: Vec<Candidate> =
-            candidates.iter().filter(|other| other.hop.neighbour != in_use.neighbour).copied().collect();
-        self.compute(&others).ok().map(|choice| choice.hop)
-    }
-
-    fn set_fib_of(&mut self, address: &Address, other: Option<Hop>) {
-        let entry = self.rib.get(address).and_then(|known| known.fib_entry(other, &self.links));
-        self.set_fib(address, entry);
-    }
-
     pub(super) fn set_fib(&mut self, address: &Address, entry: Option<FibEntry>) {
-        if Arc::make_mut(&mut self.fib).set(address, entry) {
-            self.fib_changed = true;
+        if self.fib.holds(address, entry.as_ref()) {
+            return;
         }
+        Arc::make_mut(&mut self.fib).set(address, entry);
+        self.fib_changed = true;
     }
 
     /// Looks at every address that may be reached over `hop` again.
