@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp};
@@ -17,9 +17,12 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::ways::{Snapshot, Ways};
 
-/// How many frames of one link may wait for the control plane: two seconds of announcements of 2 000 addresses,
-/// arriving in one burst, are half of it; a neighbour that floods fills its own share and nobody else's.
-pub const CONTROL_FRAMES_PER_LINK: u32 = 4_096;
+/// How many bytes of one link may wait for the control plane: two seconds of announcements of 4 000 addresses in one
+/// burst; a neighbour that floods fills its own share and nobody else's.
+pub const CONTROL_BYTES_PER_LINK: usize = 2 * 1024 * 1024;
+
+/// What a waiting frame costs beside its bytes, so that tiny frames cannot wait in millions.
+const FRAME_COST: usize = 256;
 
 /// How many session frames of one read leave in one call; more than a 256 KiB read holds of large ones.
 const BATCH: usize = 64;
@@ -36,24 +39,28 @@ pub struct ControlFrame {
     _place: Place,
 }
 
-/// One of the [`CONTROL_FRAMES_PER_LINK`] places, given back when the frame is dropped.
+/// A share of the [`CONTROL_BYTES_PER_LINK`], given back when the frame is dropped.
 #[derive(Debug)]
-struct Place(Arc<AtomicU32>);
+struct Place {
+    waiting: Arc<AtomicUsize>,
+    cost: usize,
+}
 
 impl Place {
-    fn take(waiting: &Arc<AtomicU32>) -> Option<Self> {
+    fn take(waiting: &Arc<AtomicUsize>, frame: &[u8]) -> Option<Self> {
+        let cost = frame.len() + FRAME_COST;
         waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                (count < CONTROL_FRAMES_PER_LINK).then_some(count + 1)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bytes| {
+                Some(bytes + cost).filter(|bytes| *bytes <= CONTROL_BYTES_PER_LINK)
             })
             .ok()
-            .map(|_| Self(Arc::clone(waiting)))
+            .map(|_| Self { waiting: Arc::clone(waiting), cost })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.fetch_sub(self.cost, Ordering::Relaxed);
     }
 }
 
@@ -80,7 +87,7 @@ pub struct Forwarder {
     ways: Arc<Ways>,
     sessions: Option<Arc<dyn LocalSessions>>,
     control: mpsc::UnboundedSender<Notice>,
-    waiting: ArcSwap<HashMap<LinkId, Arc<AtomicU32>>>,
+    waiting: ArcSwap<HashMap<LinkId, Arc<AtomicUsize>>>,
     next_link: AtomicU32,
     drops: Drops,
 }
@@ -88,7 +95,7 @@ pub struct Forwarder {
 impl Forwarder {
     /// A forwarder that reads `ways`, hands our sessions to `sessions` and everything else to `control`.
     ///
-    /// The channel has no bound of its own: what waits in it is bounded by [`CONTROL_FRAMES_PER_LINK`].
+    /// The channel has no bound of its own: what waits in it is bounded by [`CONTROL_BYTES_PER_LINK`].
     pub fn new(
         clock: Clock,
         ways: Arc<Ways>,
@@ -110,7 +117,7 @@ impl Forwarder {
     }
 
     fn to_control(&self, from: Hop, arrived: Timestamp, frame: &[u8]) {
-        let place = self.waiting.load().get(&from.link).and_then(Place::take);
+        let place = self.waiting.load().get(&from.link).and_then(|waiting| Place::take(waiting, frame));
         let Some(place) = place else {
             self.drops.control_queue_full.fetch_add(1, Ordering::Relaxed);
             return;

@@ -1,1 +1,182 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+use std::sync::Mutex;
+
+use netmod_api::{Activity, Outbox, Sent};
+use ratman_types::{
+    Address, Digest, Ed25519Verifier, Mtu, Now, Recipient, RouterId, SecretKey, Signer, WallTime,
+};
+use ratman_wire::{Frame, Header};
+use router_core::{Fib, Router, RouterConfig};
+
+use super::*;
+
+const NEAR: Hop = Hop { link: LinkId(1), neighbour: RouterId::from_bytes([8; 32]) };
+
+fn ours() -> Address {
+    SecretKey::from_seed([1; 32]).address()
+}
+
+/// A forwarding table in which [`ours`] is local.
+fn fib() -> Fib {
+    let config = RouterConfig::new([0; 32], WallTime::default());
+    let key = Arc::new(SecretKey::from_seed([2; 32]));
+    let mut router = Router::new(config, key, Arc::new(Ed25519Verifier), [0; 32], Now::default());
+    router.add_local(Arc::new(SecretKey::from_seed([1; 32])), WallTime::default(), Now::default());
+    Fib::clone(&router.fib())
+}
+
+/// Records what is sent and takes `room` frames.
+#[derive(Debug)]
+struct Recorder {
+    calls: Mutex<Vec<Vec<Vec<u8>>>>,
+    room: usize,
+}
+
+impl Outbox for Recorder {
+    fn mtu(&self) -> Mtu {
+        Mtu(33_004)
+    }
+
+    fn send(&self, _class: Class, frames: &[FrameParts<'_>]) -> Sent {
+        let accepted = frames.len().min(self.room);
+        let bytes = frames[..accepted].iter().map(|frame| frame.pieces().concat()).collect();
+        self.calls.lock().unwrap().push(bytes);
+        Sent { accepted, dropped: frames.len() - accepted }
+    }
+
+    fn activity(&self) -> Activity {
+        Activity::default()
+    }
+}
+
+#[derive(Default)]
+struct Sessions(Mutex<Vec<Vec<u8>>>);
+
+impl LocalSessions for Sessions {
+    fn receive_data(&self, _from: Hop, _arrived: Timestamp, frame: &mut [u8]) {
+        self.0.lock().unwrap().push(frame.to_vec());
+    }
+}
+
+struct Bed {
+    forwarder: Forwarder,
+    notices: mpsc::UnboundedReceiver<Notice>,
+    sessions: Arc<Sessions>,
+    ways: Arc<Ways>,
+}
+
+impl Bed {
+    fn new(fib: Fib) -> Self {
+        let ways = Arc::new(Ways::default());
+        ways.set_fib(Arc::new(fib));
+        let sessions = Arc::new(Sessions::default());
+        let (sender, notices) = mpsc::unbounded_channel();
+        let forwarder = Forwarder::new(Clock, ways.clone(), Some(sessions.clone()), sender);
+        Self { forwarder, notices, sessions, ways }
+    }
+
+    fn link(&mut self, hop: Hop, room: usize) -> Arc<Recorder> {
+        let recorder = Arc::new(Recorder { calls: Mutex::default(), room });
+        self.forwarder.link_up(LinkUp {
+            hop,
+            netmod: "test",
+            outbox: recorder.clone(),
+            mtu: Mtu(33_004),
+            dialed: true,
+            local: String::new(),
+            remote: String::new(),
+            proofs: Digest::from_bytes([0; 32]),
+        });
+        assert!(matches!(self.notices.try_recv(), Ok(Notice::LinkUp(link)) if link.hop == hop));
+        recorder
+    }
+
+    fn receive(&self, from: Hop, frames: &mut [Vec<u8>]) {
+        let arrived = self.forwarder.now();
+        self.forwarder.receive(from, arrived, &mut frames.iter_mut().map(Vec::as_mut_slice));
+    }
+
+    fn dropped(&self, name: &str) -> u64 {
+        self.forwarder.drops().find(|(other, _)| *other == name).unwrap().1
+    }
+}
+
+fn session(mode: Mode, to: Address) -> Vec<u8> {
+    let header = Header::new(mode, [7; 32]).to(Recipient::Address(to));
+    Frame { header, payload: b"sealed" }.encode()
+}
+
+#[test]
+fn our_sessions_are_opened_by_who_reads_and_their_handshakes_wait_for_the_control_plane() {
+    let mut bed = Bed::new(fib());
+    bed.link(NEAR, 9);
+    let data = session(Mode::SESSION_DATA, ours());
+    let handshake = session(Mode::SESSION_INITIATION, ours());
+    bed.receive(NEAR, &mut [data.clone(), handshake.clone()]);
+    assert_eq!(*bed.sessions.0.lock().unwrap(), [data]);
+    let Ok(Notice::Frame(frame)) = bed.notices.try_recv() else { panic!("the handshake was not handed on") };
+    assert_eq!((frame.from, frame.bytes), (NEAR, handshake));
+    assert!(bed.notices.try_recv().is_err());
+}
+
+#[test]
+fn one_link_fills_its_own_share_of_the_control_queue_and_gives_it_back() {
+    let far = Hop { link: LinkId(2), neighbour: RouterId::from_bytes([9; 32]) };
+    let mut bed = Bed::new(Fib::default());
+    bed.link(NEAR, 9);
+    bed.link(far, 9);
+    let control = Frame { header: Header::new(Mode::ANNOUNCEMENT, [7; 32]), payload: b"any" }.encode();
+    let limit = CONTROL_BYTES_PER_LINK / (control.len() + FRAME_COST);
+    bed.receive(NEAR, &mut vec![control.clone(); limit + 3]);
+    assert_eq!(bed.dropped("control_queue_full"), 3);
+    bed.receive(far, &mut [control.clone()]);
+    assert_eq!(bed.dropped("control_queue_full"), 3, "another link has its own share");
+
+    assert!(matches!(bed.notices.try_recv(), Ok(Notice::Frame(_))), "one is handled");
+    bed.receive(NEAR, &mut [control.clone(), control]);
+    assert_eq!(bed.dropped("control_queue_full"), 4, "one place was free again");
+}
+
+#[test]
+fn frames_of_a_link_that_is_gone_are_dropped_and_nothing_is_sent_to_it() {
+    let mut bed = Bed::new(Fib::default());
+    let recorder = bed.link(NEAR, 9);
+    assert!(bed.ways.load().outbox(NEAR).is_some());
+    bed.forwarder.link_down(NEAR, DownReason::ClosedByPeer);
+    assert!(matches!(bed.notices.try_recv(), Ok(Notice::LinkDown(NEAR, DownReason::ClosedByPeer))));
+    assert!(bed.ways.load().outbox(NEAR).is_none());
+    bed.receive(
+        NEAR,
+        &mut [Frame { header: Header::new(Mode::ECHO_REQUEST, [7; 32]), payload: b"" }.encode()],
+    );
+    assert_eq!(bed.dropped("control_queue_full"), 1);
+    assert!(recorder.calls.lock().unwrap().is_empty());
+}
+
+#[test]
+fn frames_that_cannot_go_on_are_counted_by_reason() {
+    let mut bed = Bed::new(Fib::default());
+    bed.link(NEAR, 9);
+    let lost = session(Mode::SESSION_DATA, ours());
+    bed.receive(NEAR, &mut [lost.clone(), lost, vec![1, 2, 3], Vec::new()]);
+    assert_eq!(bed.dropped("no_route"), 2);
+    assert_eq!(bed.forwarder.drops().map(|(_, count)| count).sum::<u64>(), 4);
+}
+
+#[test]
+fn relayed_frames_leave_in_batches_per_hop_and_what_is_not_taken_is_counted() {
+    let ways = Arc::new(Ways::default());
+    let full: Arc<dyn Outbox> = Arc::new(Recorder { calls: Mutex::default(), room: 5 });
+    ways.add(LinkId(1), &full);
+    let (snapshot, drops) = (ways.load(), Drops::default());
+    let frames: Vec<_> = (0..=BATCH).map(|_| session(Mode::SESSION_DATA, ours())).collect();
+    let mut batch = Batch::new(&snapshot, &drops);
+    for frame in &frames {
+        batch.push(NEAR, frame);
+    }
+    batch.push(Hop { link: LinkId(2), ..NEAR }, &frames[0]);
+    batch.flush();
+    // One full batch, of which 5 are taken; one frame; one frame for a hop without a link.
+    assert_eq!(drops.relayed.load(Ordering::Relaxed), 6);
+    assert_eq!(drops.outbox_full.load(Ordering::Relaxed), u64::try_from(BATCH).unwrap() - 5 + 1);
+}

@@ -244,3 +244,51 @@ fn send_pieces<'a>(outbox: &dyn Outbox, pieces: impl Iterator<Item = Piece<'a>>)
         outbox.send(Class::Data, &frames[..len]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(batch: &mut Batch, remote: u8, packet: &[u8]) {
+        batch.room()[..packet.len()].copy_from_slice(packet);
+        let received = Received { header: VirtioNetHeader::NONE, len: packet.len() };
+        assert_eq!(batch.read(&received), packet);
+        batch.keep(Address::from_bytes([remote; 32]), &received);
+    }
+
+    #[test]
+    fn packets_of_one_remote_lie_side_by_side_as_records() {
+        let mut batch = Batch::new();
+        for (remote, packet) in [(1, &b"first"[..]), (1, b"second"), (2, b"third"), (1, b"fourth")] {
+            read(&mut batch, remote, packet);
+        }
+        let runs: Vec<_> =
+            batch.runs[..batch.run_count].iter().flatten().map(|run| (run.remote, run.end)).collect();
+        let remote = |number| Address::from_bytes([number; 32]);
+        assert_eq!(runs, [(remote(1), 35), (remote(2), 52), (remote(1), 70)]);
+        assert_eq!(batch.buffer[..2], [0, 5]);
+        assert_eq!(&batch.buffer[12..17], b"first");
+        assert_eq!(&batch.buffer[29..35], b"second");
+        batch.clear();
+        read(&mut batch, 3, b"next");
+        assert_eq!((batch.run_count, batch.len), (1, 16));
+    }
+
+    #[test]
+    fn a_batch_ends_before_its_buffer_does() {
+        let mut batch = Batch::new();
+        let mut packets = 0;
+        while !batch.is_enough() {
+            assert!(batch.room().len() >= RECV_BUFFER, "the largest packet must fit");
+            read(&mut batch, u8::try_from(packets).unwrap(), &[0; 100]);
+            packets += 1;
+        }
+        assert_eq!((packets, batch.run_count), (ENOUGH_PACKETS, ENOUGH_PACKETS));
+        batch.clear();
+        read(&mut batch, 1, &[0; ENOUGH_BYTES - 20]);
+        assert!(!batch.is_enough());
+        assert!(batch.room().len() >= RECV_BUFFER);
+        read(&mut batch, 1, &[0; 65_535]);
+        assert!(batch.is_enough());
+    }
+}
