@@ -55,7 +55,8 @@ impl Default for InetLimits {
 /// What [`Inet::start`](crate::Inet::start) is told.
 #[derive(Clone, Debug, Default)]
 pub struct InetConfig {
-    /// Where to listen. `[::]` takes IPv4 too, unless `0.0.0.0` with the same port is also listed.
+    /// Where to listen. `[::]` takes IPv4 too, unless `0.0.0.0` with the same port is also listed; where the kernel
+    /// has no IPv6 it takes IPv4 alone.
     pub listen: Vec<SocketAddr>,
     /// Whom to dial.
     pub peers: Vec<PeerLine>,

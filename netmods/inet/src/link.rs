@@ -16,6 +16,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, SetOnce};
 use tokio::task::yield_now;
+use tracing::trace;
 
 use crate::counters::Counters;
 use crate::deframer::Deframer;
@@ -169,6 +170,7 @@ impl Link {
             welcome.by_ref().for_each(drop);
             self.received_frames.fetch_add(received, Ordering::Relaxed);
             self.counters.stray_peering_frames.add(stray);
+            trace!(received, stray, "frames");
         }
         result.map_err(|bad| {
             self.counters.bad_framing.add(1);

@@ -2,7 +2,7 @@
 //! What we ask of the kernel for our sockets.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use nix::sys::socket::GetSockOpt;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -31,14 +31,29 @@ pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
 /// # Errors
 /// [`InetError`] names the address.
 pub(crate) fn listen(address: SocketAddr, all: &[SocketAddr]) -> Result<TcpListener, InetError> {
-    let only_v6 = all.contains(&SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()));
-    bind(address, only_v6).map_err(|error| {
+    let only_v6 = all.contains(&everywhere_v4(address.port()));
+    let bound = bind(address, only_v6).or_else(|error| match without_ipv6(address, only_v6, &error) {
+        Some(address) => bind(address, false),
+        None => Err(error),
+    });
+    bound.map_err(|error| {
         if error.kind() == ErrorKind::AddrInUse {
             InetError::AddressInUse { address }
         } else {
             InetError::Listen { address, error }
         }
     })
+}
+
+fn everywhere_v4(port: u16) -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)
+}
+
+/// What `[::]` means to a kernel without IPv6: all that is left of it.
+fn without_ipv6(address: SocketAddr, only_v6: bool, error: &io::Error) -> Option<SocketAddr> {
+    let everywhere = address.is_ipv6() && address.ip().is_unspecified() && !only_v6;
+    let unsupported = error.raw_os_error() == Some(libc::EAFNOSUPPORT);
+    (everywhere && unsupported).then(|| everywhere_v4(address.port()))
 }
 
 fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
@@ -75,3 +90,37 @@ nix::getsockopt_impl!(
     [u8; TCP_INFO_HEAD],
     nix::sys::socket::sockopt::GetStruct<[u8; TCP_INFO_HEAD]>
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_ipv6_everywhere_means_ipv4() {
+        let (unsupported, in_use) = (libc::EAFNOSUPPORT, libc::EADDRINUSE);
+        let table = [
+            ("[::]:5860", false, unsupported, Some("0.0.0.0:5860")),
+            ("[::]:5860", true, unsupported, None),
+            ("[::]:5860", false, in_use, None),
+            ("[::1]:5860", false, unsupported, None),
+            ("0.0.0.0:5860", false, unsupported, None),
+        ];
+        for (address, only_v6, code, expected) in table {
+            let error = io::Error::from_raw_os_error(code);
+            let found = without_ipv6(address.parse().unwrap(), only_v6, &error);
+            assert_eq!(found, expected.map(|address| address.parse().unwrap()), "{address}, {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn sockets_are_set_up_as_the_driver_needs_them() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), &[]).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tune(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
+        assert!(!socket.keepalive().unwrap());
+        assert!(bytes_acked(&stream).is_some());
+    }
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use netmod_api::{DownReason, Netmod};
 use netmod_inet::{InetConfig, InetError, PeerLine};
 
-use crate::routers::{any_port, dialing, free_address, id, listening, start, start_with};
+use crate::routers::{any_port, dialing, free_address, has_ipv6, id, listening, start, start_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listener_that_restarts_is_back_within_two_seconds_each_time() {
@@ -90,6 +90,9 @@ async fn a_name_that_does_not_resolve_is_tried_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_unspecified_ipv6_address_takes_ipv4_too() {
+    if !has_ipv6() {
+        return;
+    }
     let listener = start(1, listening(any_port("::")));
     let port = listener.address().port();
     let over_v4 = start(2, dialing(&[SocketAddr::from((Ipv4Addr::LOCALHOST, port))]));
@@ -102,6 +105,9 @@ async fn the_unspecified_ipv6_address_takes_ipv4_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_unspecified_addresses_share_a_port() {
+    if !has_ipv6() {
+        return;
+    }
     let port = free_address("::").port();
     let (v4, v6) = ((Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into());
     for listen in [vec![v4, v6], vec![v6, v4]] {

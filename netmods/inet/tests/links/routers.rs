@@ -90,6 +90,11 @@ pub(crate) fn dialing(addresses: &[SocketAddr]) -> InetConfig {
     InetConfig { peers: addresses.iter().copied().map(line).collect(), ..InetConfig::default() }
 }
 
+/// Whether the host has the IPv6 loopback, which containers may lack; tests leave IPv6 out then.
+pub(crate) fn has_ipv6() -> bool {
+    TcpListener::bind(any_port("::1")).is_ok()
+}
+
 /// An address that nobody listens on now.
 pub(crate) fn free_address(ip: &str) -> SocketAddr {
     TcpListener::bind(any_port(ip)).and_then(|listener| listener.local_addr()).expect("a free port")

@@ -7,11 +7,11 @@ use netmod_api::contract::{Recorder, check};
 use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, Sent};
 use ratman_types::{Hop, LinkId, Timestamp};
 
-use crate::routers::{any_port, dialing, id, listening, start, start_with};
+use crate::routers::{any_port, dialing, has_ipv6, id, listening, start, start_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_is_kept_over_ipv4_and_ipv6_and_in_both_roles() {
-    for ip in ["127.0.0.1", "::1"] {
+    for ip in ["127.0.0.1", "::1"].into_iter().filter(|ip| *ip != "::1" || has_ipv6()) {
         for dialer_first in [true, false] {
             let listener = start(1, listening(any_port(ip)));
             let dialer = start(2, dialing(&[listener.address()]));
