@@ -5,7 +5,7 @@ use gateway_tun::{InnerMtu, IoError, Offload, RECV_BUFFER, Tun, TunConfig, TunEr
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::namespace::{Behind, ip, ip_says, up};
+use crate::namespace::{Behind, await_ipv6, ip, ip_says, up};
 use crate::remote::{Arrived, Remote};
 
 const NAME: &str = "irdest7";
@@ -19,6 +19,7 @@ fn open(offload: bool) -> Tun {
     let tun = Tun::open(&config(offload)).unwrap();
     assert_eq!(tun.offload().is_on(), offload, "{}", tun.offload());
     up(NAME, "10.9.0.1/24", "fd09::1/64");
+    await_ipv6(NAME, "fd09::/64");
     tun
 }
 
@@ -208,14 +209,13 @@ pub(crate) async fn a_name_of_another_kind_is_refused(offload: bool) {
 pub(crate) async fn a_persistent_device_takes_either_backend(offload: bool) {
     ip(&format!("tuntap add {NAME} mode tun"));
     for first in [!offload, offload] {
-        let tun = Tun::open(&config(first)).unwrap();
-        ip(&format!("addr flush dev {NAME}"));
-        drop(tun);
+        drop(Tun::open(&config(first)).unwrap());
         let tun = open(offload);
         let listener = TcpListener::bind("10.9.0.1:80").await.unwrap();
         assert_eq!(any_whole(&tcp_both_ways(&tun, "10.9.0.2", listener).await), offload);
         drop(tun);
         assert!(ip_says("-o link").contains(NAME));
+        ip(&format!("link set {NAME} down"));
         ip(&format!("addr flush dev {NAME}"));
     }
 }

@@ -7,14 +7,14 @@ use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::ethtool::without_offloads;
 
 /// Longer than any case takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// One case at a time: an `ip` that another case starts holds our descriptors between its fork and its exec, so that
 /// a closed device would still be there.
@@ -46,6 +46,9 @@ pub(crate) fn ip_says(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Nobody else is on our links, so nothing is gained by waiting for who might have the same address.
+const NO_DAD: (&str, &str) = ("ipv6/conf/default/dad_transmits", "0");
+
 /// A second namespace, behind a veth whose two ends have no offloads: what crosses it is complete, or is dropped.
 pub(crate) struct Behind {
     home: File,
@@ -57,22 +60,26 @@ impl Behind {
         let home = current();
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         let away = current();
+        sysctl(NO_DAD.0, NO_DAD.1);
         setns(&home, CloneFlags::CLONE_NEWNET).unwrap();
+        sysctl(NO_DAD.0, NO_DAD.1);
         let behind = Self { home, away };
         let target = format!("/proc/{}/fd/{}", std::process::id(), behind.away.as_raw_fd());
         ip("link add near type veth peer name far");
         ip(&format!("link set far netns {target}"));
         for path in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
-            std::fs::write(format!("/proc/sys/net/{path}"), "1").unwrap();
+            sysctl(path, "1");
         }
         without_offloads("near");
         up("near", "10.8.0.1/24", "fd08::1/64");
         behind.enter(|| {
             without_offloads("far");
             up("far", "10.8.0.2/24", "fd08::2/64");
+            await_ipv6("far", "fd08::/64");
             ip("route add default via 10.8.0.1");
             ip("route add default via fd08::1");
         });
+        await_ipv6("near", "fd08::/64");
         behind
     }
 
@@ -86,20 +93,30 @@ impl Behind {
 }
 
 /// Gives an interface its addresses and brings it up.
-///
-/// The kernel makes the IPv6 route and takes the address into use some time after that, on a machine under load visibly
-/// later; until then it drops what comes, hence the last lines.
 pub(crate) fn up(interface: &str, v4: &str, v6: &str) {
     ip(&format!("addr add {v4} dev {interface}"));
     ip(&format!("addr add {v6} dev {interface} nodad"));
     ip(&format!("link set {interface} up"));
-    let prefix = format!("{}::/64 ", v6.split("::").next().unwrap());
-    while !ip_says(&format!("-6 route show dev {interface}")).contains(&prefix)
+}
+
+/// Waits until IPv6 works on an interface that is up.
+///
+/// The kernel makes its route and takes its addresses into use some time after the carrier is there, on a machine under
+/// load visibly later; until then it drops what comes.
+pub(crate) fn await_ipv6(interface: &str, prefix: &str) {
+    let start = Instant::now();
+    while !ip_says(&format!("-6 route show dev {interface}")).contains(prefix)
         || !ip_says(&format!("-6 addr show dev {interface} tentative")).is_empty()
         || ip_says(&format!("-6 addr show dev {interface} scope link")).is_empty()
     {
+        assert!(start.elapsed() < DEADLINE, "{interface} gets no IPv6");
         thread::yield_now();
     }
+}
+
+/// Sets a value of this thread's network namespace.
+fn sysctl(path: &str, value: &str) {
+    std::fs::write(format!("/proc/sys/net/{path}"), value).unwrap();
 }
 
 fn current() -> File {
