@@ -32,11 +32,11 @@ pub enum LinkEvent {
         /// The largest carrier frame that crosses it from now on.
         mtu: Mtu,
     },
-    /// Running totals of the data plane since the hop came up, at best every 50 ms while it is busy.
+    /// Running totals since the hop came up, the router's own frames included; told every 50 ms while they move.
     Activity {
         /// The hop that was used.
         hop: Hop,
-        /// Bytes that we sent.
+        /// Bytes that left for the medium.
         sent_bytes: u64,
         /// Frames that arrived.
         received_frames: u64,

@@ -19,8 +19,11 @@ const ECHO_INTERVAL: Duration = Duration::from_millis(500);
 const URGENT_ECHO_INTERVAL: Duration = Duration::from_millis(50);
 /// How long nothing came back until the probes become urgent (source: wire page, routes).
 const QUIET: Duration = Duration::from_millis(50);
-/// A link counts as used so long after bytes left: four times the pace at which the driver tells.
-const USED: Duration = Duration::from_millis(200);
+/// A link counts as used so long after bytes of the data plane left: long enough for three urgent echoes where the
+/// kernel takes no more bytes because none are acknowledged.
+const USED: Duration = Duration::from_millis(400);
+/// More than any netmod puts around a frame, in bytes.
+const FRAMING: u64 = 16;
 /// The least silence that stalls a link (source: wire page, routes).
 const STALL_FLOOR: Duration = Duration::from_millis(150);
 /// So many echoes unanswered stall a link, so many replies in a row revive it (source: wire page, routes).
@@ -72,6 +75,7 @@ pub(crate) struct Link {
     acknowledged: Timestamp,
     used: Option<Timestamp>,
     totals: Totals,
+    own: OwnTraffic,
     // At most one for each mode that we serve.
     last_received: BTreeMap<Mode, WallTime>,
     last_sent: WallTime,
@@ -82,6 +86,16 @@ struct Totals {
     sent_bytes: u64,
     received_frames: u64,
     acked_bytes: u64,
+}
+
+/// What the router itself sent and got since the driver told its totals last: they count everything, and our own
+/// frames are no sign that the link is used.
+#[derive(Clone, Copy, Debug, Default)]
+struct OwnTraffic {
+    sent_bytes: u64,
+    /// Of the time before, not seen in the totals yet.
+    waiting_bytes: u64,
+    received_frames: u64,
 }
 
 impl Link {
@@ -106,6 +120,7 @@ impl Link {
             acknowledged: now,
             used: None,
             totals: Totals::default(),
+            own: OwnTraffic::default(),
             last_received: BTreeMap::new(),
             last_sent: WallTime::default(),
         }
@@ -145,9 +160,16 @@ impl Link {
         self.last_received.insert(mode, time);
     }
 
-    /// Notes that a frame came.
-    pub(crate) fn note_heard(&mut self, arrived: Timestamp) {
+    /// Notes that the router got a frame.
+    pub(crate) fn note_received(&mut self, arrived: Timestamp) {
+        self.own.received_frames = self.own.received_frames.saturating_add(1);
         self.heard = self.heard.max(arrived);
+    }
+
+    /// Notes that the router sends a frame of `length` bytes.
+    pub(crate) fn note_sent(&mut self, length: usize) {
+        let length = u64::try_from(length).unwrap_or(u64::MAX).saturating_add(FRAMING);
+        self.own.sent_bytes = self.own.sent_bytes.saturating_add(length);
     }
 
     /// Notes an echo request that leaves now.
@@ -189,20 +211,25 @@ impl Link {
         Some((sent.at, rtt, revived))
     }
 
-    /// Takes the data plane's running totals.
+    /// Takes the driver's running totals.
     pub(crate) fn note_activity(&mut self, sent: u64, received: u64, acked: Option<u64>, now: Timestamp) {
         let before = self.totals;
         let acked = acked.unwrap_or(before.acked_bytes);
         self.totals = Totals { sent_bytes: sent, received_frames: received, acked_bytes: acked };
-        if sent > before.sent_bytes {
+        let own = self.own;
+        let sent = sent.saturating_sub(before.sent_bytes);
+        let ours = own.sent_bytes.saturating_add(own.waiting_bytes);
+        if sent > ours {
             self.used = Some(now);
         }
-        if received > before.received_frames {
-            self.note_heard(now);
+        if received.saturating_sub(before.received_frames) > own.received_frames {
+            self.heard = self.heard.max(now);
         }
         if acked > before.acked_bytes {
             self.acknowledged = self.acknowledged.max(now);
         }
+        let waiting_bytes = ours.saturating_sub(sent).min(own.sent_bytes);
+        self.own = OwnTraffic { waiting_bytes, ..OwnTraffic::default() };
     }
 
     /// Judges the link and says what is due.

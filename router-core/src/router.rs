@@ -31,7 +31,8 @@ use crate::rib::Rib;
 use crate::scorer::{LiveScorer, RouteScorer, ScorerConfiguration};
 use crate::timer::Timers;
 use crate::{
-    Class, CloseReason, Counters, DropCounters, DropReason, Event, Fib, LinkEvent, RouterConfig, Timer, Transmit,
+    Class, CloseReason, Counters, DropCounters, DropReason, Event, Fib, LinkEvent, RouterConfig, Timer,
+    Transmit,
 };
 
 /// The control plane of one router.
@@ -223,7 +224,7 @@ impl Router {
             return Err(DropReason::NeighbourCutOff);
         }
         let frame = Frame::decode(bytes).map_err(|error| decode_error(&error))?;
-        link.note_heard(arrived);
+        link.note_received(arrived);
         match frame.header.mode.class() {
             ModeClass::Announcement => self.receive_announcement(from, &frame, arrived, now),
             ModeClass::OneHop => self.receive_one_hop(from, &frame, arrived, now),
@@ -260,6 +261,9 @@ impl Router {
     fn send(&mut self, hop: Hop, class: Class, frame: Vec<u8>) {
         if self.transmits.len() >= MAX_TRANSMITS {
             return self.drops.count(DropReason::TransmitQueueFull);
+        }
+        if let Some(link) = self.links.get_mut(&hop) {
+            link.note_sent(frame.len());
         }
         self.transmits.push_back(Transmit { hop, class, frame });
     }

@@ -38,7 +38,7 @@ impl Bench {
     fn run(&mut self, until: u64, rtt: Option<u64>) {
         while self.now <= until {
             while let Some((_, nonce)) = self.replies.pop_front_if(|(when, _)| *when <= self.now) {
-                self.link.note_heard(at(self.now));
+                self.link.note_received(at(self.now));
                 self.link.note_reply(&nonce, at(self.now)).unwrap();
                 self.note_state();
             }
@@ -156,6 +156,34 @@ fn a_stalled_link_is_live_again_after_three_replies_in_a_row() {
     assert_eq!(state, LinkState::Live);
     assert_eq!(live, bench.echoes[before + 2] + 10);
     assert_eq!(bench.closed_at, None);
+}
+
+#[test]
+fn our_own_frames_do_not_count_as_use() {
+    let mut bench = Bench::new();
+    bench.run(1_100, Some(100));
+    let mut written = 0;
+    for _ in 0..80 {
+        let before = bench.echoes.len();
+        bench.run(bench.now + 49, Some(100));
+        let sent = bench.echoes.len() - before;
+        (0..sent).for_each(|_| bench.link.note_sent(130));
+        // What we sent is written one report later.
+        bench.link.note_activity(written, 0, None, at(bench.now));
+        written += 132 * u64::try_from(sent).unwrap();
+    }
+    let gaps = bench.echoes.windows(2).skip(3).map(|pair| pair[1] - pair[0]);
+    assert!(gaps.clone().all(|gap| gap == 500), "{:?}", gaps.collect::<Vec<_>>());
+}
+
+#[test]
+fn frames_that_the_router_got_are_as_old_as_they_are() {
+    let mut link = link();
+    link.note_received(at(100));
+    link.note_activity(0, 1, None, at(900));
+    assert_eq!(link.heard, at(100));
+    link.note_activity(0, 2, None, at(950));
+    assert_eq!(link.heard, at(950), "this one went another way");
 }
 
 #[test]

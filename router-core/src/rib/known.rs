@@ -96,6 +96,8 @@ pub(crate) struct Known {
     /// What we flood, for the retraction and for links to come.
     pub(crate) newest: Option<Newest>,
     pub(crate) flooded_at: Option<Timestamp>,
+    /// Whether neighbours were told of a route since we took it back last: nothing else needs taking back.
+    pub(crate) told: bool,
     /// When the last announcement arrived that was newer than all others.
     pub(crate) heard: Timestamp,
     // INVARIANT: at most one for each hop, at most MAX_HOPS_PER_ADDRESS.
@@ -112,6 +114,7 @@ impl Known {
             selection: Selection::default(),
             newest: None,
             flooded_at: None,
+            told: false,
             heard: Timestamp::default(),
             entries: Vec::new(),
         }

@@ -61,9 +61,13 @@ impl Router {
 
     /// Sends the newest announcement of an address over some hops, but not to the neighbour that it came from.
     fn send_newest(&mut self, address: &Address, mut hops: Vec<Hop>) {
-        let newest = match self.locals.get_mut(address) {
-            Some(local) => local.newest.as_mut(),
-            None => self.rib.get_mut(address).and_then(|known| known.newest.as_mut()),
+        let newest = match (self.locals.get_mut(address), self.rib.get_mut(address)) {
+            (Some(local), _) => local.newest.as_mut(),
+            (None, Some(known)) => {
+                known.told = true;
+                known.newest.as_mut()
+            }
+            (None, None) => None,
         };
         let Some(newest) = newest else { return };
         hops.retain(|hop| newest.from != Some(hop.neighbour));
@@ -80,8 +84,11 @@ impl Router {
 
     /// Tells all neighbours that we lost our last route to an address.
     pub(super) fn retract_known(&mut self, address: &Address) {
-        let Some(newest) = self.rib.get_mut(address).and_then(|known| known.newest.take()) else { return };
-        self.retract(address, &newest);
+        let Some(known) = self.rib.get_mut(address) else { return };
+        let told = core::mem::take(&mut known.told);
+        if let Some(newest) = known.newest.take().filter(|_| told) {
+            self.retract(address, &newest);
+        }
     }
 
     /// Takes back what we flooded last, whoever it came from.
@@ -93,7 +100,8 @@ impl Router {
     /// Tells the neighbour that we route over from now on that it cannot route over us: what we told it of an
     /// older announcement may still look feasible there (decisions/poisoned-reverse.md).
     pub(super) fn retract_towards(&mut self, address: &Address, neighbour: RouterId) {
-        let Some(newest) = self.rib.get(address).and_then(|known| known.newest.clone()) else { return };
+        let told = self.rib.get(address).filter(|known| known.told);
+        let Some(newest) = told.and_then(|known| known.newest.clone()) else { return };
         let hops = self.flooded_hops().into_iter().filter(|hop| hop.neighbour == neighbour).collect();
         self.retract_over(address, &newest, hops);
     }

@@ -26,8 +26,9 @@ impl Router {
             self.scorer.compute(ByteCount::default(), &self.scorer_config, candidates)
         };
         let change = known.selection.decide(compute(&candidates), &candidates, now.at);
-        let not_over = |hop: Hop| candidates.iter().filter(move |other| other.hop.neighbour != hop.neighbour);
-        let others: Vec<Candidate> = known.hop_in_use().into_iter().flat_map(not_over).copied().collect();
+        let in_use = known.hop_in_use().map(|hop| hop.neighbour);
+        let others: Vec<Candidate> =
+            candidates.iter().filter(|other| Some(other.hop.neighbour) != in_use).copied().collect();
         let other = compute(&others).ok().map(|choice| choice.hop);
         let entry = known.fib_entry(other, &self.links);
         if let Some(at) = known.next_change(now.at) {

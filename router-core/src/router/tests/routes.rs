@@ -162,6 +162,18 @@ fn a_retraction_never_counts_as_a_first_copy() {
 }
 
 #[test]
+fn a_route_that_comes_and_goes_is_taken_back_no_more_often_than_it_is_flooded() {
+    let mut rig = Rig::with_neighbours(2);
+    let origin = Origin::new(1);
+    let time = rig.wall();
+    for step in 0..50 {
+        rig.announce(0, &origin, time + millis(step), 5_000);
+        rig.announce(0, &origin, time + millis(step), u32::MAX);
+    }
+    assert_eq!(rig.neighbours[1].take().len(), 2, "flooded once and taken back once");
+}
+
+#[test]
 fn an_old_retraction_does_not_take_a_newer_route_back() {
     let mut rig = Rig::with_neighbours(1);
     let origin = Origin::new(1);
