@@ -12,7 +12,7 @@ pub struct TunCounters {
     pub received: u64,
     /// Written to the device.
     pub sent: u64,
-    /// Super-packets that the device could not take whole, so that software cut them.
+    /// Super-packets and partial checksums that the device could not take, so that software finished them.
     pub segmented: u64,
     /// Not written: the device took no more at that moment.
     pub would_block: u64,
