@@ -30,6 +30,8 @@ const MOST_WAKES_AT_ONCE: u32 = 10_000;
 enum Happening {
     /// A frame reaches the far end of a link.
     Arrival { node: NodeId, link: LinkId, frame: Vec<u8> },
+    /// The driver tells a router how much crossed a link.
+    Report { node: NodeId, link: LinkId },
     /// A router's deadline.
     Wake { node: NodeId },
     /// An adversary's turn to act by itself.
@@ -200,10 +202,11 @@ impl Network {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Arrival { node, link, frame } => self.arrive(node, link, frame),
+            Happening::Report { node, link } => self.report(node, link),
             Happening::Wake { node } => self.wake(node),
             Happening::Act { node } => self.act(node),
             Happening::Close { link } => {
-                let cable = self.links[self.link_index(link)];
+                let cable = self.cable_id(link);
                 if self.cables[cable.0].link == Some(link) {
                     self.take_down(cable);
                     self.queue.push(self.now + REDIAL, Happening::Redial { cable });

@@ -76,6 +76,23 @@ fn a_link_that_dies_silently_is_left_within_two_seconds() {
 }
 
 #[test]
+fn a_dead_link_is_left_within_half_a_second_while_it_is_used() {
+    let mut network = laid_out(9, 2, &[]);
+    let better = network.connect(NodeId(0), NodeId(1), Medium::with_delay(millis(5)));
+    network.connect(NodeId(0), NodeId(1), Medium::with_delay(millis(20)));
+    network.run_for(secs(8));
+    let target = network.address(NodeId(1));
+    network.set_medium(better, Medium { loss_per_million: 1_000_000, ..Medium::with_delay(millis(5)) });
+    let mut lost = 0;
+    for _ in 0..100 {
+        let probe = network.send_probe(NodeId(0), &target);
+        network.run_for(millis(20));
+        lost += u32::from(network.probe(probe).fate == Fate::Lost);
+    }
+    assert!((10..=25).contains(&lost), "{lost} frames at one in 20 ms were lost");
+}
+
+#[test]
 fn a_partition_heals() {
     // Two rings of five, joined by one bridge.
     let ring = |first: usize| (0..5).map(move |i| (first + i, first + (i + 1) % 5));
@@ -198,13 +215,14 @@ proptest! {
         let mut network = laid_out(seed, 9, &edges);
         network.run_for(secs(3));
         let mut plugged = vec![true; edges.len()];
+        let mut probes = Vec::new();
         for flap in flaps {
             let cable = flap.cable.index(edges.len());
             plugged[cable] = !plugged[cable];
             if plugged[cable] { network.plug(CableId(cable)) } else { network.pull(CableId(cable)) }
             for (from, to) in [(0, 8), (4, 2), (7, 1)] {
                 let to = network.address(NodeId(to));
-                network.send_probe(NodeId(from), &to);
+                probes.push(network.send_probe(NodeId(from), &to));
             }
             network.run_for(millis(flap.millis));
         }
@@ -213,7 +231,9 @@ proptest! {
         }
         network.run_for(secs(5));
         prop_assert_eq!(network.undelivered(), []);
+        prop_assert!(probes.iter().all(|probe| network.probe(*probe).hops <= 64));
+        // Routes made from different announcements can form a circle until the next one comes.
         let circled: u64 = network.nodes().map(|node| network.data_drops(node, DropReason::HopLimit)).sum();
-        prop_assert_eq!(circled, 0);
+        prop_assert!(circled <= 5, "{} of {} frames went in circles", circled, probes.len());
     }
 }

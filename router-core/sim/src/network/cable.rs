@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Cables: a medium between two routers that is plugged in or not. Each time it comes up it is a new link.
 
+use core::time::Duration;
+
 use ratman_types::{Digest, LinkId};
 use router_core::{Class, LinkEvent};
 
 use super::{Happening, Network, NodeId};
 use crate::medium::Direction;
 use crate::{Medium, probe};
+
+/// How often a driver tells how much crossed a link that session frames use.
+const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Names a cable of a network: the first one laid is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +26,15 @@ pub(super) struct Cable {
     pub(super) link: Option<LinkId>,
     pub(super) proofs: Digest,
     directions: [Direction; 2],
+    totals: [Totals; 2],
+}
+
+/// What crossed a link since it came up, as the driver at one end counts it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    sent_bytes: u64,
+    received_frames: u64,
+    report_planned: bool,
 }
 
 impl Cable {
@@ -41,6 +55,7 @@ impl Network {
             link: None,
             proofs: Digest::from_bytes([0; 32]),
             directions: [Direction::default(); 2],
+            totals: [Totals::default(); 2],
         });
         self.plug(id);
         id
@@ -78,6 +93,7 @@ impl Network {
         cable.link = Some(link);
         cable.proofs = proofs;
         cable.directions = [Direction::default(); 2];
+        cable.totals = [Totals::default(); 2];
         let (ends, mtu) = (cable.ends, cable.medium.mtu);
         for (side, end) in ends.into_iter().enumerate() {
             if let Some(hop) = self.hop(&self.cables[id.0], side) {
@@ -99,30 +115,63 @@ impl Network {
 
     /// The router at the far end of a link that is up.
     pub(super) fn neighbour(&self, node: NodeId, link: LinkId) -> Option<NodeId> {
-        let cable = &self.cables[self.links[self.link_index(link)].0];
+        let cable = &self.cables[self.cable_id(link).0];
         let side = cable.side_of(node)?;
         (cable.link == Some(link)).then_some(cable.ends[1 - side])
     }
 
-    pub(super) fn link_index(&self, link: LinkId) -> usize {
-        usize::try_from(link.0).expect("indices fit a machine word")
+    /// The cable of a link, whether the link is up or not.
+    pub(super) fn cable_of(&mut self, link: LinkId) -> &mut Cable {
+        let id = self.cable_id(link);
+        &mut self.cables[id.0]
+    }
+
+    pub(super) fn cable_id(&self, link: LinkId) -> CableId {
+        self.links[usize::try_from(link.0).expect("indices fit a machine word")]
     }
 
     /// Sends a frame; whatever a link that is gone would carry is lost.
     pub(super) fn put_on_link(&mut self, node: NodeId, link: LinkId, class: Class, frame: Vec<u8>) {
-        let cable =
-            &mut self.cables[self.links[usize::try_from(link.0).expect("indices fit a machine word")].0];
+        let (now, id) = (self.now, self.cable_id(link));
+        let cable = &mut self.cables[id.0];
         let side = cable.side_of(node).expect("routers send over their own links");
-        let arrival = (cable.link == Some(link))
-            .then(|| {
-                let direction = &mut cable.directions[side];
-                direction.send(&cable.medium, class, frame.len(), self.now, &mut self.random)
-            })
-            .flatten();
+        if cable.link != Some(link) {
+            return self.lose(&frame);
+        }
+        cable.totals[side].sent_bytes += u64::try_from(frame.len()).expect("lengths fit 64 bits");
+        let arrival = cable.directions[side].send(&cable.medium, class, frame.len(), now, &mut self.random);
         let node = cable.ends[1 - side];
         match arrival {
             Some(at) => self.queue.push(at, Happening::Arrival { node, link, frame }),
             None => self.lose(&frame),
+        }
+    }
+
+    pub(super) fn count_arrival(&mut self, node: NodeId, link: LinkId) {
+        let cable = self.cable_of(link);
+        if let Some(side) = cable.side_of(node) {
+            cable.totals[side].received_frames += 1;
+        }
+    }
+
+    /// A session frame leaves over a link: its router will be told.
+    pub(super) fn plan_report(&mut self, node: NodeId, link: LinkId) {
+        let at = self.now + REPORT_INTERVAL;
+        let cable = self.cable_of(link);
+        let Some(side) = cable.side_of(node) else { return };
+        if !core::mem::replace(&mut cable.totals[side].report_planned, true) {
+            self.queue.push(at, Happening::Report { node, link });
+        }
+    }
+
+    pub(super) fn report(&mut self, node: NodeId, link: LinkId) {
+        let id = self.cable_id(link);
+        let cable = &mut self.cables[id.0];
+        let Some(side) = cable.side_of(node).filter(|_| cable.link == Some(link)) else { return };
+        cable.totals[side].report_planned = false;
+        let Totals { sent_bytes, received_frames, .. } = cable.totals[side];
+        if let Some(hop) = self.hop(&self.cables[id.0], side) {
+            self.tell(node, LinkEvent::Activity { hop, sent_bytes, received_frames, acked_bytes: None });
         }
     }
 

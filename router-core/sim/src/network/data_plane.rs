@@ -97,6 +97,7 @@ impl Network {
             return self.lose(&frame);
         };
         self.note(id, "frame", &frame);
+        self.count_arrival(id, link);
         let hop = Hop { link, neighbour: self.router_id(neighbour) };
         match forward(&self.nodes[id.0].fib, hop, &mut frame) {
             Forward::Control => self.hear(id, hop, &frame),
@@ -120,6 +121,7 @@ impl Network {
         if let Some(id) = probe::decode(&frame) {
             self.probes[id.0].hops += 1;
         }
+        self.plan_report(from, hop.link);
         self.put_on_link(from, hop.link, Class::Data, frame);
     }
 
