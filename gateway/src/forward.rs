@@ -214,11 +214,12 @@ impl<'a> Batch<'a> {
         let frames = &self.frames[..self.len];
         self.len = 0;
         let Some(hop) = self.hop.filter(|_| !frames.is_empty()) else { return };
-        let dropped = match self.ways.outbox(hop) {
-            Some(outbox) => outbox.send(Class::Data, frames).dropped,
-            None => frames.len(),
+        let (counter, count) = match self.ways.outbox(hop) {
+            // What it drops, it counts itself.
+            Some(outbox) => (&self.drops.relayed, outbox.send(Class::Data, frames).accepted),
+            None => (&self.drops.link_gone, frames.len()),
         };
-        self.drops.relay(frames.len(), dropped);
+        counter.fetch_add(u64::try_from(count).expect("at most BATCH"), Ordering::Relaxed);
     }
 }
 
@@ -227,7 +228,7 @@ impl<'a> Batch<'a> {
 struct Drops {
     by_reason: [AtomicU64; DropReason::ALL.len()],
     control_queue_full: AtomicU64,
-    outbox_full: AtomicU64,
+    link_gone: AtomicU64,
     relayed: AtomicU64,
 }
 
@@ -236,7 +237,7 @@ impl Default for Drops {
         Self {
             by_reason: core::array::from_fn(|_| AtomicU64::new(0)),
             control_queue_full: AtomicU64::new(0),
-            outbox_full: AtomicU64::new(0),
+            link_gone: AtomicU64::new(0),
             relayed: AtomicU64::new(0),
         }
     }
@@ -250,18 +251,10 @@ impl Drops {
         }
     }
 
-    fn relay(&self, offered: usize, dropped: usize) {
-        let count = |counter: &AtomicU64, frames: usize| {
-            counter.fetch_add(u64::try_from(frames).unwrap_or(u64::MAX), Ordering::Relaxed);
-        };
-        count(&self.relayed, offered - dropped);
-        count(&self.outbox_full, dropped);
-    }
-
     fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let reasons =
             DropReason::ALL.iter().zip(&self.by_reason).map(|(reason, count)| (reason.name(), count));
-        let own = [("control_queue_full", &self.control_queue_full), ("outbox_full", &self.outbox_full)];
+        let own = [("control_queue_full", &self.control_queue_full), ("link_gone", &self.link_gone)];
         reasons.chain(own).map(|(name, count)| (name, count.load(Ordering::Relaxed)))
     }
 }

@@ -104,6 +104,11 @@ impl Driver {
         for (name, count) in self.parts.forwarder.drops() {
             add(name, count);
         }
+        for netmod in &self.parts.netmods {
+            for (name, count) in netmod.drops() {
+                add(name, count);
+            }
+        }
         if let Some(proxy) = &self.parts.proxy {
             for (name, count) in proxy.session_drops() {
                 add(name, count);

@@ -77,4 +77,9 @@ pub trait Netmod: Send + Sync + Debug {
 
     /// The host's network changed (a link came up, an address appeared): whatever waits is tried again at once.
     fn network_changed(&self);
+
+    /// What was refused and dropped since the driver started, by stable snake-case names; for status.
+    fn drops(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }

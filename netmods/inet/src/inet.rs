@@ -132,6 +132,10 @@ impl Netmod for Inet {
         }
     }
 
+    fn drops(&self) -> Vec<(&'static str, u64)> {
+        self.counters().iter().collect()
+    }
+
     fn network_changed(&self) {
         self.shared.network.send_replace(());
     }
