@@ -19,8 +19,7 @@ pub struct RouterConfig {
     pub pinned: BTreeSet<Address>,
     /// When this program was built: a clock before it has no vote.
     pub build_time: WallTime,
-    /// How many addresses the router knows at most (default: 65 536, which take about 100 MB with four hops
-    /// each).
+    /// How many addresses the router knows at most (default: 16 384, which take about 60 MB with four hops each).
     pub max_addresses: usize,
 }
 
@@ -32,7 +31,7 @@ impl RouterConfig {
             privacy_secret,
             pinned: BTreeSet::new(),
             build_time,
-            max_addresses: 65_536,
+            max_addresses: 16_384,
         }
     }
 }

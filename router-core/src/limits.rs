@@ -41,8 +41,9 @@ pub(crate) const MAX_HOPS_PER_ADDRESS: usize = 32;
 /// Frames that wait for the driver, which takes all of them after each call: a new link's first burst of a large
 /// table is paced far below this.
 pub(crate) const MAX_TRANSMITS: usize = 65_536;
-/// Events that wait for the driver: the loss of a link can move every route of a full table once.
-pub(crate) const MAX_EVENTS: usize = 131_072;
+/// Events that wait for the driver, which takes all of them after each call: the loss of a link can move every route
+/// of a full table, which is a quarter of this.
+pub(crate) const MAX_EVENTS: usize = 65_536;
 /// Announcements that a new link gets every [`RESEND_PAUSE`]: 6 400 a second, so that 2 000 addresses are across
 /// within a third of a second and the outbox of the link does not overflow.
 pub(crate) const RESEND_BATCH: usize = 64;

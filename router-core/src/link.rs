@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! One hop as the router sees it: whether it answers, how long it is, and the times of its one-hop frames.
 
+mod activity;
 mod rtt;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
-use ratman_types::{Address, Digest, Hop, Mtu, Now, Timestamp, WallTime};
+use ratman_types::{Address, Digest, Hop, Mtu, Timestamp, WallTime};
 use ratman_wire::Mode;
 use ratman_wire::router_meta::RouterMeta;
 
 use crate::LinkState;
+use activity::Activity;
 use rtt::RttWindow;
 
 /// How often a link is probed (source: wire page, routes).
@@ -22,8 +24,6 @@ const QUIET: Duration = Duration::from_millis(50);
 /// A link counts as used so long after bytes of the data plane left: long enough for three urgent echoes where the
 /// kernel takes no more bytes because none are acknowledged.
 const USED: Duration = Duration::from_millis(400);
-/// More than any netmod puts around a frame, in bytes.
-const FRAMING: u64 = 16;
 /// The least silence that stalls a link (source: wire page, routes).
 const STALL_FLOOR: Duration = Duration::from_millis(150);
 /// So many echoes unanswered stall a link, so many replies in a row revive it (source: wire page, routes).
@@ -74,28 +74,10 @@ pub(crate) struct Link {
     heard: Timestamp,
     acknowledged: Timestamp,
     used: Option<Timestamp>,
-    totals: Totals,
-    own: OwnTraffic,
+    activity: Activity,
     // At most one for each mode that we serve.
     last_received: BTreeMap<Mode, WallTime>,
     last_sent: WallTime,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Totals {
-    sent_bytes: u64,
-    received_frames: u64,
-    acked_bytes: u64,
-}
-
-/// What the router itself sent and got since the driver told its totals last: they count everything, and our own
-/// frames are no sign that the link is used.
-#[derive(Clone, Copy, Debug, Default)]
-struct OwnTraffic {
-    sent_bytes: u64,
-    /// Of the time before, not seen in the totals yet.
-    waiting_bytes: u64,
-    received_frames: u64,
 }
 
 impl Link {
@@ -119,8 +101,7 @@ impl Link {
             heard: now,
             acknowledged: now,
             used: None,
-            totals: Totals::default(),
-            own: OwnTraffic::default(),
+            activity: Activity::default(),
             last_received: BTreeMap::new(),
             last_sent: WallTime::default(),
         }
@@ -162,23 +143,22 @@ impl Link {
 
     /// Notes that the router got a frame.
     pub(crate) fn note_received(&mut self, arrived: Timestamp) {
-        self.own.received_frames = self.own.received_frames.saturating_add(1);
+        self.activity.note_own_received();
         self.heard = self.heard.max(arrived);
     }
 
     /// Notes that the router sends a frame of `length` bytes.
     pub(crate) fn note_sent(&mut self, length: usize) {
-        let length = u64::try_from(length).unwrap_or(u64::MAX).saturating_add(FRAMING);
-        self.own.sent_bytes = self.own.sent_bytes.saturating_add(length);
+        self.activity.note_own_sent(length);
     }
 
     /// Notes an echo request that leaves now.
-    pub(crate) fn note_echo(&mut self, nonce: [u8; 8], now: Now) {
+    pub(crate) fn note_echo(&mut self, nonce: [u8; 8], now: Timestamp) {
         if self.unanswered.len() == MAX_UNANSWERED {
             self.unanswered.pop_front();
         }
-        self.unanswered.push_back(SentEcho { nonce, at: now.at });
-        self.last_echo = Some(now.at);
+        self.unanswered.push_back(SentEcho { nonce, at: now });
+        self.last_echo = Some(now);
     }
 
     /// Whether we wait for the reply with this nonce.
@@ -213,23 +193,16 @@ impl Link {
 
     /// Takes the driver's running totals.
     pub(crate) fn note_activity(&mut self, sent: u64, received: u64, acked: Option<u64>, now: Timestamp) {
-        let before = self.totals;
-        let acked = acked.unwrap_or(before.acked_bytes);
-        self.totals = Totals { sent_bytes: sent, received_frames: received, acked_bytes: acked };
-        let own = self.own;
-        let sent = sent.saturating_sub(before.sent_bytes);
-        let ours = own.sent_bytes.saturating_add(own.waiting_bytes);
-        if sent > ours {
+        let moved = self.activity.take_totals(sent, received, acked);
+        if moved.sent {
             self.used = Some(now);
         }
-        if received.saturating_sub(before.received_frames) > own.received_frames {
+        if moved.received {
             self.heard = self.heard.max(now);
         }
-        if acked > before.acked_bytes {
+        if moved.acknowledged {
             self.acknowledged = self.acknowledged.max(now);
         }
-        let waiting_bytes = ours.saturating_sub(sent).min(own.sent_bytes);
-        self.own = OwnTraffic { waiting_bytes, ..OwnTraffic::default() };
     }
 
     /// Judges the link and says what is due.

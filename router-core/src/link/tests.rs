@@ -50,7 +50,7 @@ impl Bench {
             for _ in 0..due.echoes {
                 self.nonce += 1;
                 let nonce = self.nonce.to_be_bytes();
-                self.link.note_echo(nonce, Now { at: at(self.now), wall: WallTime::default() });
+                self.link.note_echo(nonce, at(self.now));
                 self.echoes.push(self.now);
                 if let Some(rtt) = rtt {
                     self.replies.push_back((self.now + rtt, nonce));
@@ -189,7 +189,7 @@ fn frames_that_the_router_got_are_as_old_as_they_are() {
 #[test]
 fn only_what_was_asked_is_answered() {
     let mut link = link();
-    link.note_echo([1; 8], Now::default());
+    link.note_echo([1; 8], Timestamp::default());
     assert!(link.awaits(&[1; 8]));
     assert!(!link.awaits(&[2; 8]));
     assert!(link.note_reply(&[2; 8], at(1)).is_none());
@@ -201,7 +201,7 @@ fn only_what_was_asked_is_answered() {
 fn unanswered_echoes_are_limited() {
     let mut link = link();
     for nonce in 0..200_u64 {
-        link.note_echo(nonce.to_be_bytes(), Now::default());
+        link.note_echo(nonce.to_be_bytes(), Timestamp::default());
     }
     assert_eq!(link.unanswered.len(), MAX_UNANSWERED);
     assert!(!link.awaits(&71_u64.to_be_bytes()));

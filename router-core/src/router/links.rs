@@ -18,7 +18,7 @@ impl Router {
         if self.links.len() >= MAX_LINKS || !self.neighbours.link_up(hop.neighbour, now.at) {
             return self.tell(Event::CloseLink { hop, reason: CloseReason::TooMany });
         }
-        tracing::info!(link = hop.link.0, neighbour = %hop.neighbour.short(), dialed, "link is up");
+        tracing::debug!(link = hop.link.0, neighbour = %hop.neighbour.short(), dialed, "link is up");
         self.links.insert(hop, Link::new(hop, mtu, proofs, dialed, now.at));
         self.judge_link(hop, now);
         self.send_router_meta(hop, now);
@@ -28,7 +28,7 @@ impl Router {
         if self.links.remove(&hop).is_none() {
             return;
         }
-        tracing::info!(link = hop.link.0, neighbour = %hop.neighbour.short(), "link is down");
+        tracing::debug!(link = hop.link.0, neighbour = %hop.neighbour.short(), "link is down");
         for timer in [Timer::Link(hop), Timer::RouterMeta(hop), Timer::Resend(hop)] {
             self.timers.stop(timer);
         }
@@ -67,7 +67,7 @@ impl Router {
         for _ in 0..due.echoes {
             let nonce = self.prng.bytes();
             if let Some(link) = self.links.get_mut(&hop) {
-                link.note_echo(nonce, now);
+                link.note_echo(nonce, now.at);
             }
             self.send_echo(hop, Mode::ECHO_REQUEST, nonce, now);
         }
