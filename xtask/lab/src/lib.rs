@@ -29,7 +29,7 @@ pub use node::Node;
 pub use process::Process;
 pub use programs::{find_program, gateway_program, shown};
 pub use relay::{Conduct, Relay};
-pub use status::{Flow, Link, NextHop, Route, Session, Status};
+pub use status::{Flow, FlowEnd, Link, NextHop, Route, Session, Status};
 pub use three_routers::{Dials, ThreeRouters};
 pub use time_limit::TimeLimit;
 pub use user_namespace::{enter_lab, isolated};

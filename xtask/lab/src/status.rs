@@ -2,6 +2,7 @@
 //! What `irdest-gateway status --json` tells, as far as the lab reads it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
@@ -89,14 +90,23 @@ pub struct Session {
 pub struct Flow {
     /// Name or number of the IP protocol.
     pub protocol: String,
-    /// Address, and port where the protocol has one.
-    pub source: String,
-    /// The same of the other side.
-    pub destination: String,
+    /// Who opened it.
+    pub source: FlowEnd,
+    /// To whom.
+    pub destination: FlowEnd,
     /// Packets sent.
     pub tx_packets: u64,
     /// Packets received.
     pub rx_packets: u64,
+}
+
+/// One end of a flow.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct FlowEnd {
+    /// Its IP address.
+    pub ip: IpAddr,
+    /// Its port, or the identifier of an ICMP echo.
+    pub port: Option<u16>,
 }
 
 impl Status {
@@ -136,7 +146,8 @@ mod tests {
                 "ping_us": null, "mtu": 0, "bandwidth": null, "reason": "retracted"}],
         "sessions": [{"remote": "CCCC", "state": "established", "role": "initiator", "since_s": 1,
             "tx_bytes": 10, "rx_bytes": 10, "tx_packets": 1, "rx_packets": 1}],
-        "flows": [{"protocol": "icmp", "source": "10.66.1.1", "destination": "10.66.2.1", "remote": "CCCC",
+        "flows": [{"protocol": "icmp", "source": {"ip": "10.66.1.1", "port": 7},
+            "destination": {"ip": "10.66.2.1", "port": 7}, "remote": "CCCC",
             "tx_packets": 1, "rx_packets": 1, "tx_bytes": 84, "rx_bytes": 84, "idle_s": 0}],
         "drops": {"bad_signature": 2}, "counters": {"wrong_router_key": 1}
     }"#;
@@ -146,6 +157,7 @@ mod tests {
         let status: Status = serde_json::from_str(EXAMPLE).unwrap();
         assert_eq!(status.live_links(), 1);
         assert_eq!(status.next_hop("CCCC").map(|hop| hop.link), Some(3));
+        assert_eq!(status.flows[0].destination.port, Some(7));
         assert_eq!(status.next_hop("AAAA"), None, "its own address has no hop");
         assert_eq!(status.next_hop("DDDD"), None, "an unreachable address has no hop");
         assert_eq!(

@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may end a test as well")]
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::time::Duration;
 
 use irdest_lab::traffic::ping;
 use irdest_lab::{Conduct, Dials, Gateway, GatewayConfig, Peer, Relay, ThreeRouters, TimeLimit};
 
-/// Frames of noise that R gets, and of each valid frame's beginnings.
+/// Frames of noise that R gets, a hundred on each connection.
 const NOISE: usize = 10_000;
 
 fn prepared(dials: Dials) -> ThreeRouters {
@@ -149,19 +149,14 @@ fn noise_on_a_link_closes_it_and_no_other() {
     let routers = running();
     let before = routers.r.status().unwrap().live_links();
     let noise = move || {
-        let mut state: u32 = 1;
+        let mut state: u64 = 1;
         for _ in 0..NOISE / 100 {
-            let Ok(mut stream) = TcpStream::connect(("192.0.2.2", 5860)) else { continue };
+            let mut stream = TcpStream::connect(("192.0.2.2", 5860)).unwrap();
             for _ in 0..100 {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let length = state >> 26;
-                let mut frame = length.to_be_bytes().to_vec();
-                frame.extend((0..length).flat_map(|_| state.to_le_bytes().into_iter().take(1)));
-                if stream.write_all(&frame).is_err() {
-                    break;
-                }
+                // R may have hung up already.
+                let _ = stream.write_all(&random_frame(&mut state));
             }
-            // Until R hangs up, so that no connection is left behind.
+            let _ = stream.shutdown(Shutdown::Write);
             let _ = stream.read_to_end(&mut Vec::new());
         }
     };
@@ -169,4 +164,16 @@ fn noise_on_a_link_closes_it_and_no_other() {
     wait_for_drop(&routers.r, "broken_peering");
     assert_eq!(routers.r.status().unwrap().live_links(), before);
     assert_tunnel_goes_on(&routers);
+}
+
+/// A length prefix that is true, and up to 63 random bytes (the congruential generator of MMIX).
+fn random_frame(state: &mut u64) -> Vec<u8> {
+    let mut next = || {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    let length = next() % 64;
+    let mut frame = u32::from(length).to_be_bytes().to_vec();
+    frame.extend((0..length).map(|_| next()));
+    frame
 }
