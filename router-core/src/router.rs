@@ -248,10 +248,37 @@ impl Router {
         if !neighbour.may_verify(now.at) {
             return Err(DropReason::VerificationQuota);
         }
+        self.verify_now(from, public, message, signature, now)
+    }
+
+    /// The same for a frame that the neighbour itself signed for this link.
+    fn verify_one_hop(
+        &mut self,
+        from: Hop,
+        message: &[u8],
+        signature: &Signature,
+        now: Now,
+    ) -> Result<(), DropReason> {
+        let neighbour = self.neighbours.get_mut(&from.neighbour).ok_or(DropReason::UnknownHop)?;
+        if !neighbour.may_verify_one_hop(now.at) {
+            return Err(DropReason::VerificationQuota);
+        }
+        self.verify_now(from, from.neighbour.as_bytes(), message, signature, now)
+    }
+
+    fn verify_now(
+        &mut self,
+        from: Hop,
+        public: &[u8; 32],
+        message: &[u8],
+        signature: &Signature,
+        now: Now,
+    ) -> Result<(), DropReason> {
         self.counters.signatures_verified += 1;
         if self.verifier.verify(public, message, signature) {
             return Ok(());
         }
+        let neighbour = self.neighbours.get_mut(&from.neighbour).ok_or(DropReason::UnknownHop)?;
         if neighbour.note_bad_signature(now.at) {
             self.close_links_of(from.neighbour, CloseReason::CutOff);
         }

@@ -62,7 +62,7 @@ impl Router {
             return Err(DropReason::UnaskedEcho);
         }
         let signed = frame.hop_signed_bytes(&link.proofs);
-        self.verify(from, &frame.header.sender, &signed, &signature, now)?;
+        self.verify_one_hop(from, &signed, &signature, now)?;
         let link = self.links.get_mut(&from).ok_or(DropReason::UnknownHop)?;
         link.note_time(mode, time);
         match message {

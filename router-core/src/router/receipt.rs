@@ -117,7 +117,6 @@ impl Router {
         if foreign {
             self.verify_origin(copy, now)?;
             if self.locals.get_mut(&copy.address).is_some_and(|local| local.tell_used_twice(now.at)) {
-                tracing::warn!(address = %copy.address, "key used twice");
                 self.tell(Event::KeyUsedTwice { address: copy.address });
             }
         }
@@ -283,22 +282,22 @@ impl Router {
         Ok(())
     }
 
-    /// Sends a first copy on, as wide as its way and the one that we selected.
+    /// Sends a first copy on, as wide as its way and the one that we selected. Without a route of our own (the copy
+    /// was held back, or its link is stalled) we claim none.
     fn flood_copy(&mut self, copy: &Copied, now: Now) {
         let Some(link_mtu) = self.links.get(&copy.from).map(|link| link.mtu) else { return };
         let Some(known) = self.rib.get_mut(&copy.address) else { return };
+        let Some(selected) = known.hop_in_use().and_then(|hop| known.entry(hop)) else { return };
+        let Some(via) = known.via(selected.hop, &self.links) else { return };
         let Some(slot) = known.times.newest() else { return };
-        let selected = known.hop_in_use().and_then(|hop| known.entry(hop));
-        let bandwidth = selected.map(|entry| entry.bandwidth).unwrap_or_default();
-        let mtu = known.hop_in_use().and_then(|hop| known.via(hop, &self.links)).map(|via| via.mtu);
         let own_interval = told_interval(self.config.announce_interval);
         known.newest = Some(Newest::new(
             slot.time,
             slot.signature,
             copy.peer.map(|_| slot.flooded),
             copy.peer.map_or(own_interval, |peer| peer.interval),
-            copy.announcement.available_bw.narrowest(bandwidth),
-            copy.announcement.available_mtu.min(link_mtu).min(mtu.unwrap_or(link_mtu)),
+            copy.announcement.available_bw.narrowest(selected.bandwidth),
+            copy.announcement.available_mtu.min(link_mtu).min(via.mtu),
             copy.hops_left.checked_sub(1),
             Some(copy.from.neighbour),
         ));

@@ -328,15 +328,17 @@ fn announcements_end_at_the_hop_limit() {
 
 #[test]
 fn a_copy_that_was_held_back_makes_no_route_live() {
-    let mut rig = Rig::with_neighbours(1);
+    let mut rig = Rig::with_neighbours(2);
     let origin = Origin::new(1);
     let start = rig.wall();
     rig.announce(0, &origin, start, 5);
     rig.pass(secs(60));
     assert_eq!(rig.hop_to(&origin.address()), None);
+    rig.neighbours[1].take();
     let held = rig.dropped(DropReason::HeldBack, |rig| rig.announce(0, &origin, start + secs(29), 5));
     assert_eq!(held, 1, "31 s late");
     assert_eq!(rig.hop_to(&origin.address()), None);
+    assert_eq!(rig.neighbours[1].take(), [], "we claim no route that we do not have");
     assert_eq!(rig.dropped(DropReason::HeldBack, |rig| rig.announce(0, &origin, start + secs(31), 5)), 0);
     assert_eq!(rig.hop_to(&origin.address()), rig.hop(0));
 }

@@ -54,6 +54,33 @@ fn verifications_are_limited_per_neighbour() {
 }
 
 #[test]
+fn a_burst_of_announcements_does_not_make_a_link_look_dead() {
+    let mut rig = Rig::with_neighbours(1);
+    let origin = Origin::new(1);
+    for _ in 0..40 {
+        let start = rig.wall();
+        (0..200).for_each(|step| rig.announce(0, &origin, start + Duration::from_micros(step), 5_000));
+        rig.pass(millis(100));
+    }
+    assert!(rig.router.drops().get(DropReason::VerificationQuota) > 0);
+    assert_eq!(rig.router.links().next().unwrap().state, LinkState::Live);
+}
+
+#[test]
+fn echoes_are_verified_up_to_their_own_limit() {
+    let mut rig = Rig::with_neighbours(1);
+    let refused = rig.dropped(DropReason::VerificationQuota, |rig| {
+        for _ in 0..600 {
+            let time = rig.neighbours[0].next_time();
+            let echo = Echo { time, nonce: [0; 8], wall_time: time };
+            let frame = rig.neighbours[0].one_hop(Mode::ECHO_REQUEST, &echo.encode());
+            rig.receive(0, &frame);
+        }
+    });
+    assert!((100..=105).contains(&refused), "{refused}");
+}
+
+#[test]
 fn no_neighbour_fills_more_than_half_of_the_rib_and_a_full_one_evicts_the_newest_of_who_has_most() {
     let mut config = RouterConfig::new([9; 32], BUILD);
     config.max_addresses = 8;
