@@ -3,13 +3,15 @@
 
 use core::time::Duration;
 
-use ratman_types::{Digest, LinkId};
+use ratman_types::{Digest, Hop, LinkId};
 use router_core::{Class, LinkEvent};
 
 use super::{Happening, Network, NodeId};
 use crate::medium::Direction;
 use crate::{Medium, probe};
 
+/// How long a cable whose link a router closed stays down before it is dialed again.
+const REDIAL: Duration = Duration::from_secs(1);
 /// How often a driver tells how much crossed a link that session frames use.
 const REPORT_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -111,6 +113,27 @@ impl Network {
                 self.tell(end, LinkEvent::Down { hop });
             }
         }
+    }
+
+    /// A router gave a link up.
+    pub(super) fn close(&mut self, link: LinkId) {
+        let cable = self.cable_id(link);
+        if self.cables[cable.0].link == Some(link) {
+            self.take_down(cable);
+            self.queue.push(self.now + REDIAL, Happening::Redial { cable });
+        }
+    }
+
+    pub(super) fn redial(&mut self, cable: CableId) {
+        if self.cables[cable.0].plugged && self.cables[cable.0].link.is_none() {
+            self.bring_up(cable);
+        }
+    }
+
+    /// A link as the router at one end of its cable sees it, while it is up.
+    pub(super) fn hop(&self, cable: &Cable, side: usize) -> Option<Hop> {
+        let neighbour = self.router_id(cable.ends[1 - side]);
+        cable.link.map(|link| Hop { link, neighbour })
     }
 
     /// The router at the far end of a link that is up.

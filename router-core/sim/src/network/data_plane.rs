@@ -110,12 +110,6 @@ impl Network {
         }
     }
 
-    fn hear(&mut self, id: NodeId, from: Hop, frame: &[u8]) {
-        let now = self.read_clock(id);
-        self.nodes[id.0].router.handle_frame(from, frame, now.at, now);
-        self.settle(id);
-    }
-
     /// A session frame goes one hop further.
     fn carry(&mut self, from: NodeId, hop: Hop, frame: Vec<u8>) {
         if let Some(id) = probe::decode(&frame) {
@@ -123,18 +117,6 @@ impl Network {
         }
         self.plan_report(from, hop.link);
         self.put_on_link(from, hop.link, Class::Data, frame);
-    }
-
-    /// A router sends a frame of its own; an adversary in its place may change or swallow it.
-    pub(super) fn transmit(&mut self, id: NodeId, hop: Hop, class: Class, frame: Vec<u8>) {
-        if self.nodes[id.0].adversary.is_none() {
-            return self.put_on_link(id, hop.link, class, frame);
-        }
-        let position = self.position(id);
-        let Some(adversary) = &mut self.nodes[id.0].adversary else { return };
-        for (hop, frame) in adversary.outgoing(&position, hop, frame) {
-            self.put_on_link(id, hop.link, class, frame);
-        }
     }
 
     fn end_probe_of(&mut self, frame: &[u8], fate: Fate) {

@@ -5,11 +5,14 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ratman_types::{Address, Hop, Now, RouterId, Signer, Timestamp, WallTime};
-use router_core::{DropReason, Event, Fib, Router};
+use ratman_types::{Address, Now, RouterId, Signer, Timestamp, WallTime};
+use router_core::{DropReason, Event, Fib, Lookup, Router, RouterConfig};
 
-use super::{Network, START};
-use crate::{Adversary, Position};
+use super::{Happening, Network, START};
+use crate::Adversary;
+
+/// When the routers' program was built: a day before they start.
+const BUILT: WallTime = START.shifted(-86_400_000_000);
 
 /// Names a router of a network: the first one added is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,19 +96,68 @@ impl Node {
 }
 
 impl Network {
+    /// A router without links and addresses.
+    pub fn add_router(&mut self, setup: Setup) -> NodeId {
+        let id = NodeId(self.nodes.len());
+        let key = self.signatures.key(&mut self.random);
+        let booted = self.random.duration(Duration::from_secs(1_000_000));
+        let mut config = RouterConfig::new(self.random.bytes(), BUILT);
+        config.announce_interval = setup.announce_interval;
+        config.max_addresses = setup.max_addresses;
+        let clock = Clock { booted, wall_offset: setup.wall_offset };
+        let verifier = Arc::clone(&self.verifier.0);
+        let router =
+            Router::new(config, Arc::clone(&key), verifier, self.random.bytes(), clock.read(self.now));
+        self.nodes.push(Node::new(router, key, clock));
+        self.settle(id);
+        id
+    }
+
+    /// A new address on a router.
+    pub fn add_address(&mut self, node: NodeId) -> Address {
+        let key = self.signatures.key(&mut self.random);
+        let address = key.address();
+        self.adopt(node, key, WallTime::default());
+        address
+    }
+
+    /// Moves an address to another router, with what an operator takes along: the key and the last origin time.
+    ///
+    /// # Panics
+    /// If the address is not on `from`.
+    pub fn move_address(&mut self, address: &Address, from: NodeId, to: NodeId) {
+        let now = self.read_clock(from);
+        let node = &mut self.nodes[from.0];
+        let local = node.locals.remove(address).expect("the address is on the router that it leaves");
+        node.router.remove_local(address, now);
+        self.settle(from);
+        self.adopt(to, local.key, local.last_origin_time);
+    }
+
+    fn adopt(&mut self, node: NodeId, key: Arc<dyn Signer>, last_origin_time: WallTime) {
+        let now = self.read_clock(node);
+        let of_node = &mut self.nodes[node.0];
+        of_node.locals.insert(key.address(), Local { key: Arc::clone(&key), last_origin_time });
+        of_node.router.add_local(key, last_origin_time, now);
+        self.settle(node);
+    }
+
+    /// Moves a router's wall clock, to this many microseconds ahead of the right time.
+    pub fn set_clock(&mut self, node: NodeId, wall_offset: i64) {
+        self.nodes[node.0].clock.wall_offset = wall_offset;
+    }
+
+    /// Hands a router to an adversary.
+    pub fn corrupt(&mut self, node: NodeId, adversary: Box<dyn Adversary>) {
+        if let Some(interval) = adversary.interval() {
+            self.queue.push(self.now + interval, Happening::Act { node });
+        }
+        self.nodes[node.0].adversary = Some(adversary);
+    }
+
     /// A router, to be asked.
     pub fn router(&self, node: NodeId) -> &Router {
         &self.nodes[node.0].router
-    }
-
-    /// The number of routers.
-    pub const fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// Whether there is no router.
-    pub const fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
     }
 
     /// The id by which neighbours know a router.
@@ -144,24 +196,8 @@ impl Network {
     /// The neighbour to which a router sends frames for an address.
     pub fn next_hop(&self, node: NodeId, to: &Address) -> Option<NodeId> {
         match self.nodes[node.0].fib.lookup(to, None) {
-            router_core::Lookup::Via(via) => self.neighbour(node, via.hop.link),
-            router_core::Lookup::Local | router_core::Lookup::OnlyWayBack | router_core::Lookup::NoRoute => {
-                None
-            }
+            Lookup::Via(via) => self.neighbour(node, via.hop.link),
+            Lookup::Local | Lookup::OnlyWayBack | Lookup::NoRoute => None,
         }
-    }
-
-    /// What an adversary in place of this router knows.
-    pub(super) fn position(&self, node: NodeId) -> Position {
-        let hops = self
-            .cables
-            .iter()
-            .filter_map(|cable| {
-                let side = cable.side_of(node)?;
-                let hop: Hop = self.hop(cable, side)?;
-                Some((hop, cable.proofs))
-            })
-            .collect();
-        Position { key: Arc::clone(&self.nodes[node.0].key), hops, now: self.read_clock(node) }
     }
 }
