@@ -131,6 +131,20 @@ fn an_address_roams() {
 }
 
 #[test]
+fn a_router_that_is_killed_goes_on_where_it_was() {
+    let edges = topology::random_of_degree_four(12, &mut Random::new(10));
+    let mut network = laid_out(10, 12, &edges);
+    network.run_for(secs(6));
+    for clock in [0, 100_000_000, -100_000_000] {
+        // Its clock is wrong until its neighbours tell: what it persisted keeps its announcements new.
+        network.set_clock(NodeId(3), clock);
+        network.restart(NodeId(3));
+        network.run_for(secs(3));
+        assert_eq!(network.undelivered(), [], "clock at {clock}");
+    }
+}
+
+#[test]
 fn wrong_clocks_are_corrected_by_their_neighbours() {
     const SINCE_1970: i64 = -1_800_000_000_000_000;
     let edges = topology::random_of_degree_four(12, &mut Random::new(6));

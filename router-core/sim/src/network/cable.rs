@@ -115,6 +115,12 @@ impl Network {
         }
     }
 
+    /// The cables of a router whose links are up.
+    pub(super) fn cables_of(&self, node: NodeId) -> Vec<CableId> {
+        let up = |cable: &Cable| cable.link.is_some() && cable.side_of(node).is_some();
+        (0..self.cables.len()).map(CableId).filter(|id| up(&self.cables[id.0])).collect()
+    }
+
     /// A router gave a link up.
     pub(super) fn close(&mut self, link: LinkId) {
         let cable = self.cable_id(link);

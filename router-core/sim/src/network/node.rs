@@ -61,6 +61,7 @@ pub(super) struct Local {
 
 pub(super) struct Node {
     pub(super) router: Router,
+    config: RouterConfig,
     pub(super) key: Arc<dyn Signer>,
     pub(super) clock: Clock,
     pub(super) locals: BTreeMap<Address, Local>,
@@ -79,10 +80,11 @@ impl core::fmt::Debug for Node {
 }
 
 impl Node {
-    pub(super) fn new(router: Router, key: Arc<dyn Signer>, clock: Clock) -> Self {
+    fn new(router: Router, config: RouterConfig, key: Arc<dyn Signer>, clock: Clock) -> Self {
         Self {
             fib: router.fib(),
             router,
+            config,
             key,
             clock,
             locals: BTreeMap::new(),
@@ -105,12 +107,32 @@ impl Network {
         config.announce_interval = setup.announce_interval;
         config.max_addresses = setup.max_addresses;
         let clock = Clock { booted, wall_offset: setup.wall_offset };
-        let verifier = Arc::clone(&self.verifier.0);
-        let router =
-            Router::new(config, Arc::clone(&key), verifier, self.random.bytes(), clock.read(self.now));
-        self.nodes.push(Node::new(router, key, clock));
+        let router = self.start(config.clone(), &key, clock);
+        self.nodes.push(Node::new(router, config, key, clock));
         self.settle(id);
         id
+    }
+
+    fn start(&mut self, config: RouterConfig, key: &Arc<dyn Signer>, clock: Clock) -> Router {
+        let verifier = Arc::clone(&self.verifier.0);
+        Router::new(config, Arc::clone(key), verifier, self.random.bytes(), clock.read(self.now))
+    }
+
+    /// Kills a router and starts it again with what is on its disk: keys, configuration, last origin times. Its links
+    /// come up again at once.
+    pub fn restart(&mut self, id: NodeId) {
+        let node = &self.nodes[id.0];
+        let (config, key, clock) = (node.config.clone(), Arc::clone(&node.key), node.clock);
+        let router = self.start(config, &key, clock);
+        let node = &mut self.nodes[id.0];
+        (node.fib, node.router, node.wake) = (router.fib(), router, None);
+        for local in core::mem::take(&mut node.locals).into_values() {
+            self.adopt(id, local.key, local.last_origin_time);
+        }
+        for cable in self.cables_of(id) {
+            self.take_down(cable);
+            self.bring_up(cable);
+        }
     }
 
     /// A new address on a router.
