@@ -33,12 +33,11 @@ fn shell(node: &str) -> Result<()> {
     let labs = living_labs()?;
     let lab = *labs.last().context("no lab runs: start one with `cargo xtask run` or `cargo xtask lab`")?;
     ensure!(labs.len() == 1, "more than one lab runs: {}", names(&labs));
-    let directory = lab.directory().join(node);
-    ensure!(directory.is_dir(), "{lab} has no node `{node}`");
+    ensure!(lab.directory().join(node).is_dir(), "{lab} has no node `{node}`");
     let program = std::env::var("SHELL").unwrap_or_else(|_| "sh".into());
     println!("A shell on node {node} of {lab}; its configuration and logs are here. `exit` leaves it.");
     let mut enter = enter_lab(lab, node, &program);
-    let error = enter.current_dir(directory).exec();
+    let error = enter.exec();
     Err(error).with_context(|| format!("starting `{}`", shown(&enter)))
 }
 

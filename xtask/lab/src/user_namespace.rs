@@ -60,22 +60,23 @@ fn in_new_namespaces() -> Command {
     unshare
 }
 
-/// A command that starts a program on a node of a living lab, also from outside of the lab's user namespace.
+/// A command that starts a program in the directory of a node of a living lab, also from outside of the lab's
+/// user namespace.
 pub fn enter_lab(lab: LabName, node: &str, program: &str) -> Command {
-    let owner = lab.owner().to_string();
+    let directory = lab.directory().join(node).display().to_string();
     let namespace = lab.namespace(node);
-    let inside = ["ip", "netns", "exec", &namespace, program];
-    let same_user_namespace = fs::read_link(Path::new("/proc").join(&owner).join("ns/user")).ok()
-        == fs::read_link("/proc/self/ns/user").ok();
-    if same_user_namespace {
-        let mut enter = command(inside[0]);
-        enter.args(&inside[1..]);
-        return enter;
-    }
-    let mut enter = command("nsenter");
-    enter
-        .args(["--target", &owner, "--user", "--mount", "--net", "--preserve-credentials", "--"])
-        .args(inside);
+    let owner = lab.owner().to_string();
+    let user_namespace = |process: &str| fs::read_link(Path::new("/proc").join(process).join("ns/user")).ok();
+    let mut enter = if user_namespace(&owner) == user_namespace("self") {
+        command("env")
+    } else {
+        let mut enter = command("nsenter");
+        enter.args(["--target", &owner, "--user", "--mount", "--net", "--preserve-credentials", "--"]);
+        enter
+    };
+    // Only inside: who enters a mount namespace starts at its root.
+    enter.args(["sh", "-c", "cd \"$1\" && shift && exec \"$@\"", "sh", &directory]);
+    enter.args(["ip", "netns", "exec", &namespace, program]);
     enter
 }
 

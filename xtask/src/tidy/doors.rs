@@ -44,9 +44,9 @@ const HOUSE: &[Room] = &[
     room("gateway-core", &["ratman-types", "ratman-wire", "router-core"], Kind::Pure),
     // Packets that are checked once, in gateway-core, stay the same type on their way to the device.
     room("gateway-tun", &["gateway-core"], Kind::Library),
-    room(
-        "irdest-gateway",
-        &[
+    Room {
+        package: "irdest-gateway",
+        doors: &[
             "gateway-core",
             "gateway-tun",
             "netmod-api",
@@ -56,8 +56,9 @@ const HOUSE: &[Room] = &[
             "ratman-wire",
             "router-core",
         ],
-        Kind::Program,
-    ),
+        tests: &["irdest-lab"],
+        kind: Kind::Program,
+    },
     room("irdest-lab", &[], Kind::Program),
     room("xtask", &["irdest-lab"], Kind::Program),
     // It feeds the parsers of every package.
