@@ -10,6 +10,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use ratman_types::{Address, Bandwidth, ByteCount, Hop};
+use ratman_wire::announcement::Announcement;
 
 pub use live::LiveScorer;
 pub use selection::{Change, ChangeReason, Selection};
@@ -44,8 +45,15 @@ pub trait RouteScorer: Send + fmt::Debug {
     /// Told once, before the first announcement.
     fn configure(&mut self, _config: &mut ScorerConfiguration) {}
 
-    /// An announcement of `address` from `from` has made or kept a route live.
-    fn irq_live_announcement(&mut self, _address: &Address, _from: Hop, _config: &mut ScorerConfiguration) {}
+    /// An announcement of `address` that came over `from` has made or kept a route live.
+    fn irq_live_announcement(
+        &mut self,
+        _address: &Address,
+        _announcement: &Announcement,
+        _from: Hop,
+        _config: &mut ScorerConfiguration,
+    ) {
+    }
 
     /// Ranks `candidates` for a stream of `stream_size`; the order of the slice does not matter.
     ///

@@ -278,7 +278,12 @@ impl Router {
         if !known.set_entry(entry) {
             return Err(DropReason::TooManyHops);
         }
-        self.scorer.irq_live_announcement(&copy.address, copy.from, &mut self.scorer_config);
+        self.scorer.irq_live_announcement(
+            &copy.address,
+            &copy.announcement,
+            copy.from,
+            &mut self.scorer_config,
+        );
         Ok(())
     }
 
