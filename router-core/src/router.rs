@@ -107,6 +107,12 @@ impl Router {
         }
     }
 
+    /// The last origin time of every local address that was announced, to be made durable at a clean end in place of
+    /// the ceiling of [`Event::OriginTime`].
+    pub fn origin_times(&self) -> impl Iterator<Item = (Address, WallTime)> + '_ {
+        self.locals.iter().filter_map(|(address, local)| Some((*address, local.last_origin_time()?)))
+    }
+
     /// Announces an address of ours from now on.
     ///
     /// `last_origin_time` is what the last [`Event::OriginTime`] said in an earlier run, 0 for a new address.
