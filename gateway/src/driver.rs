@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netmod_api::{Activity, Class, DownReason, FrameParts, LinkUp, Netmod};
-use ratman_types::{Address, Hop, Now, Timestamp};
+use ratman_types::{Address, Hop, Now, Timestamp, WallTime};
 use ratman_wire::ModeClass;
 use router_core::{Event, LinkEvent, Router};
 use tokio::sync::mpsc;
@@ -98,12 +98,21 @@ impl Driver {
         self.settle(self.clock.now());
         loop {
             self.turn(inputs).await;
+            // Not left to the timer alone: while other inputs are always ready it would hardly ever be asked.
+            self.handle_timeout();
             self.settle(self.clock.now());
         }
     }
 
     /// Makes durable what a clean end can tell more exactly.
-    pub fn end(&mut self) {}
+    pub fn end(&mut self) {
+        let Parts { router, state, .. } = &mut self.parts;
+        for (address, time) in router.origin_times() {
+            if let Err(error) = state.settle_origin(address, time) {
+                warn!(%error, "the last origin time was not stored; the next start skips ahead");
+            }
+        }
+    }
 
     async fn turn(&mut self, inputs: &mut Inputs) {
         let wait = self.deadline().since(self.clock.now().at);
@@ -124,7 +133,7 @@ impl Driver {
                 debug!("the host's network changed");
                 self.parts.netmods.iter().for_each(|netmod| netmod.network_changed());
             }
-            () = tokio::time::sleep(wait) => self.handle_timeout(),
+            () = tokio::time::sleep(wait) => {}
         }
     }
 
@@ -198,8 +207,9 @@ impl Driver {
         let mut busy = false;
         for (hop, attachment) in &mut self.links {
             let Activity { sent_bytes, received_frames, acked_bytes, .. } = attachment.link.outbox.activity();
-            let moved = sent_bytes != attachment.seen.sent_bytes
-                || received_frames != attachment.seen.received_frames;
+            let seen = &attachment.seen;
+            let moved = (sent_bytes, received_frames, acked_bytes)
+                != (seen.sent_bytes, seen.received_frames, seen.acked_bytes);
             if moved {
                 attachment.seen = Activity { sent_bytes, received_frames, acked_bytes, ..attachment.seen };
                 let event = LinkEvent::Activity { hop: *hop, sent_bytes, received_frames, acked_bytes };
@@ -274,6 +284,10 @@ impl Driver {
             }
             Event::OriginTimeDiscarded { address, time } => {
                 warn!(%address, micros = time.as_micros(), "a stored origin time lies too far ahead: discarded");
+                // The ceilings that follow are lower and would be taken for old ones.
+                if let Err(error) = self.parts.state.settle_origin(address, WallTime::default()) {
+                    warn!(%error, "the discarded origin time stays stored");
+                }
             }
         }
     }
@@ -303,10 +317,7 @@ impl Driver {
             }
             Outgoing::Persist { remote, sent, received } => {
                 let state = &mut self.parts.state;
-                let stored = state
-                    .initiation_sent(remote, sent)
-                    .and_then(|()| state.initiation_received(remote, received));
-                if let Err(error) = stored {
+                if let Err(error) = state.session_used(remote, sent, received) {
                     warn!(%error, "the times of a session were not made durable");
                 }
             }

@@ -108,15 +108,20 @@ impl State {
         self.times.forgotten()
     }
 
-    /// Stores the time inside an initiation to `remote`; to be called before it is sent. Blocks for the sync.
-    pub fn initiation_sent(&mut self, remote: Address, time: WallTime) -> Result<(), StateError> {
-        self.times.update_session(remote, |times| times.sent = times.sent.max(Some(time)));
-        self.save()
-    }
-
-    /// Stores the time inside an initiation from `remote`; to be called before it is answered. Blocks for the sync.
-    pub fn initiation_received(&mut self, remote: Address, time: WallTime) -> Result<(), StateError> {
-        self.times.update_session(remote, |times| times.received = times.received.max(Some(time)));
+    /// Stores the times inside our last initiation to `remote` and its last to us, the epoch standing for none; to be
+    /// called before ours is sent or its one is answered. Blocks for the sync where one of them is new.
+    pub fn session_used(
+        &mut self,
+        remote: Address,
+        sent: WallTime,
+        received: WallTime,
+    ) -> Result<(), StateError> {
+        let used = |time: WallTime| Some(time).filter(|time| *time > WallTime::default());
+        let times = SessionTimes { sent: used(sent), received: used(received) };
+        if times == self.times.session(&remote) {
+            return Ok(());
+        }
+        self.times.update_session(remote, |stored| *stored = times);
         self.save()
     }
 

@@ -184,9 +184,11 @@ fn session_rows(proxy: &ControlHalf, now: Timestamp) -> Vec<SessionStatus> {
                     SessionState::Handshake
                 }
             },
-            role: match session.role {
-                Some(session::Role::Responder) => SessionRole::Responder,
-                Some(session::Role::Initiator) | None => SessionRole::Initiator,
+            role: match (session.role, session.state) {
+                (Some(session::Role::Responder), _) | (None, session::SessionState::HalfOpen) => {
+                    SessionRole::Responder
+                }
+                (Some(session::Role::Initiator) | None, _) => SessionRole::Initiator,
             },
             since_s: session.established.map_or(0, |at| now.since(at).as_secs()),
             tx_bytes: session.traffic.sent_bytes.0,

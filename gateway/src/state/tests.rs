@@ -48,15 +48,18 @@ fn the_ceiling_of_origin_times_survives_a_crash_and_a_clean_end_lowers_it() {
 }
 
 #[test]
-fn initiation_times_survive_and_never_go_back() {
+fn initiation_times_survive_and_are_written_only_when_they_change() {
     let dir = tempfile::tempdir().unwrap();
     let mut state = State::open(dir.path()).unwrap();
-    state.initiation_sent(REMOTE, at(5)).unwrap();
-    state.initiation_sent(REMOTE, at(4)).unwrap();
-    state.initiation_received(REMOTE, at(7)).unwrap();
+    state.session_used(REMOTE, at(5), WallTime::default()).unwrap();
+    state.session_used(REMOTE, at(5), at(7)).unwrap();
+    std::fs::remove_file(dir.path().join(TIMES_FILE)).unwrap();
+    state.session_used(REMOTE, at(5), at(7)).unwrap();
+    assert!(!dir.path().join(TIMES_FILE).exists(), "nothing new, nothing written");
+    state.session_used(REMOTE, at(6), at(7)).unwrap();
     drop(state);
     let state = State::open(dir.path()).unwrap();
-    assert_eq!(state.session_times(&REMOTE), SessionTimes { sent: Some(at(5)), received: Some(at(7)) });
+    assert_eq!(state.session_times(&REMOTE), SessionTimes { sent: Some(at(6)), received: Some(at(7)) });
     assert_eq!(state.session_times(&LOCAL), SessionTimes::default());
 }
 
