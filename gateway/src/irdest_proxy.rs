@@ -11,6 +11,7 @@ mod inbound;
 mod outbound;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -68,6 +69,7 @@ pub struct DataHalf {
     answers: Mutex<IcmpAnswers>,
     drops: Counters<GatewayDrop>,
     seal_drops: Counters<SessionDrop>,
+    read_failures: AtomicU64,
     waits: mpsc::Sender<Wait>,
     confirmed: mpsc::Sender<Address>,
 }
@@ -93,6 +95,7 @@ impl DataHalf {
             answers: Mutex::new(answers),
             drops: Counters::new(),
             seal_drops: Counters::new(),
+            read_failures: AtomicU64::new(0),
             waits,
             confirmed,
         };
@@ -112,7 +115,8 @@ impl DataHalf {
     /// Packets dropped, by reason.
     pub fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let sealing = self.seal_drops.iter().map(|(reason, count)| (reason.name(), count));
-        self.drops.iter().map(|(reason, count)| (reason.name(), count)).chain(sealing)
+        let reading = [("tun_read_failed", self.read_failures.load(Ordering::Relaxed))];
+        self.drops.iter().map(|(reason, count)| (reason.name(), count)).chain(sealing).chain(reading)
     }
 
     /// Reads the flow table, at most `limit` flows of it; for status.

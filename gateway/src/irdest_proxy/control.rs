@@ -11,7 +11,7 @@ use gateway_core::icmp::Unreachable;
 use gateway_core::offload::VirtioNetHeader;
 use gateway_core::packet::PacketInfo;
 use gateway_core::pending::{Awaited, Pending, Waiting};
-use gateway_core::remotes::{Remotes, overlay_address};
+use gateway_core::remotes::{Lookup, Remotes, overlay_address};
 use gateway_core::session::{EndReason, Sealed, SessionEvent, SessionStatus, SessionTransmit, Sessions};
 use ratman_types::{Address, Hop, Now, Recipient, Timestamp, WallTime};
 use ratman_wire::session::RecordHeader;
@@ -111,13 +111,16 @@ impl ControlHalf {
     /// A packet that could not go at once.
     pub fn handle_wait(&mut self, wait: Wait, now: Now) {
         let Wait { awaited, header, packet } = wait;
-        let displaced = self.pending.push(awaited, header, &packet, now.at);
-        for _ in 0..displaced {
-            self.data.drops.count(GatewayDrop::WaitingFull);
-        }
         match awaited {
-            Awaited::Remote(remote) => self.proceed(remote, now),
-            Awaited::Overlay(_) => {}
+            Awaited::Remote(remote) => {
+                self.keep(awaited, header, &packet, now);
+                self.proceed(remote, now);
+            }
+            // Its owner may have become known since the data half looked.
+            Awaited::Overlay(overlay) => match self.remotes.lookup(overlay.into()) {
+                Lookup::Remote(remote) => self.admit(header, &packet, remote, now),
+                Lookup::UnknownOverlay | Lookup::NoRoute => self.keep(awaited, header, &packet, now),
+            },
         }
     }
 
@@ -144,11 +147,8 @@ impl ControlHalf {
         tracing::debug!(target: TARGET, address = %address.short(), ?learned, "address learned");
         self.publish_remotes();
         for waiting in self.pending.take(Awaited::Overlay(overlay_address(&address))) {
-            if self.admit(&waiting, address, now) {
-                self.pending.push(Awaited::Remote(address), waiting.metadata, &waiting.packet, now.at);
-            }
+            self.admit(waiting.metadata, &waiting.packet, address, now);
         }
-        self.proceed(address, now);
     }
 
     /// An address is announced no more.
@@ -190,11 +190,24 @@ impl ControlHalf {
         self.outgoing.pop_front()
     }
 
-    /// The flow that a packet opens, now that its remote is known.
-    fn admit(&self, waiting: &Waiting<VirtioNetHeader>, remote: Address, now: Now) -> bool {
-        let verdict = PacketInfo::parse(&waiting.packet)
-            .and_then(|info| self.data.flow_table().outbound(&info, &waiting.packet, remote, now.at));
-        verdict.inspect_err(|reason| self.data.drops.count(*reason)).is_ok()
+    /// Lets a packet wait, in place of older ones where there are too many.
+    fn keep(&mut self, awaited: Awaited, header: VirtioNetHeader, packet: &[u8], now: Now) {
+        for _ in 0..self.pending.push(awaited, header, packet, now.at) {
+            self.data.drops.count(GatewayDrop::WaitingFull);
+        }
+    }
+
+    /// Opens the flow of a packet whose remote has become known, and takes the next step for it.
+    fn admit(&mut self, header: VirtioNetHeader, packet: &[u8], remote: Address, now: Now) {
+        let verdict = PacketInfo::parse(packet)
+            .and_then(|info| self.data.flow_table().outbound(&info, packet, remote, now.at));
+        match verdict {
+            Ok(_) => {
+                self.keep(Awaited::Remote(remote), header, packet, now);
+                self.proceed(remote, now);
+            }
+            Err(reason) => self.data.drops.count(reason),
+        }
     }
 
     /// Takes the next step for packets that wait for `remote`: a session once there is a route, then sends them.
@@ -225,17 +238,17 @@ impl ControlHalf {
             let sent =
                 self.data.seal_and_send(key, outbox.as_ref(), mtu, &mut record, &mut self.sealed, now.at);
             if !sent {
-                self.pending.push(waiting.awaited, waiting.metadata, &waiting.packet, now.at);
+                self.keep(waiting.awaited, waiting.metadata, &waiting.packet, now);
             }
         }
     }
 
     fn give_up(&self, waiting: &Waiting<VirtioNetHeader>, now: Now) {
-        self.data.drops.count(GatewayDrop::WaitedTooLong);
-        let why = match waiting.awaited {
-            Awaited::Remote(_) => Unreachable::Remote,
-            Awaited::Overlay(_) => Unreachable::NoRoute,
+        let (reason, why) = match waiting.awaited {
+            Awaited::Remote(_) => (GatewayDrop::WaitedTooLong, Unreachable::Remote),
+            Awaited::Overlay(_) => (GatewayDrop::UnknownOverlay, Unreachable::NoRoute),
         };
+        self.data.drops.count(reason);
         self.data.answer_unreachable(&waiting.packet, why, now.at);
     }
 

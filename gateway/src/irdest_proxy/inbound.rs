@@ -74,7 +74,7 @@ impl DataHalf {
             return Err(GatewayDrop::SourceNotAllowed);
         }
         let header = check(header, packet).map_err(|error| {
-            tracing::debug!(target: TARGET, remote = %remote.short(), %error, "metadata refused");
+            tracing::trace!(target: TARGET, remote = %remote.short(), %error, "metadata refused");
             GatewayDrop::BadMetadata
         })?;
         self.flow_table().inbound(&info, packet, remote, now)?;

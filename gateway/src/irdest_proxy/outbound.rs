@@ -3,6 +3,8 @@
 //! together where they were read, and send their frames with one call.
 
 use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use gateway_core::drop_reason::GatewayDrop;
 use gateway_core::icmp::Unreachable;
@@ -27,6 +29,23 @@ const ENOUGH_PACKETS: usize = 64;
 
 /// Frames handed to an outbox in one call.
 const FRAMES_PER_SEND: usize = 64;
+
+/// How many bytes are sent before other tasks of the thread, such as link readers, get their turn.
+const TURN: usize = 1024 * 1024;
+
+/// The pause after a read that failed for another reason than that nothing was there.
+const FAILURE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Why a batch ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drained {
+    /// Nothing more is there.
+    All,
+    /// The batch is large enough; more may be there.
+    Enough,
+    /// The kernel did not hand over a packet.
+    Failed,
+}
 
 /// Packets to the same remote that lie side by side.
 #[derive(Clone, Copy, Debug)]
@@ -98,41 +117,55 @@ impl DataHalf {
     /// Moves packets from the device into the mesh until the device is gone.
     ///
     /// # Errors
-    /// The device was deleted, or reading it fails in a way that will not pass.
+    /// The device was deleted.
     pub async fn run(&self) -> io::Result<()> {
         let mut batch = Batch::new();
+        let mut since_yield = 0;
         loop {
             self.tun.readable().await?;
-            while self.drain(&mut batch)? {
-                // Other tasks of this thread, such as link readers, get their turn between batches.
-                tokio::task::consume_budget().await;
+            loop {
+                match self.drain(&mut batch)? {
+                    Drained::All => break,
+                    Drained::Enough => {}
+                    // What the kernel refuses to hand over is gone; an error that stays must not spin.
+                    Drained::Failed => tokio::time::sleep(FAILURE_PAUSE).await,
+                }
+                since_yield += batch.len;
+                if since_yield >= TURN {
+                    since_yield = 0;
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }
 
-    /// Reads and sends one batch; whether more may be there.
-    fn drain(&self, batch: &mut Batch) -> io::Result<bool> {
+    /// Reads and sends one batch.
+    fn drain(&self, batch: &mut Batch) -> io::Result<Drained> {
         let now = self.clock.now().at;
-        let more = self.gather(batch, now)?;
+        let drained = self.gather(batch, now)?;
         let mut start = 0;
         for index in 0..batch.run_count {
             let Some(Run { remote, end }) = batch.runs[index] else { break };
             self.send_run(remote, &mut batch.buffer[start..end], &mut batch.sealed, now);
             start = end;
         }
-        Ok(more)
+        Ok(drained)
     }
 
-    fn gather(&self, batch: &mut Batch, now: Timestamp) -> io::Result<bool> {
+    fn gather(&self, batch: &mut Batch, now: Timestamp) -> io::Result<Drained> {
         batch.clear();
         let remotes = self.remotes.load();
         while !batch.is_enough() {
             let received = match self.tun.try_recv(batch.room()) {
                 Ok(received) => received,
                 // While the interface is down nothing is read; it is readable again when it comes up.
-                Err(IoError::WouldBlock | IoError::Down) => return Ok(false),
+                Err(IoError::WouldBlock | IoError::Down) => return Ok(Drained::All),
                 Err(IoError::Gone) => return Err(io::Error::other("the TUN device was deleted")),
-                Err(error) => return Err(io::Error::other(error)),
+                Err(error) => {
+                    tracing::debug!(target: TARGET, %error, "a packet could not be read");
+                    self.read_failures.fetch_add(1, Ordering::Relaxed);
+                    return Ok(Drained::Failed);
+                }
             };
             match self.admit_outbound(&remotes, batch.read(&received), &received.header, now) {
                 Ok(Some(remote)) => batch.keep(remote, &received),
@@ -143,7 +176,7 @@ impl DataHalf {
                 }
             }
         }
-        Ok(true)
+        Ok(Drained::Enough)
     }
 
     /// To which remote a packet goes at once; nothing if it waits or was answered.
@@ -203,7 +236,7 @@ impl DataHalf {
             }
             Err(SessionDrop::KeyExpired | SessionDrop::CounterExhausted) => false,
             Err(reason) => {
-                tracing::debug!(target: TARGET, remote = %key.remote().short(), %reason, "batch dropped");
+                tracing::trace!(target: TARGET, remote = %key.remote().short(), %reason, "batch dropped");
                 self.seal_drops.count(reason);
                 true
             }
