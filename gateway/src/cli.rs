@@ -149,11 +149,7 @@ fn run(sources: &Sources) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
     telemetry::init(&config.log_filter);
     let (state, identity) = open(&config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start a runtime")?;
-    runtime.block_on(daemon::run(config, identity, state))
+    daemon::run(&config, &identity, state)
 }
 
 fn status(sources: &Sources, json: bool, socket: Option<PathBuf>) -> anyhow::Result<()> {

@@ -48,11 +48,18 @@ const WRITTEN: WallTime = WallTime::from_micros(1_767_225_600_000_000);
 ///
 /// # Errors
 /// What cannot be had: an address to listen on, the device, a route, the control socket.
-pub async fn run(config: Config, identity: Identity, state: State) -> anyhow::Result<()> {
+pub fn run(config: &Config, identity: &Identity, state: State) -> anyhow::Result<()> {
+    let control = Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    let data = data_runtime()?;
+    let outcome = control.block_on(live(config, identity, state, &data));
+    data.shutdown_background();
+    outcome
+}
+
+async fn live(config: &Config, identity: &Identity, state: State, data: &Runtime) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot take SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot take SIGINT")?;
-    let data = data_runtime()?;
-    let mut gateway = Gateway::start(&config, &identity, state, &data).await?;
+    let mut gateway = Gateway::start(config, identity, state, data).await?;
     info!(address = %identity.address(), router = %identity.router_id().short(), "running");
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
@@ -61,7 +68,6 @@ pub async fn run(config: Config, identity: Identity, state: State) -> anyhow::Re
     };
     info!("ending");
     gateway.end().await;
-    data.shutdown_background();
     outcome
 }
 

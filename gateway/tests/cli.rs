@@ -140,3 +140,18 @@ fn a_daemon_answers_and_ends_on_sigterm() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("cannot reach a running irdest-gateway"));
 }
+
+#[test]
+fn a_start_that_fails_says_why_and_leaves_nothing_behind() {
+    let home = Home::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let listen = format!("inet.listen=[\"{address}\"]");
+    let output = home.output(&["-s", "inet.enable=true", "-s", &listen]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains(&address.to_string()) && errors.contains("in use"), "{errors}");
+    assert!(!errors.contains("panicked"), "{errors}");
+    assert!(!home.path("control.sock").exists());
+    home.run();
+}
