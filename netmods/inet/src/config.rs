@@ -42,13 +42,22 @@ pub struct InetLimits {
     pub half_open_per_source: usize,
     /// Links. Default 1024: with full queues they hold 4 GiB, and 256 KiB each when idle.
     pub links: usize,
+    /// Of these, places that only routers take which we dial or which a peer line names: so many, or two for each
+    /// peer line if that is more. Default 16: strangers with any number of keys cannot keep us from our peers.
+    pub links_reserved: usize,
     /// Links of one neighbour. Default 8: more parallel ways than a host has uplinks are a mistake or an attack.
     pub links_per_neighbour: usize,
 }
 
 impl Default for InetLimits {
     fn default() -> Self {
-        Self { half_open: 64, half_open_per_source: 8, links: 1024, links_per_neighbour: 8 }
+        Self {
+            half_open: 64,
+            half_open_per_source: 8,
+            links: 1024,
+            links_reserved: 16,
+            links_per_neighbour: 8,
+        }
     }
 }
 

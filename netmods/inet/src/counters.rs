@@ -37,7 +37,7 @@ counters! {
     half_open_full,
     /// Inbound connections closed because their source had its share of half-open places.
     half_open_source_full,
-    /// Proven neighbours refused because there were too many links, or too many of theirs.
+    /// Proven neighbours refused because there was no place left for a link, for strangers, or for them.
     links_full,
     /// Peerings refused because no peer line names the router.
     unknown_router,

@@ -58,7 +58,7 @@ impl Inet {
             .map(|address| Ok((*address, socket::listen(*address, &config.listen)?)))
             .collect::<Result<Vec<_>, InetError>>()?;
         let shared = Arc::new(Shared {
-            links: Links::new(key.router_id(), config.limits),
+            links: Links::new(key.router_id(), config.limits, config.peers.len()),
             identity: Identity { key, verifier, entropy },
             inbox,
             counters: Arc::default(),
@@ -188,7 +188,7 @@ impl Shared {
         let now = self.inbox.now();
         let hop = Hop { link: self.inbox.next_link(), neighbour: proven.router };
         let link = Arc::new(Link::new(stream, hop, dialed, now, Arc::clone(&self.counters))?);
-        let leaving = self.links.add(&link, now)?;
+        let leaving = self.links.add(&link, self.known.contains(&proven.router), now)?;
         // The new link is announced before the old one goes, so that traffic has a way all the time.
         self.inbox.link_up(link.up(proven));
         for old in leaving {

@@ -16,6 +16,8 @@ use crate::peering::Refused;
 pub(crate) struct Links {
     own: RouterId,
     limits: InetLimits,
+    /// Places that strangers may have.
+    for_strangers: usize,
     table: Mutex<Table>,
 }
 
@@ -26,8 +28,11 @@ struct Table {
 }
 
 impl Links {
-    pub(crate) fn new(own: RouterId, limits: InetLimits) -> Self {
-        Self { own, limits, table: Mutex::default() }
+    /// `lines` is the number of peer lines.
+    pub(crate) fn new(own: RouterId, limits: InetLimits, lines: usize) -> Self {
+        // A line has two places: its link, and the one that replaces it.
+        let reserved = limits.links_reserved.max(lines.saturating_mul(2));
+        Self { own, limits, for_strangers: limits.links.saturating_sub(reserved), table: Mutex::default() }
     }
 
     /// Enters a link and returns those that have to make way for it.
@@ -35,9 +40,17 @@ impl Links {
     /// Of two links the listener closes the one that does not stay, so a dialer enters its link and waits for the
     /// verdict; a stalled link is closed by whoever notices.
     ///
+    /// `named` says whether a peer line names the router. A router that we do not dial either is a stranger, and
+    /// takes a new place only while some are left that are not reserved.
+    ///
     /// # Errors
     /// [`Refused::Duplicate`] if the new one has to make way, [`Refused::LinksFull`], [`Refused::Stopped`].
-    pub(crate) fn add(&self, link: &Arc<Link>, now: Timestamp) -> Result<Vec<Arc<Link>>, Refused> {
+    pub(crate) fn add(
+        &self,
+        link: &Arc<Link>,
+        named: bool,
+        now: Timestamp,
+    ) -> Result<Vec<Arc<Link>>, Refused> {
         let mut table = self.lock();
         if table.stopped {
             return Err(Refused::Stopped);
@@ -53,8 +66,10 @@ impl Links {
             }
         }
         let staying = || table.up.values().filter(|up| leaving.iter().all(|gone| gone.hop != up.hop));
-        let of_neighbour = staying().filter(|up| up.hop.neighbour == link.hop.neighbour).count();
-        if staying().count() >= self.limits.links || of_neighbour >= self.limits.links_per_neighbour {
+        let of_neighbour = || staying().filter(|up| up.hop.neighbour == link.hop.neighbour);
+        let known = named || link.dialed || of_neighbour().any(|up| up.dialed);
+        let places = if known || !leaving.is_empty() { self.limits.links } else { self.for_strangers };
+        if staying().count() >= places || of_neighbour().count() >= self.limits.links_per_neighbour {
             return Err(Refused::LinksFull);
         }
         table.up.insert(link.hop.link, Arc::clone(link));

@@ -6,6 +6,8 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::counters::Counters;
 
+const LIMITS: InetLimits =
+    InetLimits { half_open: 0, half_open_per_source: 0, links: 8, links_reserved: 3, links_per_neighbour: 2 };
 const OWN: RouterId = RouterId::from_bytes([5; 32]);
 const SMALLER: RouterId = RouterId::from_bytes([4; 32]);
 const GREATER: RouterId = RouterId::from_bytes([6; 32]);
@@ -24,11 +26,11 @@ async fn link(id: u32, neighbour: RouterId, dialed: bool, ip: &str, up: Timestam
 
 /// What becomes of two links between the same ends, the second of which comes up after so long.
 async fn verdict(neighbour: RouterId, dialed: [bool; 2], after: Timestamp) -> &'static str {
-    let links = Links::new(OWN, InetLimits::default());
+    let links = Links::new(OWN, InetLimits::default(), 0);
     let old = link(1, neighbour, dialed[0], "127.0.0.1", at(0)).await;
     let new = link(2, neighbour, dialed[1], "127.0.0.1", after).await;
-    assert!(links.add(&old, at(0)).unwrap().is_empty());
-    match links.add(&new, after) {
+    assert!(links.add(&old, false, at(0)).unwrap().is_empty());
+    match links.add(&new, false, after) {
         Err(Refused::Duplicate) => "old",
         Ok(leaving) if leaving.is_empty() => "both",
         Ok(leaving) => {
@@ -65,12 +67,12 @@ async fn the_listener_of_the_link_that_loses_closes_it() {
 
 #[tokio::test]
 async fn other_ends_are_other_links() {
-    let links = Links::new(OWN, InetLimits::default());
+    let links = Links::new(OWN, InetLimits::default(), 0);
     let first = link(1, GREATER, false, "127.0.0.1", at(0)).await;
     let other_address = link(2, GREATER, false, "127.0.0.2", at(0)).await;
     let other_router = link(3, SMALLER, false, "127.0.0.1", at(0)).await;
     for link in [&first, &other_address, &other_router] {
-        assert!(links.add(link, at(0)).unwrap().is_empty());
+        assert!(links.add(link, false, at(0)).unwrap().is_empty());
         assert!(links.twin(link).is_none());
     }
     let twin = link(4, GREATER, true, "127.0.0.1", at(0)).await;
@@ -81,13 +83,78 @@ async fn other_ends_are_other_links() {
     assert!(links.get(Hop { link: LinkId(1), neighbour: SMALLER }).is_none());
 }
 
+/// Takes every place that strangers may have.
+async fn fill(links: &Links, places: u32) {
+    for number in 1..=places {
+        let byte = 100 + u8::try_from(number).unwrap();
+        let stranger = link(number, RouterId::from_bytes([byte; 32]), false, "127.0.0.1", at(0)).await;
+        assert!(links.add(&stranger, false, at(0)).unwrap().is_empty(), "stranger {number}");
+    }
+}
+
+#[tokio::test]
+async fn strangers_leave_places_for_those_whom_we_know() {
+    // Two places for each of two lines are more than the three that are reserved anyway.
+    for (lines, places) in [(0, 5), (2, 4)] {
+        let links = Links::new(OWN, LIMITS, lines);
+        fill(&links, places).await;
+        let stranger = link(20, GREATER, false, "127.0.0.1", at(0)).await;
+        assert!(matches!(links.add(&stranger, false, at(0)), Err(Refused::LinksFull)));
+
+        let dialed = link(21, GREATER, true, "127.0.0.1", at(0)).await;
+        links.add(&dialed, false, at(0)).unwrap();
+        let back = link(22, GREATER, false, "127.0.0.2", at(0)).await;
+        links.add(&back, false, at(0)).expect("we dial the router, so it is no stranger");
+        let named = link(23, SMALLER, false, "127.0.0.1", at(0)).await;
+        links.add(&named, true, at(0)).expect("a peer line names the router");
+        for number in 24..29 - places {
+            let byte = u8::try_from(number).unwrap();
+            let named = link(number, RouterId::from_bytes([byte; 32]), false, "127.0.0.1", at(0)).await;
+            links.add(&named, true, at(0)).expect("every place is theirs");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_place_is_the_last_for_anybody() {
+    let links = Links::new(OWN, LIMITS, 0);
+    for number in 1..=8 {
+        let router = RouterId::from_bytes([100 + number; 32]);
+        let dialed = link(number.into(), router, true, "127.0.0.1", at(0)).await;
+        links.add(&dialed, false, at(0)).unwrap();
+    }
+    for (dialed, named) in [(true, false), (false, true), (false, false)] {
+        let late = link(20, GREATER, dialed, "127.0.0.1", at(0)).await;
+        assert!(matches!(links.add(&late, named, at(0)), Err(Refused::LinksFull)));
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_may_replace_its_own_link_when_strangers_have_no_place_left() {
+    let links = Links::new(OWN, LIMITS, 0);
+    let old = link(20, GREATER, false, "127.0.0.1", at(0)).await;
+    links.add(&old, false, at(0)).unwrap();
+    fill(&links, 4).await;
+    let named = link(21, SMALLER, false, "127.0.0.1", at(0)).await;
+    links.add(&named, true, at(0)).unwrap();
+    let new = link(22, GREATER, false, "127.0.0.1", at(10)).await;
+    assert_eq!(links.add(&new, false, at(10)).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn more_lines_than_places_leave_strangers_none() {
+    let links = Links::new(OWN, LIMITS, 5);
+    let stranger = link(1, GREATER, false, "127.0.0.1", at(0)).await;
+    assert!(matches!(links.add(&stranger, false, at(0)), Err(Refused::LinksFull)));
+}
+
 #[tokio::test]
 async fn a_stopped_table_closes_all_links_and_takes_no_more() {
-    let links = Links::new(OWN, InetLimits::default());
+    let links = Links::new(OWN, InetLimits::default(), 0);
     let first = link(1, GREATER, false, "127.0.0.1", at(0)).await;
-    links.add(&first, at(0)).unwrap();
+    links.add(&first, false, at(0)).unwrap();
     links.stop();
     assert_eq!(first.ended().await, DownReason::Stopped);
     let late = link(2, SMALLER, false, "127.0.0.1", at(0)).await;
-    assert!(matches!(links.add(&late, at(0)), Err(Refused::Stopped)));
+    assert!(matches!(links.add(&late, false, at(0)), Err(Refused::Stopped)));
 }

@@ -11,7 +11,9 @@ use ratman_wire::carrier_v1::FrameV1;
 use ratman_wire::{Frame, Header, Mode};
 use socket2::{Domain, Socket, Type};
 
-use crate::routers::{any_port, dialing, eventually, id, line, listening, start, wait_for_nothing};
+use crate::routers::{
+    any_port, dialing, eventually, free_address, id, line, listening, start, wait_for_nothing,
+};
 use crate::stranger::Stranger;
 
 fn keyed(address: SocketAddr, router_key: RouterId) -> InetConfig {
@@ -143,7 +145,7 @@ async fn those_who_say_nothing_take_few_places_and_for_five_seconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_are_limited_in_total_and_per_neighbour() {
-    let limits = InetLimits { links: 3, links_per_neighbour: 2, ..InetLimits::default() };
+    let limits = InetLimits { links: 3, links_reserved: 0, links_per_neighbour: 2, ..InetLimits::default() };
     let listener = start(1, InetConfig { limits, ..listening(any_port("0.0.0.0")) });
     let port = listener.address().port();
     let to = |ip: &str| SocketAddr::new(ip.parse().expect("an address"), port);
@@ -165,4 +167,18 @@ async fn links_are_limited_in_total_and_per_neighbour() {
     first.wait_until_closed();
     assert_eq!(listener.counted(|counters| counters.duplicates == 1).links_full, 2);
     eventually(|| (listener.inbox.links().len() == 3).then_some(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_leave_two_places_for_each_peer_line() {
+    let limits = InetLimits { links: 3, links_reserved: 0, ..InetLimits::default() };
+    let named = keyed(free_address("127.0.0.1"), id(9));
+    let config = InetConfig { limits, peers: named.peers, ..listening(any_port("127.0.0.1")) };
+    let listener = start(1, config);
+    let _first = Stranger::peer(listener.address(), 2);
+    eventually(|| (listener.inbox.links().len() == 1).then_some(()));
+    Stranger::peer(listener.address(), 3).wait_until_closed();
+    listener.counted(|counters| counters.links_full == 1);
+    let _named = Stranger::peer(listener.address(), 9);
+    assert_eq!(listener.inbox.link_to(id(9)).hop.neighbour, id(9));
 }
