@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! Who may open a flow from outside: nobody, unless a rule of the configuration says so. Ping and the replies to our own
-//! flows need no rule.
+//! Who may open a flow from outside: nobody, unless a rule of the configuration says so, and then to our own addresses
+//! only. Ping and the replies to our own flows need no rule.
 
+use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use std::collections::BTreeSet;
 
@@ -34,7 +35,7 @@ pub enum Carrying {
     Udp,
 }
 
-/// One rule: what matches all three parts may open a flow.
+/// One rule: what matches all three parts may open a flow to this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptRule {
     /// From whom.
@@ -59,9 +60,12 @@ impl Admission {
         Self { rules, configured }
     }
 
-    /// Whether a packet of `remote` may open a flow; one that opens nothing, such as a TCP segment from the middle of
-    /// a connection, may not.
-    pub fn admits(&self, info: &PacketInfo, remote: &Address) -> bool {
+    /// Whether a packet of `remote` may open a flow to one of `local`, our own addresses. One that opens nothing, such
+    /// as a TCP segment from the middle of a connection, may not, nor one for a host behind us.
+    pub fn admits(&self, info: &PacketInfo, remote: &Address, local: &[IpAddr]) -> bool {
+        if !local.contains(&info.destination) {
+            return false;
+        }
         let (carrying, port) = match info.transport {
             Transport::Tcp { destination, flags, .. } if flags.opens() => (Carrying::Tcp, destination),
             Transport::Udp { destination, .. } => (Carrying::Udp, destination),
@@ -87,11 +91,15 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
+    use core::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
     use crate::packet::samples::{ACK, FIN, RST, SYN, ip, tcp, udp};
 
     const FRIEND: Address = Address::from_bytes([1; 32]);
     const STRANGER: Address = Address::from_bytes([2; 32]);
+    const LOCAL: [IpAddr; 2] =
+        [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), IpAddr::V6(Ipv6Addr::new(0xFD00, 0, 0, 0, 0, 0, 0, 2))];
 
     fn tcp_to(port: u16, flags: u8) -> PacketInfo {
         PacketInfo::parse(&ip("10.0.0.1", "10.0.0.2", 6, &tcp(4000, port, flags))).unwrap()
@@ -108,7 +116,7 @@ mod tests {
 
     #[test]
     fn without_rules_nobody_comes_in() {
-        assert!(!Admission::default().admits(&tcp_to(22, SYN), &FRIEND));
+        assert!(!Admission::default().admits(&tcp_to(22, SYN), &FRIEND, &LOCAL));
     }
 
     #[test]
@@ -118,21 +126,34 @@ mod tests {
         for (port, admitted) in
             [(22, true), (23, false), (7999, false), (8000, true), (8099, true), (8100, false)]
         {
-            assert_eq!(rules.admits(&syn(port), &FRIEND), admitted, "port {port}");
-            assert!(!rules.admits(&syn(port), &STRANGER), "port {port}");
-            assert!(!rules.admits(&udp_to(port), &FRIEND), "port {port}");
+            assert_eq!(rules.admits(&syn(port), &FRIEND, &LOCAL), admitted, "port {port}");
+            assert!(!rules.admits(&syn(port), &STRANGER, &LOCAL), "port {port}");
+            assert!(!rules.admits(&udp_to(port), &FRIEND, &LOCAL), "port {port}");
         }
         let everything = admission(From::Remote(STRANGER), Carrying::TcpAndUdp, &[]);
-        assert!(everything.admits(&syn(1), &STRANGER) && everything.admits(&udp_to(65_535), &STRANGER));
-        assert!(!everything.admits(&syn(1), &FRIEND));
-        assert!(admission(From::Any, Carrying::Udp, &[]).admits(&udp_to(53), &STRANGER));
+        assert!(
+            everything.admits(&syn(1), &STRANGER, &LOCAL)
+                && everything.admits(&udp_to(65_535), &STRANGER, &LOCAL)
+        );
+        assert!(!everything.admits(&syn(1), &FRIEND, &LOCAL));
+        assert!(admission(From::Any, Carrying::Udp, &[]).admits(&udp_to(53), &STRANGER, &LOCAL));
+    }
+
+    #[test]
+    fn no_rule_is_about_hosts_behind_us() {
+        let rules = admission(From::Any, Carrying::TcpAndUdp, &[]);
+        for (at, packet) in [(0, tcp_to(22, SYN)), (1, udp_to(53))] {
+            assert!(rules.admits(&packet, &FRIEND, &LOCAL[at..=at]));
+            assert!(!rules.admits(&packet, &FRIEND, &LOCAL[1 - at..=1 - at]));
+            assert!(!rules.admits(&packet, &FRIEND, &[]));
+        }
     }
 
     #[test]
     fn what_opens_nothing_is_not_admitted() {
         let rules = admission(From::Any, Carrying::TcpAndUdp, &[]);
         for flags in [ACK, SYN | ACK, RST, FIN] {
-            assert!(!rules.admits(&tcp_to(22, flags), &FRIEND), "flags {flags:#x}");
+            assert!(!rules.admits(&tcp_to(22, flags), &FRIEND, &LOCAL), "flags {flags:#x}");
         }
     }
 
@@ -142,7 +163,7 @@ mod tests {
         let rules = (1..=u16::try_from(MAX_RULES).unwrap() + 1).map(rule).collect();
         let admission = Admission::new(rules, BTreeSet::new());
         let last = u16::try_from(MAX_RULES).unwrap();
-        assert!(admission.admits(&udp_to(last), &FRIEND));
-        assert!(!admission.admits(&udp_to(last + 1), &FRIEND));
+        assert!(admission.admits(&udp_to(last), &FRIEND, &LOCAL));
+        assert!(!admission.admits(&udp_to(last + 1), &FRIEND, &LOCAL));
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The flow table and with it the firewall: what our side starts may be answered, by the remote it went to and by
-//! nobody else; from outside only ICMP echo requests to our own addresses are taken.
+//! nobody else; from outside only ICMP echo requests and what a rule admits are taken, to our own addresses alone.
 
 mod fragments;
 mod key;
@@ -79,7 +79,7 @@ pub struct FlowTable {
 
 impl FlowTable {
     /// An empty table. The seed keys its hashes and must be random, so that nobody can aim at one bucket; `local`
-    /// are our own addresses, which may be pinged.
+    /// are our own addresses, which may be pinged and which rules open flows to.
     pub fn new(seed: HashSeed, local: Vec<IpAddr>) -> Self {
         Self {
             index: HashMap::with_hasher(seed),
@@ -220,7 +220,7 @@ impl FlowTable {
         }
         if let Transport::Tcp { flags, .. } = info.transport
             && !flow.admits(flags)
-            && !self.admission.admits(info, &remote)
+            && !self.admission.admits(info, &remote, &self.local)
         {
             return Err(GatewayDrop::InboundConnection);
         }
@@ -229,7 +229,7 @@ impl FlowTable {
 
     /// Whether a packet from outside may make a flow.
     fn admit_new(&self, info: &PacketInfo, remote: &Address) -> Result<(), GatewayDrop> {
-        if self.admission.admits(info, remote) {
+        if self.admission.admits(info, remote, &self.local) {
             return Ok(());
         }
         if let Transport::EchoRequest { .. } = info.transport

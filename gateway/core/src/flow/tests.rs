@@ -415,3 +415,24 @@ fn a_rule_lets_connections_in_from_whom_it_names() {
     assert_eq!(bed.receive_tcp(SYN), Err(GatewayDrop::InboundConnection));
     assert_eq!(bed.receive_tcp(ACK), Ok(FlowVerdict::Known), "open connections outlive the rule");
 }
+
+#[test]
+fn rules_open_flows_to_our_own_addresses_only() {
+    let mut bed = Bed::new();
+    let rule = AcceptRule { from: From::Any, carrying: Carrying::TcpAndUdp, ports: vec![] };
+    bed.table.set_admission(Admission::new(vec![rule], BTreeSet::new()));
+    let behind_us = "10.1.0.2";
+    let syn = ip(THEM, behind_us, TCP, &tcp(22, 4000, SYN));
+    assert_eq!(bed.receive_from(1, &syn), Err(GatewayDrop::InboundConnection));
+    assert_eq!(
+        bed.receive_from(1, &ip(THEM, behind_us, UDP, &udp(53, 4000, b"?"))),
+        Err(GatewayDrop::NoFlow)
+    );
+    assert!(bed.table.is_empty());
+    // Nor into an open connection of a host behind us.
+    bed.send_to(1, &ip(behind_us, THEM, TCP, &tcp(4000, 22, SYN))).unwrap();
+    bed.receive_from(1, &ip(THEM, behind_us, TCP, &tcp(22, 4000, SYN | ACK))).unwrap();
+    bed.send_to(1, &ip(behind_us, THEM, TCP, &tcp(4000, 22, ACK))).unwrap();
+    assert_eq!(bed.receive_from(1, &syn), Err(GatewayDrop::InboundConnection));
+    assert_eq!(bed.receive_tcp(SYN), Ok(FlowVerdict::New));
+}
