@@ -28,7 +28,8 @@ struct Times {
 /// The initiation times of all remotes.
 #[derive(Debug)]
 pub(super) struct InitiationTimes {
-    start: WallTime,
+    /// By the boot-time clock: the wall clock may be set after our start.
+    start: Timestamp,
     configured: BTreeMap<Address, Times>,
     /// The last time of each stranger, and until when it is kept.
     strangers: BTreeMap<Address, (WallTime, Timestamp)>,
@@ -39,8 +40,8 @@ pub(super) struct InitiationTimes {
 }
 
 impl InitiationTimes {
-    /// `start` is the raw clock at our start.
-    pub(super) fn new(start: WallTime, configured: &[ConfiguredRemote]) -> Self {
+    /// `start` is the time of our start.
+    pub(super) fn new(start: Timestamp, configured: &[ConfiguredRemote]) -> Self {
         let mut times = Self {
             start,
             configured: BTreeMap::new(),
@@ -89,14 +90,12 @@ impl InitiationTimes {
         *last
     }
 
-    /// Takes the time of an authentic initiation, or says why it is not fresh. `wall` is our corrected clock,
-    /// `correction` what was added to the raw one.
+    /// Takes the time of an authentic initiation, or says why it is not fresh. `wall` is our corrected clock.
     pub(super) fn take(
         &mut self,
         remote: &Address,
         time: WallTime,
         (at, wall): (Timestamp, WallTime),
-        correction: i64,
     ) -> Result<(), SessionDrop> {
         if let Some(times) = self.configured.get_mut(remote) {
             if time <= times.received {
@@ -108,7 +107,8 @@ impl InitiationTimes {
         if !is_near(time, wall) {
             return Err(SessionDrop::TimeOutsideWindow);
         }
-        if time < self.start.shifted(correction) {
+        let since_start = at.since(self.start).as_micros();
+        if u128::try_from(wall.ahead_of(time)).is_ok_and(|age| age > since_start) {
             return Err(SessionDrop::BeforeStart);
         }
         self.remember(remote, time, at)
@@ -173,8 +173,8 @@ mod tests {
 
     #[test]
     fn a_configured_remote_may_have_any_clock_that_only_goes_on() {
-        let mut times = InitiationTimes::new(wall(0), &[configured(wall(0), wall(-500))]);
-        let mut take = |time| times.take(&address(1), time, (at(0), wall(0)), 0);
+        let mut times = InitiationTimes::new(at(0), &[configured(wall(0), wall(-500))]);
+        let mut take = |time| times.take(&address(1), time, (at(0), wall(0)));
         assert_eq!(take(wall(-500)), Err(SessionDrop::ReplayedInitiation));
         assert_eq!(take(wall(-499)), Ok(()));
         assert_eq!(take(wall(-499)), Err(SessionDrop::ReplayedInitiation));
@@ -184,9 +184,9 @@ mod tests {
 
     #[test]
     fn a_stranger_must_be_near_our_clock_and_after_our_start() {
-        let mut times = InitiationTimes::new(wall(0), &[]);
+        let mut times = InitiationTimes::new(at(0), &[]);
         let mut take =
-            |time, now| times.take(&address(2), time, (at(now), wall(i64::try_from(now).unwrap())), 0);
+            |time, now| times.take(&address(2), time, (at(now), wall(i64::try_from(now).unwrap())));
         assert_eq!(take(wall(6), 0), Err(SessionDrop::TimeOutsideWindow));
         assert_eq!(take(wall(-6), 0), Err(SessionDrop::TimeOutsideWindow));
         assert_eq!(take(wall(-1), 0), Err(SessionDrop::BeforeStart));
@@ -197,41 +197,45 @@ mod tests {
     }
 
     #[test]
-    fn our_start_is_corrected_like_our_clock() {
-        let mut times = InitiationTimes::new(wall(4), &[]);
-        // Our clock was four minutes ahead at the start and is corrected now.
-        assert_eq!(times.take(&address(2), wall(1), (at(0), wall(1)), 0), Err(SessionDrop::BeforeStart));
-        assert_eq!(times.take(&address(2), wall(1), (at(0), wall(1)), -4 * MINUTE), Ok(()));
+    fn our_start_is_where_the_clock_says_now_that_it_was() {
+        // After four minutes, with clocks that were set by an hour, back and ahead, or corrected by some minutes.
+        for set in [-60, 0, 3, 60] {
+            let mut times = InitiationTimes::new(at(10), &[]);
+            let mut take = |minute| times.take(&address(2), wall(minute + set), (at(14), wall(14 + set)));
+            assert_eq!(take(9), Err(SessionDrop::BeforeStart), "set by {set}");
+            assert_eq!(take(10), Ok(()), "set by {set}");
+            assert_eq!(take(18), Ok(()), "set by {set}");
+        }
     }
 
     #[test]
     fn a_replay_is_refused_for_as_long_as_its_time_would_pass() {
-        let mut times = InitiationTimes::new(wall(0), &[]);
-        times.take(&address(2), wall(5), (at(0), wall(0)), 0).unwrap();
+        let mut times = InitiationTimes::new(at(0), &[]);
+        times.take(&address(2), wall(5), (at(0), wall(0))).unwrap();
         for minute in 1..15 {
             times.forget(at(minute));
             let now = (at(minute), wall(i64::try_from(minute).unwrap()));
-            assert!(times.take(&address(2), wall(5), now, 0).is_err(), "minute {minute}");
+            assert!(times.take(&address(2), wall(5), now).is_err(), "minute {minute}");
         }
         assert!(times.strangers.is_empty());
     }
 
     #[test]
     fn a_full_memory_refuses_new_strangers_until_old_times_go() {
-        let mut times = InitiationTimes::new(wall(0), &[]);
+        let mut times = InitiationTimes::new(at(0), &[]);
         let limit = u32::try_from(MAX_REMEMBERED_INITIATIONS).unwrap();
         for number in 0..limit {
-            times.take(&address(number), wall(1), (at(1), wall(1)), 0).unwrap();
+            times.take(&address(number), wall(1), (at(1), wall(1))).unwrap();
         }
         let full = Err(SessionDrop::InitiationsFull);
-        assert_eq!(times.take(&address(limit), wall(2), (at(2), wall(2)), 0), full);
-        assert_eq!(times.take(&address(0), wall(2), (at(2), wall(2)), 0), Ok(()), "a known one goes on");
-        assert_eq!(times.take(&address(limit), wall(12), (at(12), wall(12)), 0), Ok(()));
+        assert_eq!(times.take(&address(limit), wall(2), (at(2), wall(2))), full);
+        assert_eq!(times.take(&address(0), wall(2), (at(2), wall(2))), Ok(()), "a known one goes on");
+        assert_eq!(times.take(&address(limit), wall(12), (at(12), wall(12))), Ok(()));
     }
 
     #[test]
     fn our_own_times_never_repeat() {
-        let mut times = InitiationTimes::new(wall(0), &[configured(wall(9), wall(0))]);
+        let mut times = InitiationTimes::new(at(0), &[configured(wall(9), wall(0))]);
         assert_eq!(times.next_to_send(&address(1), wall(0)), wall(9).shifted(1));
         assert_eq!(times.next_to_send(&address(1), wall(0)), wall(9).shifted(2));
         assert_eq!(times.next_to_send(&address(1), wall(10)), wall(10));
@@ -243,8 +247,8 @@ mod tests {
 
     #[test]
     fn a_new_configuration_forgets_no_time() {
-        let mut times = InitiationTimes::new(wall(0), &[configured(wall(0), wall(0))]);
-        times.take(&address(1), wall(3), (at(0), wall(0)), 0).unwrap();
+        let mut times = InitiationTimes::new(at(0), &[configured(wall(0), wall(0))]);
+        times.take(&address(1), wall(3), (at(0), wall(0))).unwrap();
         times.configure(&[configured(WallTime::default(), WallTime::default())]);
         assert_eq!(times.persisted(&address(1)), Some((wall(0), wall(3))));
         times.configure(&[]);

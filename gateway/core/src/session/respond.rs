@@ -26,8 +26,7 @@ impl Sessions {
         }
         self.check_quota(&remote, from.neighbour)?;
         let received = handshake::receive(&self.local, remote, &initiation, &mut self.entropy)?;
-        let clock = (now.at, self.wall(now));
-        self.times.take(&remote, received.payload.time, clock, self.correction)?;
+        self.times.take(&remote, received.payload.time, (now.at, self.wall(now)))?;
         if self.times.is_configured(&remote) {
             self.persist.insert(remote);
         }

@@ -36,7 +36,7 @@ pub struct Sessions {
     hops_left: u8,
     accept: Accept,
     /// What the router's clock correction adds to the raw wall clock, in microseconds.
-    pub(super) correction: i64,
+    correction: i64,
     pub(super) entropy: Entropy,
     pub(super) times: InitiationTimes,
     pub(super) cookies: CookieJar,
@@ -67,7 +67,7 @@ impl Sessions {
             accept: config.accept,
             correction: 0,
             entropy: Entropy::new(seed),
-            times: InitiationTimes::new(now.wall, &config.configured),
+            times: InitiationTimes::new(now.at, &config.configured),
             cookies: CookieJar::default(),
             load: Load::default(),
             remotes: BTreeMap::new(),

@@ -213,6 +213,17 @@ fn a_stranger_with_a_wrong_clock_is_refused_until_clocks_are_corrected() {
 }
 
 #[test]
+fn strangers_come_in_after_clocks_were_set_back() {
+    let mut net = Network::strangers(2);
+    net.run(SECOND);
+    net.nodes[0].skew = -60 * MINUTE;
+    net.nodes[1].skew = -60 * MINUTE;
+    net.connect(0, 1);
+    net.run(SECOND);
+    assert_eq!(net.status(0, 1).unwrap().state, SessionState::Established);
+}
+
+#[test]
 fn a_configured_remote_may_live_in_1970() {
     let mut net = Network::new(vec![config(Accept::Configured, &[2]), config(Accept::Configured, &[1])]);
     net.nodes[0].skew = -1_800_000_000_000_000;

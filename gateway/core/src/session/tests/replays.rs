@@ -62,6 +62,18 @@ fn initiations_from_before_a_restart_are_refused_after_it() {
 }
 
 #[test]
+fn initiations_from_before_a_start_in_1970_are_refused_once_the_clock_is_set() {
+    let mut net = Network::strangers(2);
+    net.connect(0, 1);
+    net.run(2 * SECOND);
+    net.nodes[1].skew = -1_800_000_000_000_000;
+    net.restart(1);
+    net.nodes[1].skew = 0;
+    let initiation = net.history[0].clone();
+    assert_eq!(net.arrive(&initiation), Err(SessionDrop::BeforeStart));
+}
+
+#[test]
 fn a_changed_frame_is_refused_wherever_it_was_changed() {
     let mut net = Network::strangers(2);
     net.connect(0, 1);
