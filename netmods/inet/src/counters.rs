@@ -61,6 +61,9 @@ counters! {
     stray_peering_frames,
     /// Frames dropped on the way out: a full queue, a link that was down, a frame above the MTU.
     dropped_frames,
+    /// Data frames dropped on the way out because the queues of all links together were full; not in
+    /// `dropped_frames`.
+    dropped_all_queues_full,
 }
 
 #[derive(Debug, Default)]

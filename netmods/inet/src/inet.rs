@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use tracing::{Instrument, info, info_span};
 
 use crate::accept::accept;
+use crate::budget::Budget;
 use crate::config::{Entropy, InetConfig, InetError};
 use crate::counters::{Counters, InetCounters};
 use crate::dial::Dialer;
@@ -62,6 +63,7 @@ impl Inet {
             identity: Identity { key, verifier, entropy },
             inbox,
             counters: Arc::default(),
+            budget: Budget::new(config.limits.queued_bytes),
             half_open: HalfOpen::new(config.limits.half_open, config.limits.half_open_per_source),
             known: config.peers.iter().filter_map(|peer| peer.router_key).collect(),
             accept_unknown_peers: config.accept_unknown_peers,
@@ -164,6 +166,7 @@ pub(crate) struct Shared {
     pub(crate) half_open: HalfOpen,
     /// Changes when the host's network does.
     pub(crate) network: watch::Sender<()>,
+    budget: Arc<Budget>,
     inbox: Arc<dyn Inbox>,
     known: BTreeSet<RouterId>,
     accept_unknown_peers: bool,
@@ -187,7 +190,14 @@ impl Shared {
     ) -> Result<Arc<Link>, Refused> {
         let now = self.inbox.now();
         let hop = Hop { link: self.inbox.next_link(), neighbour: proven.router };
-        let link = Arc::new(Link::new(stream, hop, dialed, now, Arc::clone(&self.counters))?);
+        let link = Arc::new(Link::new(
+            stream,
+            hop,
+            dialed,
+            now,
+            Arc::clone(&self.counters),
+            Arc::clone(&self.budget),
+        )?);
         let leaving = self.links.add(&link, self.known.contains(&proven.router), now)?;
         // The new link is announced before the old one goes, so that traffic has a way all the time.
         self.inbox.link_up(link.up(proven));

@@ -9,6 +9,7 @@
 
 mod accept;
 mod backoff;
+mod budget;
 mod config;
 mod counters;
 mod deframer;

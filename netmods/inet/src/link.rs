@@ -18,6 +18,7 @@ use tokio::sync::{Notify, SetOnce};
 use tokio::task::yield_now;
 use tracing::trace;
 
+use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::deframer::Deframer;
 use crate::inet::NAME;
@@ -62,6 +63,7 @@ impl Link {
         dialed: bool,
         now: Timestamp,
         counters: Arc<Counters>,
+        budget: Arc<Budget>,
     ) -> io::Result<Self> {
         Ok(Self {
             hop,
@@ -69,7 +71,7 @@ impl Link {
             local: stream.local_addr()?,
             remote: stream.peer_addr()?,
             stream,
-            outgoing: Mutex::default(),
+            outgoing: Mutex::new(Outgoing::new(budget)),
             waiting: Notify::new(),
             end: SetOnce::new(),
             received_frames: AtomicU64::new(0),
@@ -124,6 +126,8 @@ impl Link {
         let drain = tokio::spawn(Arc::clone(&self).drain());
         self.close(self.read(inbox).await);
         drain.abort();
+        // Whoever keeps the link as an outbox shall not keep its queues.
+        self.lock().discard();
         self.ended().await
     }
 
@@ -227,13 +231,17 @@ impl Outbox for Link {
 
     fn send(&self, class: Class, frames: &[FrameParts<'_>]) -> Sent {
         let mut outgoing = self.lock();
-        let waited = outgoing.waits();
+        let (waited, over_budget) = (outgoing.waits(), outgoing.over_budget());
         let sent = self.write(&mut outgoing, class, frames);
         if !waited && outgoing.waits() {
             self.waiting.notify_one();
         }
+        let over_budget = usize::try_from(outgoing.over_budget() - over_budget).unwrap_or(usize::MAX);
         drop(outgoing);
-        self.counters.dropped_frames.add(sent.dropped);
+        if sent.dropped > 0 {
+            self.counters.dropped_all_queues_full.add(over_budget);
+            self.counters.dropped_frames.add(sent.dropped.saturating_sub(over_budget));
+        }
         sent
     }
 

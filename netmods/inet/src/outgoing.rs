@@ -5,18 +5,21 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
 
 use netmod_api::{Class, FrameParts, Sent};
 use ratman_wire::MAX_FRAME;
 
+use crate::budget::{Budget, Share};
 use crate::deframer::PREFIX;
 
 /// Bytes of waiting control frames: 600 echoes, minutes of them; more means that the peer does not read.
 const CONTROL_LIMIT: usize = 64 * 1024;
 /// Bytes of waiting data frames: above the 3 MiB that the default Linux receive window of one TCP flow inside can
-/// have in flight, so that a single flow is not cut by us; newest dropped when full.
+/// have in flight, so that a single flow is not cut by us; newest dropped when full, here or in all links together
+/// ([`Budget`]).
 const DATA_LIMIT: usize = 4 * 1024 * 1024;
-/// What an empty queue keeps allocated, in bytes; the rest goes back when a burst is over.
+/// What a queue keeps allocated however few bytes wait; the rest goes back while a burst ends.
 const KEPT: usize = 256 * 1024;
 /// Frames handed to one `writev`: four slices each, 256 of the 1024 that Linux takes (`UIO_MAXIOV`).
 const BATCH: usize = 64;
@@ -28,17 +31,33 @@ pub(crate) trait Writev: FnMut(&[IoSlice<'_>]) -> io::Result<usize> {}
 impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Writev for F {}
 
 /// The way out of one link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outgoing {
     /// The rest of a frame whose beginning is on the wire: always next, whatever its class.
     started: VecDeque<u8>,
     control: Queue,
     data: Queue,
+    /// What the data queue holds of the memory of all links.
+    share: Share,
     written: u64,
     dropped: u64,
+    /// Of the dropped frames those that the link's own queue had room for.
+    over_budget: u64,
 }
 
 impl Outgoing {
+    pub(crate) fn new(budget: Arc<Budget>) -> Self {
+        Self {
+            started: VecDeque::new(),
+            control: Queue::default(),
+            data: Queue::default(),
+            share: Share::new(budget),
+            written: 0,
+            dropped: 0,
+            over_budget: 0,
+        }
+    }
+
     /// Whether something waits for the socket.
     pub(crate) fn waits(&self) -> bool {
         self.waiting() > 0
@@ -57,6 +76,19 @@ impl Outgoing {
     /// Frames dropped so far.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Of the dropped frames those that had no place because of other links.
+    pub(crate) fn over_budget(&self) -> u64 {
+        self.over_budget
+    }
+
+    /// Drops what waits, which nobody will send, and gives its memory back.
+    pub(crate) fn discard(&mut self) {
+        self.started = VecDeque::new();
+        self.control = Queue::default();
+        self.data = Queue::default();
+        self.share.hold(0);
     }
 
     /// Counts frames that nobody will send.
@@ -165,7 +197,16 @@ impl Outgoing {
             Class::Control => (&mut self.control, CONTROL_LIMIT),
             Class::Data => (&mut self.data, DATA_LIMIT),
         };
-        if queue.push(frame, limit) { Sent { accepted: 1, dropped: 0 } } else { self.drop_frames(1) }
+        let length = queue.bytes.len() + PREFIX + frame.len();
+        if length > limit {
+            return self.drop_frames(1);
+        }
+        if class == Class::Data && !self.share.hold(length) {
+            self.over_budget += 1;
+            return self.drop_frames(1);
+        }
+        queue.push(frame);
+        Sent { accepted: 1, dropped: 0 }
     }
 
     /// Takes written bytes off, in the order of [`Outgoing::flush`].
@@ -177,6 +218,7 @@ impl Outgoing {
         for queue in [&mut self.control, &mut self.data] {
             count = queue.consume(count, &mut self.started);
         }
+        self.share.hold(self.data.bytes.len());
     }
 }
 
@@ -188,15 +230,11 @@ struct Queue {
 }
 
 impl Queue {
-    fn push(&mut self, frame: &FrameParts<'_>, limit: usize) -> bool {
-        if self.bytes.len() + PREFIX + frame.len() > limit {
-            return false;
-        }
+    fn push(&mut self, frame: &FrameParts<'_>) {
         self.bytes.extend(&prefix_of(frame));
         for piece in frame.pieces() {
             self.bytes.extend(piece);
         }
-        true
     }
 
     /// Takes off `count` written bytes and returns how many of them were not from here; of a frame that was cut,
@@ -207,16 +245,21 @@ impl Queue {
             let end = whole + self.length_at(whole);
             if end > count {
                 started.extend(self.bytes.range(count..end));
-                self.bytes.drain(..end);
+                self.take_off(end);
                 return 0;
             }
             whole = end;
         }
-        self.bytes.drain(..whole);
-        if self.bytes.is_empty() {
-            self.bytes.shrink_to(KEPT);
-        }
+        self.take_off(whole);
         count - whole
+    }
+
+    /// What stays allocated is at most four times what waits, and moved only when it halves.
+    fn take_off(&mut self, count: usize) {
+        self.bytes.drain(..count);
+        if self.bytes.len() < self.bytes.capacity() / 4 {
+            self.bytes.shrink_to(KEPT.max(2 * self.bytes.len()));
+        }
     }
 
     fn length_at(&self, start: usize) -> usize {

@@ -61,13 +61,17 @@ fn parts(frames: &[Vec<u8>]) -> Vec<FrameParts<'_>> {
         .collect()
 }
 
+fn outgoing() -> Outgoing {
+    Outgoing::new(Budget::new(DATA_LIMIT))
+}
+
 const ALL: usize = usize::MAX;
 
 #[test]
 fn a_free_socket_takes_any_batch_at_once() {
     let frames = numbered(200, 9);
     let mut socket = Socket { budget: ALL, ..Socket::default() };
-    let mut outgoing = Outgoing::default();
+    let mut outgoing = outgoing();
     let sent = outgoing.send(Class::Data, &parts(&frames), socket.write()).unwrap();
     assert_eq!(sent, Sent { accepted: 200, dropped: 0 });
     assert_eq!(socket.frames(), frames);
@@ -80,7 +84,7 @@ fn control_overtakes_data_at_a_frame_boundary() {
     let frames = numbered(4, 10);
     for budget in 0..3 * 14 {
         let mut socket = Socket { budget, ..Socket::default() };
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = outgoing();
         outgoing.send(Class::Data, &parts(&frames[..3]), socket.write()).unwrap();
         outgoing.send(Class::Control, &parts(&frames[3..]), socket.write()).unwrap();
         socket.budget = ALL;
@@ -97,7 +101,7 @@ fn control_overtakes_data_at_a_frame_boundary() {
 fn full_queues_drop_the_newest_whole_frames_and_count_them() {
     for (class, limit) in [(Class::Control, CONTROL_LIMIT), (Class::Data, DATA_LIMIT)] {
         let mut socket = Socket::default();
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = outgoing();
         let frame = vec![1; 1020];
         let frames = vec![FrameParts::whole(&frame); limit / 1024 + 7];
         let sent = outgoing.send(class, &frames, socket.write()).unwrap();
@@ -119,7 +123,7 @@ fn frames_above_the_limit_are_dropped_and_the_others_pass() {
     let (good, bad) = (vec![1; MAX_FRAME], vec![2; MAX_FRAME + 1]);
     let frames = [&bad, &good, &bad, &good].map(|frame| FrameParts::whole(frame));
     let mut socket = Socket { budget: ALL, ..Socket::default() };
-    let mut outgoing = Outgoing::default();
+    let mut outgoing = outgoing();
     let sent = outgoing.send(Class::Data, &frames, socket.write()).unwrap();
     assert_eq!(sent, Sent { accepted: 2, dropped: 2 });
     assert_eq!(socket.frames(), [good.clone(), good]);
@@ -128,7 +132,7 @@ fn frames_above_the_limit_are_dropped_and_the_others_pass() {
 #[test]
 fn errors_of_the_socket_come_through() {
     let frame = [FrameParts::whole(b"frame")];
-    let mut outgoing = Outgoing::default();
+    let mut outgoing = outgoing();
     let mut interrupted = true;
     let error = outgoing.send(Class::Data, &frame, |_: &[IoSlice<'_>]| {
         let kind = if interrupted { ErrorKind::Interrupted } else { ErrorKind::BrokenPipe };
@@ -147,7 +151,7 @@ proptest! {
         steps in prop::collection::vec((0_usize..200, any::<bool>(), 0_usize..6, 0_usize..90), 1..60),
     ) {
         let mut socket = Socket::default();
-        let mut outgoing = Outgoing::default();
+        let mut outgoing = outgoing();
         let mut expected = [Vec::new(), Vec::new()];
         let mut number = 0_u32;
         for (budget, control, count, length) in steps {
@@ -170,5 +174,47 @@ proptest! {
         prop_assert_eq!(outgoing.written(), u64::try_from(socket.bytes.len()).unwrap());
         let (control, data): (Vec<_>, Vec<_>) = socket.frames().into_iter().partition(|frame| frame[0] == 1);
         prop_assert_eq!([data, control], expected);
+    }
+}
+
+#[test]
+fn queues_of_many_links_together_are_limited() {
+    let budget = Budget::new(2 * DATA_LIMIT);
+    let mut links: Vec<_> = (0..4).map(|_| Outgoing::new(Arc::clone(&budget))).collect();
+    let frame = [vec![7; 8000]];
+    let blocked = || Socket::default();
+    let mut accepted = [0; 4];
+    for (link, accepted) in links.iter_mut().zip(&mut accepted) {
+        while link.send(Class::Data, &parts(&frame), blocked().write()).unwrap().dropped == 0 {
+            *accepted += 1;
+        }
+    }
+    let dropped_by_all: Vec<_> = links.iter().map(Outgoing::over_budget).collect();
+    assert_eq!(dropped_by_all, [0, 0, 1, 1]);
+    assert_eq!(accepted[0], accepted[1]);
+    assert_eq!(accepted[3], crate::budget::OWN / 8004, "what is a link's own it has even then");
+    let waiting: usize = links.iter().map(Outgoing::waiting).sum();
+    assert!(waiting <= 2 * DATA_LIMIT + 4 * crate::budget::OWN, "{waiting}");
+    let control = links[3].send(Class::Control, &parts(&frame), blocked().write()).unwrap();
+    assert_eq!(control.accepted, 1, "control has a limit of its own");
+
+    // What one link writes, another may queue; what is discarded too.
+    links[0].flush(Socket { budget: 100_000, ..Socket::default() }.write()).unwrap();
+    assert_eq!(links[3].send(Class::Data, &parts(&frame), blocked().write()).unwrap().accepted, 1);
+    links[1].discard();
+    assert_eq!(links[1].waiting(), 0);
+    while links[3].send(Class::Data, &parts(&frame), blocked().write()).unwrap().dropped == 0 {}
+    assert_eq!(links[3].over_budget(), 1, "now the link's own queue is full");
+}
+
+#[test]
+fn memory_goes_back_while_a_burst_ends() {
+    let mut outgoing = outgoing();
+    let frame = [vec![7; 8000]];
+    while outgoing.send(Class::Data, &parts(&frame), Socket::default().write()).unwrap().dropped == 0 {}
+    while outgoing.waits() {
+        outgoing.flush(Socket { budget: 50_000, ..Socket::default() }.write()).unwrap();
+        let queue = &outgoing.data.bytes;
+        assert!(queue.capacity() <= KEPT.max(4 * queue.len() + 8), "{} of {}", queue.len(), queue.capacity());
     }
 }

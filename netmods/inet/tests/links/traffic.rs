@@ -4,7 +4,8 @@
 use std::sync::{Arc, Condvar, Mutex};
 
 use netmod_api::contract::{Recorder, check};
-use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, Sent};
+use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, Netmod, Sent};
+use netmod_inet::{InetConfig, InetLimits};
 use ratman_types::{Hop, LinkId, Timestamp};
 
 use crate::routers::{any_port, dialing, has_ipv6, id, listening, start, start_with};
@@ -120,6 +121,26 @@ async fn a_slow_reader_gets_whole_frames_in_order_and_control_first() {
         assert!(*frame == numbered(number), "frame {number}");
     }
     assert_eq!(outbox.activity().queued_bytes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn what_the_queues_of_all_links_together_lack_is_counted_apart() {
+    let slow = Arc::new(Slow { recorder: Recorder::new(), open: Mutex::new(false), opened: Condvar::new() });
+    let listener = start_with(1, listening(any_port("127.0.0.1")), slow.clone()).expect("a free port");
+    let limits = InetLimits { queued_bytes: 0, ..InetLimits::default() };
+    let dialer = start(2, InetConfig { limits, ..dialing(&[listener.listening()[0]]) });
+    let outbox = dialer.inbox.link().outbox;
+    let frame = vec![0xee; 20_000];
+    while outbox.send(Class::Data, &[FrameParts::whole(&frame)]).dropped == 0 {}
+    let counters = dialer.inet.counters();
+    assert_eq!((counters.dropped_all_queues_full, counters.dropped_frames), (1, 0));
+    let activity = outbox.activity();
+    assert!(activity.queued_bytes <= 128 * 1024 + 33_008 && activity.dropped == 1, "{activity:?}");
+
+    // The end of the link gives back what waited, though the outbox is kept.
+    dialer.inet.close(dialer.inbox.link().hop);
+    dialer.inbox.wait_until(|_| (outbox.activity().queued_bytes == 0).then_some(()));
+    slow.open();
 }
 
 /// The data path is no task of the runtime.
