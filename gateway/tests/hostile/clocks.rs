@@ -2,7 +2,7 @@
 //! Daemons whose clock is wrong, by the Debian package faketime: the wall clock alone is, as on a machine whose battery
 //! is empty.
 
-use irdest_lab::{Gateway, Process, gateway_program};
+use irdest_lab::{Gateway, Process, find_program, gateway_program};
 
 use crate::mesh::{Mesh, drops};
 
@@ -13,6 +13,7 @@ const WARNING: &str = "our clock differs from the neighbours'";
 
 /// Starts a daemon on a node of the lab with its wall clock moved, and waits until it answers.
 fn start_at(gateway: &Gateway, clock: &str) -> Process {
+    assert!(find_program("faketime").is_some(), "the Debian package faketime is missing");
     let (node, program) = (gateway.node(), gateway_program().unwrap().display().to_string());
     let config = node.directory().join("gateway.toml").display().to_string();
     let arguments = ["-m", "--exclude-monotonic", "-f", clock, &program, "-c", &config];

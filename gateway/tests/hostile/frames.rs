@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use irdest_gateway::clock::Clock;
-use ratman_types::{Recipient, Signature};
+use ratman_types::Recipient;
 use ratman_wire::carrier::VERSION;
 use ratman_wire::echo::Echo;
 use ratman_wire::peering::is_peering;
@@ -119,20 +118,20 @@ fn one_hop_frames_that_are_forged_or_replayed() {
     let (mesh, tunnel) = running();
     let rogue = Rogue::join(&mesh.m, Mesh::R_TO_M, &mesh.r, SEED);
     let mut books = Books::open(&mesh.r);
-    let time = || Clock.now().wall;
-    let echo = |nonce: u64| Echo { time: time(), nonce: nonce.to_be_bytes(), wall_time: time() }.encode();
-    let good = rogue.hop_frame(Mode::ROUTER_META, |_| vec![0; 20], |_| true);
-    rogue.send(&good);
+    let send = |mode, payload: &dyn Fn(u64) -> Vec<u8>, change: &dyn Fn(&mut Vec<u8>), times| {
+        let mut inner = rogue.lock();
+        let mut frame = inner.hop_frame(mode, payload, |_| true);
+        change(&mut frame);
+        (0..times).for_each(|_| inner.send(&frame));
+    };
+    let asis = |_: &mut Vec<u8>| {};
+    send(Mode::ROUTER_META, &|_| vec![0; 20], &asis, 1);
     books.expect("malformed_payload", 1);
-    let mut forged = rogue.hop_frame(Mode::ECHO_REQUEST, echo, |_| true);
-    *forged.last_mut().unwrap() ^= 1;
-    rogue.send(&forged);
+    send(Mode::ECHO_REQUEST, &echo, &|frame| *frame.last_mut().unwrap() ^= 1, 1);
     books.expect("bad_signature", 1);
-    rogue.send(&rogue.hop_frame(Mode::ECHO_REPLY, echo, |_| true));
+    send(Mode::ECHO_REPLY, &echo, &asis, 1);
     books.expect("unasked_echo", 1);
-    let request = rogue.hop_frame(Mode::ECHO_REQUEST, echo, |_| true);
-    rogue.send(&request);
-    rogue.send(&request);
+    send(Mode::ECHO_REQUEST, &echo, &asis, 2);
     books.expect("stale_one_hop", 1);
     // R's own echo says who sent it, and that is not the neighbour on this link.
     rogue.send(&rogue.frame("an echo", |frame| frame.header.mode == Mode::ECHO_REQUEST));
@@ -141,17 +140,20 @@ fn one_hop_frames_that_are_forged_or_replayed() {
     books.close();
 }
 
+/// An echo made now, with a nonce that none of the rogue's own has.
+fn echo(number: u64) -> Vec<u8> {
+    Echo { time: now(), nonce: (u64::MAX - number).to_be_bytes(), wall_time: now() }.encode()
+}
+
 #[test]
 fn a_hop_signature_that_begins_with_a_zero_byte_is_as_good_as_any() {
     let (mesh, tunnel) = running();
     let rogue = Rogue::join(&mesh.m, Mesh::R_TO_M, &mesh.r, SEED);
     let books = Books::open(&mesh.r);
-    // The nonce tells the answer to it from those to the rogue's own echoes.
-    let nonce = |number: u64| (u64::MAX - number).to_be_bytes();
-    let echo = |number| Echo { time: now(), nonce: nonce(number), wall_time: now() }.encode();
-    let zero = |signature: &Signature| signature.0[0] == 0;
-    let request = rogue.hop_frame(Mode::ECHO_REQUEST, echo, zero);
-    rogue.send(&request);
+    let mut inner = rogue.lock();
+    let request = inner.hop_frame(Mode::ECHO_REQUEST, echo, |signature| signature.0[0] == 0);
+    inner.send(&request);
+    drop(inner);
     let asked = Echo::decode(Frame::decode(&request).unwrap().payload).unwrap().nonce;
     rogue.frame("the answer", |frame| {
         let answer = |payload: &[u8]| Echo::decode(payload).is_ok_and(|echo| echo.nonce == asked);

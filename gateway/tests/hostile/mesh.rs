@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use irdest_lab::traffic::Ping;
@@ -60,9 +61,15 @@ impl Mesh {
         link((&r, "to-m", "203.0.113.1/25"), (&m, "to-r", "203.0.113.2/25"));
         link((&a, "to-m", "203.0.113.129/25"), (&m, "to-a", "203.0.113.130/25"));
         let gateway = |node, config: &GatewayConfig| Gateway::prepare(node, config).expect("an identity");
-        let a = gateway(a, &GatewayConfig::default());
-        let b = gateway(b, &edge("inet:198.51.100.1:5860", "10.66.2.1/24", "10.66.1.0/24", &a));
-        let r = gateway(r, &GatewayConfig::default());
+        let ((a, b), r) = thread::scope(|both| {
+            let edges = both.spawn(|| {
+                let a = gateway(a, &GatewayConfig::default());
+                let b = gateway(b, &edge("inet:198.51.100.1:5860", "10.66.2.1/24", "10.66.1.0/24", &a));
+                (a, b)
+            });
+            let r = gateway(r, &GatewayConfig::default());
+            (edges.join().expect("two identities"), r)
+        });
         let mesh = Self { a, r, b, m, lab };
         mesh.configure_a(|_| {});
         mesh
@@ -84,11 +91,15 @@ impl Mesh {
         if self.r.status().is_err() {
             self.r.start_as_ratmand().expect("R");
         }
-        for edge in [&mut self.a, &mut self.b] {
-            if edge.status().is_err() {
-                edge.start().expect("an edge");
+        thread::scope(|both| {
+            for edge in [&mut self.a, &mut self.b] {
+                both.spawn(|| {
+                    if edge.status().is_err() {
+                        edge.start().expect("an edge");
+                    }
+                });
             }
-        }
+        });
         self.wait_for_route(&self.a, &self.b.identity().address);
         self.wait_for_route(&self.b, &self.a.identity().address);
     }

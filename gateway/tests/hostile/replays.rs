@@ -3,9 +3,12 @@
 
 use irdest_lab::Peer;
 use ratman_wire::Mode;
+use ratman_wire::carrier::SESSION_HEADER;
 use ratman_wire::peering::is_peering;
+use ratman_wire::session::DataHeader;
 
 use crate::mesh::{Books, Mesh, Tunnel};
+use crate::rogue::Rogue;
 use crate::splice::Splice;
 
 /// How often each data frame comes again.
@@ -37,7 +40,7 @@ fn replayed_frames_of_a_session() {
     at_a.expect("unknown_handshake", 1);
     // Seen and changed, with a counter far ahead so that only the seal can tell.
     let mut changed = splice.forth.newest(Mode::SESSION_DATA, mesh.limit());
-    changed[74 + 8 + 3] ^= 1;
+    changed[SESSION_HEADER + DataHeader::ASSOCIATED + 3] ^= 1;
     splice.forth.inject(&changed);
     at_b.expect("bad_seal", 1);
     tunnel.end_unharmed();
@@ -66,8 +69,6 @@ fn replayed_announcements_echoes_and_proofs() {
 
 #[test]
 fn frames_of_one_link_are_of_no_use_on_another() {
-    use crate::rogue::Rogue;
-
     let (mesh, tunnel, splice) = spliced();
     let rogue = Rogue::join(&mesh.m, Mesh::R_TO_M, &mesh.r, 51);
     let mut at_r = Books::open(&mesh.r);

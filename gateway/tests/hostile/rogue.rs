@@ -3,7 +3,7 @@
 //! other, since it is made of the same parts, and beside that says whatever a test wants.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv6Addr, TcpStream};
+use std::net::{Ipv6Addr, Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -67,27 +67,10 @@ impl Rogue {
     pub(crate) fn join(node: &Node, to: &str, daemon: &Gateway, seed: u8) -> Self {
         let link = WireLink::dial(node, to, &router_key(seed)).expect("a daemon that takes us");
         link.stream.set_read_timeout(Some(TICK)).expect("a socket");
-        let mut reading = link.stream.try_clone().expect("a descriptor");
+        let reading = link.stream.try_clone().expect("a descriptor");
         let inner = Arc::new(Mutex::new(Inner::new(link, seed)));
         let rogue = Self { inner: Arc::clone(&inner), limit: node.limit() };
-        thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let mut piece = vec![0; 64 * 1024];
-            loop {
-                let read = reading.read(&mut piece);
-                let mut inner = inner.lock().expect("nothing panics under this lock");
-                match read {
-                    Ok(0) => break inner.closed = true,
-                    Ok(count) => bytes.extend_from_slice(&piece[..count]),
-                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-                    Err(_) => break inner.closed = true,
-                }
-                while let Some(frame) = take_frame(&mut bytes) {
-                    inner.receive(frame);
-                }
-                inner.tick();
-            }
-        });
+        thread::spawn(move || run(&inner, reading));
         let own = rogue.address().to_string();
         let known = || Ok(daemon.status()?.next_hop(&own).map(drop));
         node.limit().wait_for("the rogue's address to be known", known).expect("a route to the rogue");
@@ -118,25 +101,6 @@ impl Rogue {
     /// Says bytes that need not be a frame.
     pub(crate) fn send_bytes(&self, bytes: &[u8]) {
         self.lock().stream.write_all(bytes).expect("an open connection");
-    }
-
-    /// Signs a one-hop frame for its link as its router, once for each nonce until the signature is as wanted.
-    pub(crate) fn hop_frame(
-        &self,
-        mode: Mode,
-        payload: impl Fn(u64) -> Vec<u8>,
-        wanted: impl Fn(&Signature) -> bool,
-    ) -> Vec<u8> {
-        let inner = self.lock();
-        let header = Header::new(mode, inner.router_key.public());
-        let signed = |nonce| {
-            let payload = payload(nonce);
-            let unsigned = Frame { header, payload: &payload };
-            let signature = inner.router_key.sign(&unsigned.hop_signed_bytes(&inner.proofs));
-            let header = Header { signature: Some(signature), ..header };
-            wanted(&signature).then(|| Frame { header, payload: &payload }.encode())
-        };
-        (0..).find_map(signed).expect("one signature in 256 begins with a zero")
     }
 
     /// The first received frame that is wanted, as soon as there is one.
@@ -183,7 +147,7 @@ impl Rogue {
 impl Drop for Rogue {
     fn drop(&mut self) {
         // It fails only if the neighbour has hung up before.
-        let _ = self.lock().stream.shutdown(std::net::Shutdown::Both);
+        let _ = self.lock().stream.shutdown(Shutdown::Both);
     }
 }
 
@@ -259,6 +223,25 @@ impl Inner {
         }
     }
 
+    /// A one-hop frame that its router signs for its link, with the first nonce whose signature is as wanted. To be
+    /// sent under the same lock, lest an echo of the router's own overtakes it.
+    pub(crate) fn hop_frame(
+        &self,
+        mode: Mode,
+        payload: impl Fn(u64) -> Vec<u8>,
+        wanted: impl Fn(&Signature) -> bool,
+    ) -> Vec<u8> {
+        let header = Header::new(mode, self.router_key.public());
+        let signed = |nonce| {
+            let payload = payload(nonce);
+            let unsigned = Frame { header, payload: &payload };
+            let signature = self.router_key.sign(&unsigned.hop_signed_bytes(&self.proofs));
+            let header = Header { signature: Some(signature), ..header };
+            wanted(&signature).then(|| Frame { header, payload: &payload }.encode())
+        };
+        (0..).find_map(signed).expect("one signature in 256 begins with a zero")
+    }
+
     /// Says something over its link; a neighbour that has hung up shows in what the test waits for.
     pub(crate) fn send(&mut self, frame: &[u8]) {
         let _ = write_frame(&mut self.stream, frame);
@@ -274,6 +257,26 @@ impl Inner {
             let frame = [piece.head, piece.body, piece.tail].concat();
             let _ = write_frame(&mut self.stream, &frame);
         }
+    }
+}
+
+/// What its thread does until the neighbour or the test hangs up.
+fn run(inner: &Mutex<Inner>, mut stream: TcpStream) {
+    let mut bytes = Vec::new();
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        let read = stream.read(&mut piece);
+        let mut inner = inner.lock().expect("nothing panics under this lock");
+        match read {
+            Ok(0) => break inner.closed = true,
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => break inner.closed = true,
+        }
+        while let Some(frame) = take_frame(&mut bytes) {
+            inner.receive(frame);
+        }
+        inner.tick();
     }
 }
 
