@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use gateway_core::admission::AcceptRule;
+pub use gateway_core::session::Accept;
+pub use gateway_tun::DeviceName;
 use ipnet::IpNet;
 use ratman_types::{Address, RouterId};
 
@@ -27,7 +29,7 @@ use value::{
     ABSOLUTE_PATH, ACCEPT, DEVICE_ADDRESS, DEVICE_NAME, FLAG, LISTEN, LOG_FILTER, NETWORK, PEER_TARGET,
     REMOTE, ROUTER_KEY, SOCKET_PATH, TUN_MTU,
 };
-pub use value::{Accept, DeviceName, LogFilter, PeerTarget};
+pub use value::{LogFilter, PeerTarget};
 
 /// The most prefixes that can be routed: each is a route of the kernel's too.
 pub const MAX_ROUTES: usize = 4096;

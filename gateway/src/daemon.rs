@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use gateway_core::admission::Admission;
 use gateway_core::flow::{FlowTable, HashSeed};
 use gateway_core::icmp::{IcmpAnswers, TunAddresses};
@@ -22,14 +22,13 @@ use ratman_types::{Address, Ed25519Verifier, WallTime, blake2b_keyed};
 use router_core::{Router, RouterConfig};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::config::{Accept, Config};
 use crate::control::{self, Server};
 use crate::driver::{Driver, Identification, Inputs, Parts};
-use crate::forward::{Forwarder, LocalSessions};
+use crate::forward::{Forwarder, LocalSessions, notices};
 use crate::hardware::has_aes;
 use crate::identity::Identity;
 use crate::irdest_proxy::{Asks, ControlHalf, DataHalf, ProxyConfig};
@@ -98,6 +97,11 @@ impl Gateway {
         state: State,
         data: &Runtime,
     ) -> anyhow::Result<Self> {
+        let own = identity.address();
+        ensure!(
+            !configured(config).contains(&own),
+            "route: via {own}: expected a remote, this is our own address"
+        );
         let clock = Clock;
         let now = clock.now();
         let (requests_in, requests) = control::requests();
@@ -124,7 +128,7 @@ impl Gateway {
             proxy = Some(halves);
         }
         let sessions = proxy.as_ref().map(|(_, half, _)| -> Arc<dyn LocalSessions> { half.clone() });
-        let (notices_in, notices) = mpsc::unbounded_channel();
+        let (notices_in, notices) = notices();
         let forwarder = Arc::new(Forwarder::new(clock, Arc::clone(&ways), sessions, notices_in));
         let netmods = {
             let _data = data.enter();
@@ -142,6 +146,7 @@ impl Gateway {
             forwarder,
             ways,
             netmods,
+            control_refused: server.refused(),
             state,
             configured: configured(config),
         };

@@ -6,6 +6,7 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use netmod_api::{Activity, Class, DownReason, FrameParts, LinkUp, Netmod};
@@ -17,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::control::{Query, Request};
-use crate::forward::{ControlFrame, Forwarder, Notice};
+use crate::forward::{ControlFrame, Forwarder, Notice, Notices};
 use crate::irdest_proxy::{Asks, ControlHalf, Outgoing};
 use crate::netlink::Watch;
 use crate::state::State;
@@ -57,6 +58,8 @@ pub struct Parts {
     pub ways: Arc<Ways>,
     /// The network drivers.
     pub netmods: Vec<Arc<dyn Netmod>>,
+    /// How many clients the control socket refused.
+    pub control_refused: Arc<AtomicU64>,
     /// The state directory.
     pub state: State,
     /// The remotes of the configuration, which stay pinned.
@@ -67,7 +70,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Inputs {
     /// Frames and link changes.
-    pub notices: mpsc::UnboundedReceiver<Notice>,
+    pub notices: Notices,
     /// What irdest-proxy's data half asks for.
     pub asks: Option<Asks>,
     /// Requests of the control socket.
@@ -84,13 +87,22 @@ pub struct Driver {
     parts: Parts,
     links: BTreeMap<Hop, Attachment>,
     next_sample: Timestamp,
+    /// Frames of ours whose link or route went before they could leave.
+    without_way_out: u64,
 }
 
 impl Driver {
     /// A driver that has not begun; the clock says when it was started.
     pub fn new(clock: Clock, parts: Parts) -> Self {
         let started = clock.now().at;
-        Self { clock, started, parts, links: BTreeMap::new(), next_sample: started + IDLE_SAMPLE }
+        Self {
+            clock,
+            started,
+            parts,
+            links: BTreeMap::new(),
+            next_sample: started + IDLE_SAMPLE,
+            without_way_out: 0,
+        }
     }
 
     /// Runs for ever; to be dropped in favour of another future when the daemon ends. Cancel safe between inputs.
@@ -117,10 +129,10 @@ impl Driver {
     async fn turn(&mut self, inputs: &mut Inputs) {
         let wait = self.deadline().since(self.clock.now().at);
         tokio::select! {
-            Some(notice) = inputs.notices.recv() => {
+            Some(notice) = inputs.notices.next() => {
                 self.handle_notice(notice);
                 for _ in 1..FRAMES_PER_TURN {
-                    let Ok(notice) = inputs.notices.try_recv() else { break };
+                    let Some(notice) = inputs.notices.waiting() else { break };
                     self.handle_notice(notice);
                 }
             }
@@ -233,8 +245,11 @@ impl Driver {
                     router_core::Class::Control => Class::Control,
                     router_core::Class::Data => Class::Data,
                 };
-                if let Some(attachment) = self.links.get(&transmit.hop) {
-                    attachment.link.outbox.send(class, &[FrameParts::whole(&transmit.frame)]);
+                match self.links.get(&transmit.hop) {
+                    Some(attachment) => {
+                        attachment.link.outbox.send(class, &[FrameParts::whole(&transmit.frame)]);
+                    }
+                    None => self.without_way_out += 1,
                 }
                 idle = false;
             }
@@ -304,11 +319,12 @@ impl Driver {
 
     fn handle_outgoing(&mut self, outgoing: Outgoing) {
         match outgoing {
-            Outgoing::Transmit(to, frame) => {
-                if let Some((outbox, _)) = self.parts.ways.load().to(&to) {
+            Outgoing::Transmit(to, frame) => match self.parts.ways.load().to(&to) {
+                Some((outbox, _)) => {
                     outbox.send(Class::Data, &[FrameParts::whole(&frame)]);
                 }
-            }
+                None => self.without_way_out += 1,
+            },
             Outgoing::Pin(address) => self.parts.router.pin(address),
             Outgoing::Unpin(address) => {
                 if !self.parts.configured.contains(&address) {

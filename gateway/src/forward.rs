@@ -2,6 +2,8 @@
 //! What happens to every received frame, on the thread that read it: sessions of others leave over the next hop,
 //! sessions of ours go to irdest-proxy, the rest waits for the control plane in a bounded queue.
 
+mod notices;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -12,10 +14,11 @@ use ratman_types::{Hop, LinkId, Timestamp};
 use ratman_wire::Mode;
 use ratman_wire::carrier::peek_mode;
 use router_core::{DropReason, Forward, forward};
-use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::ways::{Snapshot, Ways};
+
+pub use notices::{Notice, NoticeSender, Notices, notices};
 
 /// How many bytes of one link may wait for the control plane: two seconds of announcements of 4 000 addresses in one
 /// burst; a neighbour that floods fills its own share and nobody else's.
@@ -64,17 +67,6 @@ impl Drop for Place {
     }
 }
 
-/// What the netmods tell the control plane.
-#[derive(Debug)]
-pub enum Notice {
-    /// A frame that the router or the session handshakes handle.
-    Frame(ControlFrame),
-    /// A link came up.
-    LinkUp(LinkUp),
-    /// A link is gone.
-    LinkDown(Hop, DownReason),
-}
-
 /// Where session frames for this gateway go; irdest-proxy implements it, a router alone has none.
 pub trait LocalSessions: Send + Sync {
     /// Takes a data frame, which it may open in place; other session frames are not handed to it.
@@ -86,7 +78,7 @@ pub struct Forwarder {
     clock: Clock,
     ways: Arc<Ways>,
     sessions: Option<Arc<dyn LocalSessions>>,
-    control: mpsc::UnboundedSender<Notice>,
+    control: NoticeSender,
     waiting: ArcSwap<HashMap<LinkId, Arc<AtomicUsize>>>,
     next_link: AtomicU32,
     drops: Drops,
@@ -94,13 +86,11 @@ pub struct Forwarder {
 
 impl Forwarder {
     /// A forwarder that reads `ways`, hands our sessions to `sessions` and everything else to `control`.
-    ///
-    /// The channel has no bound of its own: what waits in it is bounded by [`CONTROL_BYTES_PER_LINK`].
     pub fn new(
         clock: Clock,
         ways: Arc<Ways>,
         sessions: Option<Arc<dyn LocalSessions>>,
-        control: mpsc::UnboundedSender<Notice>,
+        control: NoticeSender,
     ) -> Self {
         let (waiting, next_link, drops) = (ArcSwap::default(), AtomicU32::new(1), Drops::default());
         Self { clock, ways, sessions, control, waiting, next_link, drops }
@@ -122,9 +112,8 @@ impl Forwarder {
             self.drops.control_queue_full.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        // A send fails only while the daemon ends, when nobody counts any more.
         let frame = ControlFrame { from, arrived, bytes: frame.to_vec(), _place: place };
-        let _ = self.control.send(Notice::Frame(frame));
+        self.control.send(Notice::Frame(frame));
     }
 
     fn local(&self, from: Hop, arrived: Timestamp, frame: &mut [u8]) {
@@ -159,7 +148,7 @@ impl Inbox for Forwarder {
             waiting
         });
         self.ways.add(link.hop.link, &link.outbox);
-        let _ = self.control.send(Notice::LinkUp(link));
+        self.control.send(Notice::LinkUp(link));
     }
 
     fn link_down(&self, hop: Hop, reason: DownReason) {
@@ -169,7 +158,7 @@ impl Inbox for Forwarder {
             waiting.remove(&hop.link);
             waiting
         });
-        let _ = self.control.send(Notice::LinkDown(hop, reason));
+        self.control.send(Notice::LinkDown(hop, reason));
     }
 
     fn receive(&self, from: Hop, arrived: Timestamp, frames: &mut dyn Iterator<Item = &mut [u8]>) {

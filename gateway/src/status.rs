@@ -2,7 +2,7 @@
 //! What `irdest-gateway status` shows: the reply of the control socket as data, and as tables for people.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use ratman_types::{Address, RouterId};
 use serde::{Deserialize, Serialize};
@@ -46,20 +46,22 @@ pub struct LinkStatus {
     pub netmod: String,
     /// The router at its other end, proven by signature.
     pub neighbour: RouterId,
-    /// Our end of the underlay.
-    pub local: SocketAddr,
+    /// Our end of the underlay, as the netmod writes it: a radio has no socket address.
+    pub local: String,
     /// The other end.
-    pub remote: SocketAddr,
+    pub remote: String,
     /// Whether we dialled.
     pub dialed: bool,
     /// Whether it carries frames.
     pub state: LinkState,
     /// The largest frame, in bytes.
     pub mtu: u32,
-    /// Median round-trip time in microseconds, absent before the first echo reply.
+    /// Tenth percentile of the round-trip times of 30 s in microseconds, absent before the first echo reply.
     pub rtt_us: Option<u64>,
-    /// Bytes per second, absent where not measured.
-    pub bandwidth: Option<u32>,
+    /// Bytes that wait to be sent.
+    pub queued_bytes: u64,
+    /// Frames dropped on the way out.
+    pub dropped_frames: u64,
     /// Seconds since it came up.
     pub up_s: u64,
 }
@@ -127,7 +129,7 @@ pub struct SessionStatus {
     pub state: SessionState,
     /// Who opened it.
     pub role: SessionRole,
-    /// Seconds in this state.
+    /// Seconds since packets can be sent, 0 before.
     pub since_s: u64,
     /// Bytes of IP packets sent.
     pub tx_bytes: u64,

@@ -5,6 +5,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use gateway_core::session::Accept;
+use gateway_tun::DeviceName;
 use ipnet::IpNet;
 use ratman_types::{Address, RouterId};
 use tracing_subscriber::EnvFilter;
@@ -58,25 +60,6 @@ impl fmt::Display for PeerTarget {
     }
 }
 
-/// The name of a network device, as Linux allows it: 1–15 bytes without `/`, `:` and white space, not `.` or `..`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceName(String);
-
-impl DeviceName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let fits = (1..=15).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:%".contains(&byte))
-            && text != "."
-            && text != "..";
-        fits.then(|| Self(text.to_owned()))
-    }
-}
-
 /// Directives that the log filter has taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter(String);
@@ -86,15 +69,6 @@ impl LogFilter {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// Who may open a session with this gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accept {
-    /// Everybody; a stranger has only the overlay address derived from its own address.
-    Any,
-    /// Remotes of `route` only.
-    Configured,
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -153,7 +127,7 @@ pub(super) const REMOTE: Form<Address> = Form {
 
 pub(super) const DEVICE_NAME: Form<DeviceName> = Form {
     expected: "a device name of 1 to 15 visible characters without '/', ':' and '%'",
-    parse: |value| text(value).and_then(DeviceName::parse),
+    parse: |value| text(value)?.parse().ok(),
 };
 
 pub(super) const DEVICE_ADDRESS: Form<IpNet> = Form {

@@ -2,7 +2,8 @@
 //! The driver's answer to `status`: what router, sessions, flows and drops look like at this moment.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gateway_core::flow::{Flow, Origin};
@@ -56,12 +57,13 @@ impl Driver {
             .links()
             .filter_map(|link| {
                 let Attachment { link: up, .. } = self.links.get(&link.hop)?;
+                let activity = up.outbox.activity();
                 Some(LinkStatus {
                     link: link.hop.link.0,
                     netmod: up.netmod.to_owned(),
                     neighbour: link.hop.neighbour,
-                    local: underlay(&up.local),
-                    remote: underlay(&up.remote),
+                    local: up.local.clone(),
+                    remote: up.remote.clone(),
                     dialed: up.dialed,
                     state: match link.state {
                         router_core::LinkState::Starting => LinkState::Starting,
@@ -70,7 +72,8 @@ impl Driver {
                     },
                     mtu: link.mtu.0,
                     rtt_us: link.rtt.map(micros),
-                    bandwidth: None,
+                    queued_bytes: activity.queued_bytes,
+                    dropped_frames: activity.dropped,
                     up_s: now.since(link.since).as_secs(),
                 })
             })
@@ -131,10 +134,14 @@ impl Driver {
             ("signatures_made", router.signatures_made),
             ("frames_forwarded", router.frames_forwarded),
             ("session_frames_relayed", self.parts.forwarder.relayed()),
+            ("frames_without_way_out", self.without_way_out),
+            ("control_clients_refused", self.parts.control_refused.load(Ordering::Relaxed)),
+            ("stored_times_forgotten", self.parts.state.forgotten()),
         ]);
         if let Some(proxy) = &self.parts.proxy {
             let tun = proxy.data().tun_counters();
             let (flows, _) = proxy.data().flows(0, |_| ());
+            let overlay = proxy.overlay_stats();
             rows.extend([
                 ("tun_received", tun.received),
                 ("tun_sent", tun.sent),
@@ -146,6 +153,9 @@ impl Driver {
                 ("flows_expired", flows.expired),
                 ("flows_evicted", flows.evicted),
                 ("flows_refused", flows.refused),
+                ("fragments_displaced", flows.fragments_displaced),
+                ("overlay_collisions", overlay.collisions),
+                ("overlay_refused", overlay.refused),
             ]);
         }
         rows.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
@@ -232,11 +242,6 @@ fn protocol_name(number: u8) -> String {
         58 => "icmpv6".to_owned(),
         other => other.to_string(),
     }
-}
-
-/// Underlay addresses come from the netmod as text, since a radio has no socket address.
-fn underlay(text: &str) -> SocketAddr {
-    text.parse().unwrap_or(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0))
 }
 
 fn micros(duration: Duration) -> u64 {

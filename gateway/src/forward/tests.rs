@@ -60,7 +60,7 @@ impl LocalSessions for Sessions {
 
 struct Bed {
     forwarder: Forwarder,
-    notices: mpsc::UnboundedReceiver<Notice>,
+    notices: Notices,
     sessions: Arc<Sessions>,
     ways: Arc<Ways>,
 }
@@ -70,7 +70,7 @@ impl Bed {
         let ways = Arc::new(Ways::default());
         ways.set_fib(Arc::new(fib));
         let sessions = Arc::new(Sessions::default());
-        let (sender, notices) = mpsc::unbounded_channel();
+        let (sender, notices) = notices();
         let forwarder = Forwarder::new(Clock, ways.clone(), Some(sessions.clone()), sender);
         Self { forwarder, notices, sessions, ways }
     }
@@ -87,7 +87,7 @@ impl Bed {
             remote: String::new(),
             proofs: Digest::from_bytes([0; 32]),
         });
-        assert!(matches!(self.notices.try_recv(), Ok(Notice::LinkUp(link)) if link.hop == hop));
+        assert!(matches!(self.notices.waiting(), Some(Notice::LinkUp(link)) if link.hop == hop));
         recorder
     }
 
@@ -114,9 +114,9 @@ fn our_sessions_are_opened_by_who_reads_and_their_handshakes_wait_for_the_contro
     let handshake = session(Mode::SESSION_INITIATION, ours());
     bed.receive(NEAR, &mut [data.clone(), handshake.clone()]);
     assert_eq!(*bed.sessions.0.lock().unwrap(), [data]);
-    let Ok(Notice::Frame(frame)) = bed.notices.try_recv() else { panic!("the handshake was not handed on") };
+    let Some(Notice::Frame(frame)) = bed.notices.waiting() else { panic!("the handshake was not handed on") };
     assert_eq!((frame.from, frame.bytes), (NEAR, handshake));
-    assert!(bed.notices.try_recv().is_err());
+    assert!(bed.notices.waiting().is_none());
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn one_link_fills_its_own_share_of_the_control_queue_and_gives_it_back() {
     bed.receive(far, &mut [control.clone()]);
     assert_eq!(bed.dropped("control_queue_full"), 3, "another link has its own share");
 
-    assert!(matches!(bed.notices.try_recv(), Ok(Notice::Frame(_))), "one is handled");
+    assert!(matches!(bed.notices.waiting(), Some(Notice::Frame(_))), "one is handled");
     bed.receive(NEAR, &mut [control.clone(), control]);
     assert_eq!(bed.dropped("control_queue_full"), 4, "one place was free again");
 }
@@ -143,7 +143,7 @@ fn frames_of_a_link_that_is_gone_are_dropped_and_nothing_is_sent_to_it() {
     let recorder = bed.link(NEAR, 9);
     assert!(bed.ways.load().outbox(NEAR).is_some());
     bed.forwarder.link_down(NEAR, DownReason::ClosedByPeer);
-    assert!(matches!(bed.notices.try_recv(), Ok(Notice::LinkDown(NEAR, DownReason::ClosedByPeer))));
+    assert!(matches!(bed.notices.waiting(), Some(Notice::LinkDown(NEAR, DownReason::ClosedByPeer))));
     assert!(bed.ways.load().outbox(NEAR).is_none());
     bed.receive(
         NEAR,
@@ -179,4 +179,22 @@ fn relayed_frames_leave_in_batches_per_hop_and_what_has_no_link_is_counted() {
     // One full batch, of which 5 are taken; one frame, taken; one frame for a hop without a link.
     assert_eq!(drops.relayed.load(Ordering::Relaxed), 6);
     assert_eq!(drops.link_gone.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn what_neighbours_say_to_each_other_overtakes_a_flood_and_does_not_stop_it() {
+    let mut bed = Bed::new(Fib::default());
+    bed.link(NEAR, 9);
+    let frame = |mode| Frame { header: Header::new(mode, [7; 32]), payload: b"" }.encode();
+    bed.receive(NEAR, &mut vec![frame(Mode::ANNOUNCEMENT); 100]);
+    bed.receive(NEAR, &mut vec![frame(Mode::ECHO_REQUEST); 100]);
+    let mut modes = Vec::new();
+    while let Some(Notice::Frame(frame)) = bed.notices.waiting() {
+        modes.push(peek_mode(&frame.bytes).unwrap());
+    }
+    assert_eq!(modes.len(), 200);
+    assert!(modes[..30].iter().all(|mode| *mode == Mode::ECHO_REQUEST));
+    let last_echo = modes.iter().rposition(|mode| *mode == Mode::ECHO_REQUEST).unwrap();
+    let waited = modes[..last_echo].iter().filter(|mode| **mode == Mode::ANNOUNCEMENT).count();
+    assert!((1..=5).contains(&waited), "{waited} announcements went between the echoes");
 }

@@ -11,7 +11,7 @@ use gateway_core::icmp::Unreachable;
 use gateway_core::offload::VirtioNetHeader;
 use gateway_core::packet::PacketInfo;
 use gateway_core::pending::{Awaited, Pending, Waiting};
-use gateway_core::remotes::{Lookup, Remotes, overlay_address};
+use gateway_core::remotes::{Lookup, OverlayStats, Remotes, overlay_address};
 use gateway_core::session::{EndReason, Sealed, SessionEvent, SessionStatus, SessionTransmit, Sessions};
 use ratman_types::{Address, Hop, Now, Recipient, Timestamp, WallTime};
 use ratman_wire::session::RecordHeader;
@@ -101,6 +101,11 @@ impl ControlHalf {
     /// Session frames and handshakes refused, by reason.
     pub fn session_drops(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         self.sessions.drops().iter().map(|(reason, count)| (reason.name(), count))
+    }
+
+    /// What is known of the overlay, for status.
+    pub fn overlay_stats(&self) -> OverlayStats {
+        self.remotes.overlay_stats()
     }
 
     /// What is to be added to the raw wall clock before a time is sent or compared, in microseconds.

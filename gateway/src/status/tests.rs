@@ -9,13 +9,14 @@ fn sample() -> Status {
         link: 3,
         netmod: "inet".into(),
         neighbour,
-        local: "192.0.2.1:5860".parse().unwrap(),
-        remote: "[2001:db8::1]:40000".parse().unwrap(),
+        local: "192.0.2.1:5860".into(),
+        remote: "[2001:db8::1]:40000".into(),
         dialed: false,
         state: LinkState::Live,
         mtu: 33_004,
         rtt_us: Some(213),
-        bandwidth: None,
+        queued_bytes: 0,
+        dropped_frames: 7,
         up_s: 12,
     };
     let starting =
@@ -102,9 +103,9 @@ overlay    fd69:7264::1
 version    0.1.0, up 1h 1m
 
 Links (2)
-  link  netmod  neighbour            local and remote                      state     rtt     bandwidth  mtu      up
-  3     inet    CDCD-CDCD-CDCD-CDCD  192.0.2.1:5860 ← [2001:db8::1]:40000  live      213 µs  –          33004 B  12s
-  4     inet    CDCD-CDCD-CDCD-CDCD  192.0.2.1:5860 → [2001:db8::1]:40000  starting  –       –          33004 B  12s
+  link  netmod  neighbour            local and remote                      state     rtt     queued  dropped  mtu      up
+  3     inet    CDCD-CDCD-CDCD-CDCD  192.0.2.1:5860 ← [2001:db8::1]:40000  live      213 µs  0 B     7        33004 B  12s
+  4     inet    CDCD-CDCD-CDCD-CDCD  192.0.2.1:5860 → [2001:db8::1]:40000  starting  –       0 B     7        33004 B  12s
 
 Neighbours (1)
   router id                                                                        links  live  best rtt

@@ -28,7 +28,7 @@ impl fmt::Display for Status {
     }
 }
 
-fn links(links: &[LinkStatus]) -> Table<9> {
+fn links(links: &[LinkStatus]) -> Table<10> {
     let row = |link: &LinkStatus| {
         [
             link.link.to_string(),
@@ -37,13 +37,14 @@ fn links(links: &[LinkStatus]) -> Table<9> {
             format!("{} {} {}", link.local, if link.dialed { "→" } else { "←" }, link.remote),
             link_state(link.state).to_owned(),
             link.rtt_us.map_or_else(unknown, micros),
-            bandwidth(link.bandwidth),
+            ByteCount(link.queued_bytes).to_string(),
+            link.dropped_frames.to_string(),
             Mtu(link.mtu).to_string(),
             seconds(link.up_s),
         ]
     };
     let header =
-        ["link", "netmod", "neighbour", "local and remote", "state", "rtt", "bandwidth", "mtu", "up"];
+        ["link", "netmod", "neighbour", "local and remote", "state", "rtt", "queued", "dropped", "mtu", "up"];
     Table::new("Links", header, links.iter().map(row).collect())
 }
 
