@@ -246,11 +246,13 @@ impl Outbox for Link {
     }
 
     fn activity(&self) -> Activity {
+        // Asks the kernel, so not while a sender waits; and first, so that never more is acknowledged than sent.
+        let acked_bytes = socket::bytes_acked(&self.stream);
         let outgoing = self.lock();
         Activity {
             sent_bytes: outgoing.written(),
             received_frames: self.received_frames.load(Ordering::Relaxed),
-            acked_bytes: socket::bytes_acked(&self.stream),
+            acked_bytes,
             queued_bytes: u64::try_from(outgoing.waiting()).unwrap_or(u64::MAX),
             dropped: outgoing.dropped(),
         }
