@@ -31,6 +31,7 @@ pub fn check(a: End<'_>, b: End<'_>) {
     frames_arrive_whole_and_in_order(&at_a, b, &at_b);
     frames_arrive_whole_and_in_order(&at_b, a, &at_a);
     the_mtu_is_kept(a, &at_a, b);
+    drops_are_told(a, b, &at_b);
     targets_are_served_as_the_capabilities_say(a, &at_a, b);
     peering_frames_stay_below(a, &at_a, b);
     a_closed_link_is_gone_for_good(a, &at_a, b, &at_b);
@@ -75,6 +76,19 @@ fn the_mtu_is_kept(a: End<'_>, at_a: &LinkUp, b: End<'_>) {
     assert_eq!(at_a.outbox.activity().dropped, 2);
     let target = if a.netmod.capabilities().unicast() { Target::One(at_a.hop) } else { Target::AllBut(&[]) };
     assert_eq!(a.netmod.send(target, Class::Data, &more), Sent { accepted: 0, dropped: 1 });
+}
+
+/// A frame above the MTU and a hop that is not up here, each over both ways to send.
+fn drops_are_told(a: End<'_>, b: End<'_>, at_b: &LinkUp) {
+    let told = |end: End<'_>| end.netmod.drops().iter().map(|(_, count)| count).sum::<u64>();
+    let before = told(a);
+    let sent = a.netmod.send(Target::One(at_b.hop), Class::Data, b"\xeenot here");
+    assert_eq!(sent, Sent { accepted: 0, dropped: 1 });
+    assert_eq!(told(a), before + 1, "a hop that is not up");
+    let before = told(b);
+    let more = vec![0xff; usize::try_from(at_b.mtu.0).expect("an MTU fits in memory") + 1];
+    assert_eq!(at_b.outbox.send(Class::Data, &[FrameParts::whole(&more)]).dropped, 1);
+    assert_eq!(told(b), before + 1, "a frame above the MTU");
 }
 
 fn targets_are_served_as_the_capabilities_say(a: End<'_>, at_a: &LinkUp, b: End<'_>) {

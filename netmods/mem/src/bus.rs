@@ -63,7 +63,7 @@ impl Bus {
         // Without a peering there are no proofs; both ends know each other's ids.
         let proofs = blake2b(&[dialer.router().as_bytes(), listener.router().as_bytes()]);
         for (own, other, dialed) in [(dialer, listener, true), (listener, dialer, false)] {
-            let wire = Arc::new(Wire::new(self.clone(), own.router(), own.hop(other.router())));
+            let wire = Arc::new(own.wire_to(other.router()));
             self.0.lock().wires.insert((own.router(), other.router()), Arc::clone(&wire));
             own.inbox().link_up(LinkUp {
                 hop: wire.hop(),

@@ -19,11 +19,13 @@ pub struct Station {
     link: LinkId,
     inbox: Arc<dyn Inbox>,
     bus: Bus,
+    /// Frames dropped on the way out, by this and by every wire.
+    dropped: Arc<AtomicU64>,
 }
 
 impl Station {
     pub(crate) fn new(router: RouterId, inbox: Arc<dyn Inbox>, bus: Bus) -> Self {
-        Self { router, link: inbox.next_link(), inbox, bus }
+        Self { router, link: inbox.next_link(), inbox, bus, dropped: Arc::default() }
     }
 
     pub(crate) fn router(&self) -> RouterId {
@@ -34,8 +36,27 @@ impl Station {
         &*self.inbox
     }
 
-    pub(crate) fn hop(&self, neighbour: RouterId) -> Hop {
+    fn hop(&self, neighbour: RouterId) -> Hop {
         Hop { link: self.link, neighbour }
+    }
+
+    /// The way out to a neighbour.
+    pub(crate) fn wire_to(&self, neighbour: RouterId) -> Wire {
+        let [sent_bytes, received_frames, dropped] = Default::default();
+        Wire {
+            bus: self.bus.clone(),
+            from: self.router,
+            hop: self.hop(neighbour),
+            sent_bytes,
+            received_frames,
+            dropped,
+            dropped_by_all: Arc::clone(&self.dropped),
+        }
+    }
+
+    fn drop_one(&self) -> Sent {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        Sent { accepted: 0, dropped: 1 }
     }
 
     fn wire(&self, hop: Hop) -> Option<Arc<Wire>> {
@@ -59,13 +80,12 @@ impl Netmod for Station {
     fn send(&self, target: Target<'_>, class: Class, frame: &[u8]) -> Sent {
         let can = self.capabilities();
         let frames = [FrameParts::whole(frame)];
-        let dropped = Sent { accepted: 0, dropped: 1 };
         match target {
             Target::One(hop) => match self.wire(hop).filter(|_| can.unicast()) {
                 Some(wire) => wire.send(class, &frames),
-                None => dropped,
+                None => self.drop_one(),
             },
-            Target::AllBut(_) if !can.broadcast() => dropped,
+            Target::AllBut(_) if !can.broadcast() => self.drop_one(),
             Target::AllBut(neighbours) => {
                 let mut sent = Sent::default();
                 for neighbour in self.bus.neighbours(self.router) {
@@ -84,6 +104,10 @@ impl Netmod for Station {
         if self.wire(hop).is_some() {
             self.bus.part(self.router, hop.neighbour);
         }
+    }
+
+    fn drops(&self) -> Vec<(&'static str, u64)> {
+        vec![("dropped_frames", self.dropped.load(Ordering::Relaxed))]
     }
 
     fn network_changed(&self) {}
@@ -107,14 +131,11 @@ pub(crate) struct Wire {
     sent_bytes: AtomicU64,
     received_frames: AtomicU64,
     dropped: AtomicU64,
+    /// The count of the whole station.
+    dropped_by_all: Arc<AtomicU64>,
 }
 
 impl Wire {
-    pub(crate) fn new(bus: Bus, from: RouterId, hop: Hop) -> Self {
-        let [sent_bytes, received_frames, dropped] = Default::default();
-        Self { bus, from, hop, sent_bytes, received_frames, dropped }
-    }
-
     pub(crate) fn hop(&self) -> Hop {
         self.hop
     }
@@ -131,6 +152,7 @@ impl Wire {
             if !up || frame.len() > mtu {
                 sent.dropped += 1;
                 self.dropped.fetch_add(1, Ordering::Relaxed);
+                self.dropped_by_all.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
             sent.accepted += 1;

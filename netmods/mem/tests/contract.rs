@@ -6,7 +6,7 @@ use std::sync::Arc;
 use netmod_api::contract::{End, Event, Recorder, check};
 use netmod_api::{Capabilities, Class, FrameParts, Netmod, Sent, Target};
 use netmod_mem::{Bus, Station};
-use ratman_types::{Mtu, RouterId};
+use ratman_types::{Hop, LinkId, Mtu, RouterId};
 
 fn router(number: u8) -> RouterId {
     RouterId::from_bytes([number; 32])
@@ -58,6 +58,18 @@ fn a_flood_does_not_return_to_where_it_came_from_unless_everybody_hears_everythi
             .map(|(number, _)| number)
             .collect();
         assert_eq!(heard, reached, "{capabilities}");
+    }
+}
+
+#[test]
+fn what_the_medium_cannot_do_is_counted() {
+    for (capabilities, target) in [
+        (Capabilities::Broadcast, Target::One(Hop { link: LinkId(0), neighbour: router(1) })),
+        (Capabilities::Unicast, Target::AllBut(&[])),
+    ] {
+        let [a, _b] = stations::<2>(&Bus::new(capabilities, Mtu(255)));
+        assert_eq!(a.0.send(target, Class::Data, b"\xeeframe"), Sent { accepted: 0, dropped: 1 });
+        assert_eq!(a.0.drops(), [("dropped_frames", 1)], "{capabilities}");
     }
 }
 
