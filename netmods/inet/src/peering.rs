@@ -128,7 +128,7 @@ impl Identity {
         timeout(LIMIT, dial).await.unwrap_or(Err(Refused::Late))
     }
 
-    /// Peers as the listener; `accepts` says which routers may come.
+    /// Peers as the listener; `accepts` says which routers may come once they have proven their key.
     pub(crate) async fn listen(
         &self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -139,15 +139,16 @@ impl Identity {
             let hello = read(stream).await?;
             let peer = Greeting::decode(&hello, Role::Dialer)?;
             self.check_id(&peer)?;
-            if !accepts(&peer.router) {
-                return Err(Refused::Unknown(peer.router));
-            }
             let ack = own.encode();
             write(stream, &[&ack, &peering::encode_challenge(&own)]).await?;
             let greetings = peering::greetings_digest(&hello, &ack);
             peering::check_challenge(&read(stream).await?, &peer)?;
             let peers_proof = read(stream).await?;
             self.verify(&peers_proof, &peer, &own, &greetings)?;
+            // Only now: who proves nothing learns nothing about whom we accept.
+            if !accepts(&peer.router) {
+                return Err(Refused::Unknown(peer.router));
+            }
             let proof = self.prove(&own, &peer, &greetings);
             write(stream, &[&proof]).await?;
             Ok(Proven { router: peer.router, proofs: peering::proofs_digest(&peers_proof, &proof) })

@@ -103,6 +103,27 @@ async fn unknown_routers_and_our_own_id_are_refused() {
 }
 
 #[tokio::test]
+async fn a_claim_without_proof_does_not_tell_whom_we_accept() {
+    let hello = identity(2).greeting(Role::Dialer);
+    let (mut near, far) = duplex(4096);
+    let listen = async {
+        let result = identity(1).listen(&mut near, |_| false).await;
+        drop(near);
+        result
+    };
+    let play = async {
+        let mut peer = Puppet(far);
+        peer.say(&hello.encode()).await;
+        Greeting::decode(&peer.hear().await, Role::Listener).expect("as for a router that is accepted");
+        peer.hear().await;
+        peer.say(&peering::encode_challenge(&hello)).await;
+        peer.say(&peering::encode_proof(hello.router, &Signature([0; 64]))).await;
+    };
+    let (result, ()) = tokio::join!(listen, play);
+    assert!(matches!(result, Err(Refused::BadProof(_))), "{result:?}");
+}
+
+#[tokio::test]
 async fn a_proof_from_an_earlier_connection_is_refused() {
     let dialer = identity(2);
     let mut recorded = Vec::new();
