@@ -9,8 +9,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use gateway_core::admission::AcceptRule;
-pub use gateway_core::session::Accept;
-pub use gateway_tun::DeviceName;
 use ipnet::IpNet;
 use ratman_types::{Address, RouterId};
 
@@ -22,6 +20,8 @@ mod sources;
 mod value;
 
 pub use error::{ConfigError, Place};
+pub use gateway_core::session::Accept;
+pub use gateway_tun::DeviceName;
 use layer::{Node, Value};
 use section::{Limit, Section};
 pub use sources::{DEFAULT_FILE, Sources};
