@@ -52,6 +52,9 @@ pub enum DownReason {
     /// Another link of the same pair of routers and underlay addresses stays instead (source: wire page, peering).
     #[error("another link to the same router stays instead")]
     Duplicate,
+    /// Something panicked while it served the link; the panic itself tells what.
+    #[error("the driver failed")]
+    Failed,
     /// The driver ends.
     #[error("the driver ends")]
     Stopped,

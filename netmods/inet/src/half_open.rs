@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl HalfOpen {
     /// Takes a place for a connection from `address`.
     pub(crate) fn take(&self, address: IpAddr) -> Result<Place, Full> {
         let source = source(address);
-        let mut taken = self.taken.lock().expect("INVARIANT: nothing panics under this lock");
+        let mut taken = lock(&self.taken);
         if taken.values().sum::<usize>() >= self.total {
             return Err(Full::Total);
         }
@@ -52,7 +52,7 @@ impl HalfOpen {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.taken.lock().expect("INVARIANT: nothing panics under this lock");
+        let mut taken = lock(&self.taken);
         if let Some(count) = taken.get_mut(&self.source) {
             *count -= 1;
             if *count == 0 {
@@ -60,6 +60,11 @@ impl Drop for Place {
             }
         }
     }
+}
+
+/// A count is changed in one step and a zero is never read, so the places are valid wherever a panic stopped.
+fn lock(taken: &Mutex<BTreeMap<IpAddr, usize>>) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
+    taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One host may use a whole IPv6 /64, so that counts as one source.

@@ -5,6 +5,7 @@ use core::fmt;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 
 use netmod_api::{Capabilities, Class, DownReason, FrameParts, Inbox, Netmod, Outbox, Sent, Target};
 use ratman_types::{Hop, Mtu, RouterId, Signer, Verifier};
@@ -199,25 +200,11 @@ impl Shared {
             Arc::clone(&self.budget),
         )?);
         let leaving = self.links.add(&link, self.known.contains(&proven.router), now)?;
-        // The new link is announced before the old one goes, so that traffic has a way all the time.
-        self.inbox.link_up(link.up(proven));
-        for old in leaving {
-            self.counters.duplicates.add(1);
-            old.close(DownReason::Duplicate);
-        }
-        let run = Arc::clone(self).run(Arc::clone(&link));
+        let run = Entered { shared: Arc::clone(self), link: Arc::clone(&link) }.run(*proven, leaving);
         let span = info_span!("link", id = %hop.link, remote = %link.remote);
         let span = info_span!(parent: &span, "neighbour", router = %hop.neighbour.short());
         tokio::spawn(run.instrument(span));
         Ok(link)
-    }
-
-    async fn run(self: Arc<Self>, link: Arc<Link>) {
-        info!(dialed = link.dialed, local = %link.local, "link up");
-        let reason = Arc::clone(&link).run(&*self.inbox).await;
-        self.links.remove(link.hop.link);
-        info!(%reason, "link down");
-        self.inbox.link_down(link.hop, reason);
     }
 
     /// Counts a connection that did not become a link.
@@ -238,5 +225,35 @@ impl Shared {
             Refused::Duplicate => &counters.duplicates,
         };
         counter.add(1);
+    }
+}
+
+/// A link in the table. Dropped, also by a panic of whom we call, it is there no more and the router knows.
+struct Entered {
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+}
+
+impl Entered {
+    async fn run(self, proven: Proven, leaving: Vec<Arc<Link>>) {
+        info!(dialed = self.link.dialed, local = %self.link.local, "link up");
+        // The new link is announced before the old one goes, so that traffic has a way all the time.
+        self.shared.inbox.link_up(self.link.up(&proven));
+        for old in leaving {
+            self.shared.counters.duplicates.add(1);
+            old.close(DownReason::Duplicate);
+        }
+        Arc::clone(&self.link).run(&*self.shared.inbox).await;
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // Without a panic a task that did not end was dropped with its runtime.
+        let reason =
+            self.link.end(if thread::panicking() { DownReason::Failed } else { DownReason::Stopped });
+        self.shared.links.remove(self.link.hop.link);
+        info!(%reason, "link down");
+        self.shared.inbox.link_down(self.link.hop, reason);
     }
 }

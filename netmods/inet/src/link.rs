@@ -121,14 +121,23 @@ impl Link {
         *self.end.wait().await
     }
 
-    /// Reads until the link ends and says why.
-    pub(crate) async fn run(self: Arc<Self>, inbox: &dyn Inbox) -> DownReason {
-        let drain = tokio::spawn(Arc::clone(&self).drain());
-        self.close(self.read(inbox).await);
-        drain.abort();
-        // Whoever keeps the link as an outbox shall not keep its queues.
+    /// Ends the link if it has not ended yet, gives its queues back though an outbox may be kept, and returns why
+    /// it ended.
+    pub(crate) fn end(&self, reason: DownReason) -> DownReason {
+        self.close(reason);
         self.lock().discard();
-        self.ended().await
+        self.end.get().copied().unwrap_or(reason)
+    }
+
+    /// Reads until the link ends.
+    pub(crate) async fn run(self: Arc<Self>, inbox: &dyn Inbox) {
+        let drain = tokio::spawn(Arc::clone(&self).drain());
+        let reason = tokio::select! {
+            reason = self.read(inbox) => reason,
+            // It ends with the link, whose reason then came first, or by a panic.
+            _ = drain => DownReason::Failed,
+        };
+        self.close(reason);
     }
 
     async fn read(&self, inbox: &dyn Inbox) -> DownReason {
@@ -182,10 +191,13 @@ impl Link {
         })
     }
 
-    /// Writes what waits whenever the socket has room.
+    /// Writes what waits whenever the socket has room, until the link ends.
     async fn drain(self: Arc<Self>) {
         loop {
-            self.waiting.notified().await;
+            tokio::select! {
+                () = self.waiting.notified() => {}
+                _ = self.end.wait() => return,
+            }
             while self.flush() {
                 if let Err(error) = self.stream.writable().await {
                     return self.close(DownReason::Io(error.kind()));
@@ -207,7 +219,14 @@ impl Link {
     }
 
     fn lock(&self) -> MutexGuard<'_, Outgoing> {
-        self.outgoing.lock().expect("INVARIANT: nothing panics under this lock")
+        self.outgoing.lock().unwrap_or_else(|poisoned| {
+            // What waits may not be what the wire lacks, so nothing may follow on this connection. An empty queue
+            // is valid whatever was there before.
+            self.close(DownReason::Failed);
+            let mut outgoing = poisoned.into_inner();
+            outgoing.discard();
+            outgoing
+        })
     }
 
     fn write(&self, outgoing: &mut Outgoing, class: Class, frames: &[FrameParts<'_>]) -> Sent {
@@ -258,3 +277,6 @@ impl Outbox for Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

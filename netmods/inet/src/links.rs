@@ -2,7 +2,7 @@
 //! All links that are up, and which of two between the same ends stays (source: wire page, peering).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use netmod_api::DownReason;
 use ratman_types::{Hop, LinkId, RouterId, Timestamp};
@@ -115,7 +115,8 @@ impl Links {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().expect("INVARIANT: nothing panics under this lock")
+        // Every change is one call on the map or one store, so the table is valid wherever a panic stopped.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

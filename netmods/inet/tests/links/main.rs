@@ -2,6 +2,7 @@
 //! Routers on loopback: links that come up, carry frames, end and come back, and those that must not.
 
 mod duplicates;
+mod panics;
 mod reconnect;
 mod routers;
 mod stranger;
