@@ -13,7 +13,7 @@ use ratman_wire::peering::PeeringError;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, debug, debug_span, info};
 
 use crate::accept::accept;
 use crate::budget::Budget;
@@ -201,8 +201,8 @@ impl Shared {
         )?);
         let leaving = self.links.add(&link, self.known.contains(&proven.router), now)?;
         let run = Entered { shared: Arc::clone(self), link: Arc::clone(&link) }.run(*proven, leaving);
-        let span = info_span!("link", id = %hop.link, remote = %link.remote);
-        let span = info_span!(parent: &span, "neighbour", router = %hop.neighbour.short());
+        let span = debug_span!("link", id = %hop.link, remote = %link.remote);
+        let span = debug_span!(parent: &span, "neighbour", router = %hop.neighbour.short());
         tokio::spawn(run.instrument(span));
         Ok(link)
     }
@@ -236,7 +236,7 @@ struct Entered {
 
 impl Entered {
     async fn run(self, proven: Proven, leaving: Vec<Arc<Link>>) {
-        info!(dialed = self.link.dialed, local = %self.link.local, "link up");
+        debug!(dialed = self.link.dialed, local = %self.link.local, "link up");
         // The new link is announced before the old one goes, so that traffic has a way all the time.
         self.shared.inbox.link_up(self.link.up(&proven));
         for old in leaving {
@@ -253,7 +253,7 @@ impl Drop for Entered {
         let reason =
             self.link.end(if thread::panicking() { DownReason::Failed } else { DownReason::Stopped });
         self.shared.links.remove(self.link.hop.link);
-        info!(%reason, "link down");
+        debug!(%reason, "link down");
         self.shared.inbox.link_down(self.link.hop, reason);
     }
 }
