@@ -20,6 +20,7 @@ mod sources;
 mod value;
 
 pub use error::{ConfigError, Place};
+pub use gateway_core::remotes::MAX_ROUTES;
 pub use gateway_core::session::Accept;
 pub use gateway_tun::DeviceName;
 use layer::{Node, Value};
@@ -31,8 +32,6 @@ use value::{
 };
 pub use value::{LogFilter, PeerTarget};
 
-/// The most prefixes that can be routed: each is a route of the kernel's too.
-pub const MAX_ROUTES: usize = 4096;
 const ROUTES: Limit = Limit { most: MAX_ROUTES, expected: "at most 4096 routes" };
 /// Every peer is dialled for ever and holds a socket.
 const PEERS: Limit = Limit { most: 256, expected: "at most 256 peers" };

@@ -18,8 +18,8 @@ pub use overlay::{
     Learned, MAX_OVERLAY, OVERLAY_PREFIX, OVERLAY_PREFIX_LEN, OverlayStats, is_overlay, overlay_address,
 };
 
-/// Prefixes that a configuration may have: far above what people write, and some MiB.
-pub const MAX_ROUTES: usize = 16_384;
+/// Prefixes that a configuration may have: each is a route of the kernel's too, and this is far above what people write.
+pub const MAX_ROUTES: usize = 4096;
 
 /// What is wrong with the configured routes; the message names prefix and remotes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,7 +87,7 @@ impl Remotes {
         let mut map = JointPrefixMap::new();
         let mut overlay = Overlay::new(seed);
         for (prefix, remote) in routes {
-            check(prefix)?;
+            check_prefix(prefix)?;
             if let Some(first) = map.insert(prefix, remote).filter(|first| *first != remote) {
                 return Err(RouteError::Duplicate { prefix, first, second: remote });
             }
@@ -152,7 +152,11 @@ fn as_overlay(address: IpAddr) -> Option<Ipv6Addr> {
     }
 }
 
-fn check(prefix: IpNet) -> Result<(), RouteError> {
+/// Whether a prefix can be routed to a remote.
+///
+/// # Errors
+/// [`HostBits`](RouteError::HostBits), [`Overlay`](RouteError::Overlay) or [`Multicast`](RouteError::Multicast).
+pub fn check_prefix(prefix: IpNet) -> Result<(), RouteError> {
     if prefix != prefix.trunc() {
         return Err(RouteError::HostBits { prefix, expected: prefix.trunc() });
     }

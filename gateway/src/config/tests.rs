@@ -87,7 +87,9 @@ fn mistakes_are_named_with_place_key_and_expectation() {
     let mtu = "expected an integer from 1280 to 65535";
     let key = "16 groups of 4 hexadecimal digits joined by '-'";
     let peer = "expected \"inet:HOST:PORT\" with an IPv6 address in brackets";
-    let prefix = "expected an IP prefix without host bits, such as \"10.78.0.0/24\"";
+    let prefix = "expected a unicast IP prefix without host bits and outside of fd69:7264::/32, such as \"10.78.0.0/24\"";
+    let address = "expected a unicast IP address with prefix length, neither loopback nor within fd69:7264::/32, such as \
+                   \"10.77.0.1/24\"";
     let via = format!("expected the address of a remote, {key}");
     let table = [
         ("\n[tun]\nmtu = \"big\"", format!("gateway.toml:3: tun.mtu: {mtu}, got \"big\"")),
@@ -139,6 +141,8 @@ fn mistakes_are_named_with_place_key_and_expectation() {
         ),
         ("[[route]]\nprefix = \"10.0.0.0/8\"", format!("gateway.toml:1: route[0].via: missing, {via}")),
         ("[[route]]\nprefix = \"10.0.0.1/8\"\nvia = \"\"", format!("gateway.toml:2: route[0].prefix: {prefix}, got \"10.0.0.1/8\"")),
+        ("[[route]]\n\nprefix = \"ff00::/8\"\nvia = \"\"", format!("gateway.toml:3: route[0].prefix: {prefix}, got \"ff00::/8\"")),
+        ("[[route]]\nprefix = \"fd69:7264:1::/48\"\nvia = \"\"", format!("gateway.toml:2: route[0].prefix: {prefix}, got \"fd69:7264:1::/48\"")),
         ("[[route]]\nprefix = \"10.0.0.0/8\"\nvia = \"\"", format!("gateway.toml:3: route[0].via: {via}, got \"\"")),
         ("[route]\nprefix = \"10.0.0.0/8\"", "gateway.toml:1: route: expected a list, got a table".into()),
         (
@@ -149,9 +153,11 @@ fn mistakes_are_named_with_place_key_and_expectation() {
         ),
         (
             "tun.addresses = [\"10.77.0.1\"]",
-            "gateway.toml:1: tun.addresses[0]: expected an IP address with prefix length, such as \"10.77.0.1/24\", \
-             got \"10.77.0.1\""
-                .into(),
+            format!("gateway.toml:1: tun.addresses[0]: {address}, got \"10.77.0.1\""),
+        ),
+        (
+            "tun.addresses = [\n\"10.77.0.1/24\",\n\"fd69:7264::1/128\"]",
+            format!("gateway.toml:3: tun.addresses[1]: {address}, got \"fd69:7264::1/128\""),
         ),
         (
             "inet.listen = [\"5860\"]",
@@ -187,6 +193,12 @@ fn lists_have_a_limit() {
         peers(257).unwrap_err().to_string(),
         "gateway.toml:1: peers: expected at most 256 peers, got 257"
     );
+}
+
+#[test]
+fn routes_have_the_limit_of_the_table_that_takes_them() {
+    let text = format!("route = [{}]", vec!["{}"; MAX_ROUTES + 1].join(","));
+    assert_eq!(error(&text), "gateway.toml:1: route: expected at most 4096 routes, got 4097");
 }
 
 /// A directory with a state directory in it, and the sources that read it.

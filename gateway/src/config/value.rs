@@ -2,9 +2,10 @@
 //! The types that configuration values are parsed into: having one means that it is valid.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use gateway_core::remotes::{check_prefix, is_overlay};
 use gateway_core::session::Accept;
 use gateway_tun::DeviceName;
 use ipnet::IpNet;
@@ -131,13 +132,22 @@ pub(super) const DEVICE_NAME: Form<DeviceName> = Form {
 };
 
 pub(super) const DEVICE_ADDRESS: Form<IpNet> = Form {
-    expected: "an IP address with prefix length, such as \"10.77.0.1/24\"",
-    parse: |value| text(value)?.parse().ok(),
+    expected: "a unicast IP address with prefix length, neither loopback nor within fd69:7264::/32, such as \"10.77.0.1/24\"",
+    parse: |value| text(value)?.parse().ok().filter(|net: &IpNet| is_device_address(net.addr())),
 };
 
+/// What the kernel takes for a device, less the overlay: its addresses are derived from keys, and ours is set anyway.
+fn is_device_address(address: IpAddr) -> bool {
+    let in_overlay = match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => is_overlay(address),
+    };
+    !(address.is_multicast() || address.is_unspecified() || address.is_loopback() || in_overlay)
+}
+
 pub(super) const NETWORK: Form<IpNet> = Form {
-    expected: "an IP prefix without host bits, such as \"10.78.0.0/24\"",
-    parse: |value| text(value)?.parse().ok().filter(|net: &IpNet| net.trunc() == *net),
+    expected: "a unicast IP prefix without host bits and outside of fd69:7264::/32, such as \"10.78.0.0/24\"",
+    parse: |value| text(value)?.parse().ok().filter(|net: &IpNet| check_prefix(*net).is_ok()),
 };
 
 pub(super) const LISTEN: Form<SocketAddr> = Form {
@@ -193,6 +203,36 @@ mod tests {
             "inet:a..b:1",
         ] {
             assert_eq!(PeerTarget::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_the_device_or_the_routes_would_refuse_is_refused() {
+        let value = |text: &str| Value::Text(text.into());
+        for (text, usable) in [
+            ("10.77.0.1/24", true),
+            ("fd00::1/64", true),
+            ("192.0.2.1/32", true),
+            ("224.0.0.1/24", false),
+            ("ff02::1/64", false),
+            ("0.0.0.0/0", false),
+            ("::/64", false),
+            ("127.0.0.1/8", false),
+            ("::1/128", false),
+            ("fd69:7264::1/128", false),
+            ("fd69:7265::1/128", true),
+        ] {
+            assert_eq!((DEVICE_ADDRESS.parse)(&value(text)).is_some(), usable, "address {text}");
+        }
+        for (text, usable) in [
+            ("224.0.0.0/4", false),
+            ("239.1.2.3/32", false),
+            ("ff00::/8", false),
+            ("fd69:7264::/32", false),
+            ("fd69:7264:1::/48", false),
+            ("fd00::/8", true),
+        ] {
+            assert_eq!((NETWORK.parse)(&value(text)).is_some(), usable, "prefix {text}");
         }
     }
 
