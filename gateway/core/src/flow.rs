@@ -92,11 +92,6 @@ impl FlowTable {
         }
     }
 
-    /// Replaces our own addresses; flows stay.
-    pub fn set_local(&mut self, local: Vec<IpAddr>) {
-        self.local = local;
-    }
-
     /// Replaces the rules by which flows may be opened from outside, at first none; flows stay.
     pub fn set_admission(&mut self, admission: Admission) {
         self.admission = admission;
@@ -174,11 +169,6 @@ impl FlowTable {
             self.stats.expired += 1;
         }
         limit
-    }
-
-    /// When [`expire`](Self::expire) has something to do next.
-    pub fn next_timeout(&self) -> Option<Timestamp> {
-        self.slab.first_to_expire().map(|at| self.slab.get(at).expires())
     }
 
     /// Every flow, in no order; for status.

@@ -43,8 +43,6 @@ pub enum Unreachable {
     NoRoute,
     /// The remote is known but no route or session to it came up: IPv4 code 1, IPv6 code 3.
     Remote,
-    /// Our own configuration forbids it: IPv4 code 13, IPv6 code 1.
-    Prohibited,
 }
 
 /// The addresses of our TUN device that answers come from.
@@ -125,7 +123,6 @@ fn write_v4(
     let reason = match why {
         Unreachable::NoRoute => DestUnreachableHeader::Network,
         Unreachable::Remote => DestUnreachableHeader::Host,
-        Unreachable::Prohibited => DestUnreachableHeader::FilterProhibited,
     };
     let icmp = Icmpv4Header::with_checksum(Icmpv4Type::DestinationUnreachable(reason), quote).to_bytes();
     let len = Ipv4Header::MIN_LEN + icmp.len() + quote.len();
@@ -159,7 +156,6 @@ fn write_v6(
     let reason = match why {
         Unreachable::NoRoute => DestUnreachableCode::NoRoute,
         Unreachable::Remote => DestUnreachableCode::Address,
-        Unreachable::Prohibited => DestUnreachableCode::Prohibited,
     };
     let (source, destination) = (source.octets(), asker.octets());
     let kind = Icmpv6Type::DestinationUnreachable(reason);

@@ -130,11 +130,6 @@ impl Remotes {
         self.overlay.forget(address)
     }
 
-    /// The configured routes, for status.
-    pub fn routes(&self) -> impl Iterator<Item = (IpNet, Address)> {
-        self.routes.iter().map(|(prefix, remote)| (prefix, *remote))
-    }
-
     /// What is known of the overlay; the counts go on in clones.
     pub fn overlay_stats(&self) -> OverlayStats {
         self.overlay.stats()

@@ -33,8 +33,6 @@ pub enum EndReason {
     NoAnswer,
     /// Nothing was sent for so long that the last key expired.
     Idle,
-    /// The configuration changed: the remote may not have a session any more.
-    NotAccepted,
 }
 
 /// What the driver should know.

@@ -42,27 +42,15 @@ pub(super) struct InitiationTimes {
 impl InitiationTimes {
     /// `start` is the time of our start.
     pub(super) fn new(start: Timestamp, configured: &[ConfiguredRemote]) -> Self {
-        let mut times = Self {
+        let times = |remote: &ConfiguredRemote| {
+            (remote.address, Times { sent: remote.last_sent, received: remote.last_received })
+        };
+        Self {
             start,
-            configured: BTreeMap::new(),
+            configured: configured.iter().map(times).collect(),
             strangers: BTreeMap::new(),
             expiry: BTreeSet::new(),
             sent_to_stranger: WallTime::default(),
-        };
-        times.configure(configured);
-        times
-    }
-
-    /// Another set of configured remotes; what was learned about those that stay is kept.
-    pub(super) fn configure(&mut self, configured: &[ConfiguredRemote]) {
-        let before = core::mem::take(&mut self.configured);
-        for remote in configured {
-            let known = before.get(&remote.address).copied().unwrap_or_default();
-            let times = Times {
-                sent: remote.last_sent.max(known.sent),
-                received: remote.last_received.max(known.received),
-            };
-            self.configured.insert(remote.address, times);
         }
     }
 
@@ -243,15 +231,5 @@ mod tests {
         assert_eq!(times.next_to_send(&address(2), wall(0)), wall(0).shifted(1));
         assert_eq!(times.next_to_send(&address(2), wall(-4)), wall(0).shifted(2));
         assert_eq!(times.next_to_send(&address(2), wall(-6)), wall(-6), "corrected by more than the window");
-    }
-
-    #[test]
-    fn a_new_configuration_forgets_no_time() {
-        let mut times = InitiationTimes::new(at(0), &[configured(wall(0), wall(0))]);
-        times.take(&address(1), wall(3), (at(0), wall(0))).unwrap();
-        times.configure(&[configured(WallTime::default(), WallTime::default())]);
-        assert_eq!(times.persisted(&address(1)), Some((wall(0), wall(3))));
-        times.configure(&[]);
-        assert!(!times.is_configured(&address(1)));
     }
 }

@@ -15,8 +15,8 @@ use super::initiation_times::InitiationTimes;
 use super::load::Load;
 use super::remote::{KeyContext, MAX_SESSIONS, Remote};
 use super::{
-    Accept, ConfiguredRemote, EndReason, Role, Sealed, SessionConfig, SessionDrop, SessionEvent,
-    SessionStatus, SessionTable, SessionTransmit,
+    Accept, EndReason, Role, Sealed, SessionConfig, SessionDrop, SessionEvent, SessionStatus, SessionTable,
+    SessionTransmit,
 };
 use crate::drop_reason::Counters;
 
@@ -84,17 +84,6 @@ impl Sessions {
     /// What the router's clock correction adds to the raw wall clock, in microseconds; 0 at first.
     pub fn set_clock_correction(&mut self, micros: i64) {
         self.correction = micros;
-    }
-
-    /// Takes another configuration: sessions of strangers end if they are not accepted any more.
-    pub fn reconfigure(&mut self, accept: Accept, configured: &[ConfiguredRemote]) {
-        self.accept = accept;
-        self.times.configure(configured);
-        self.persist.retain(|remote| self.times.is_configured(remote));
-        let refused: Vec<_> = self.remotes.keys().copied().filter(|remote| !self.accepts(remote)).collect();
-        for remote in refused {
-            self.end(remote, EndReason::NotAccepted);
-        }
     }
 
     /// Wants a session with `remote`: begins a handshake unless one is open or there is a key to send under.

@@ -4,13 +4,10 @@
 use core::time::Duration;
 
 use proptest::prelude::*;
-use ratman_types::WallTime;
 use ratman_wire::Mode;
 use ratman_wire::session::{CookieReply, Initiation, Response, SessionIndex};
 
-use super::super::{
-    Accept, Cipher, ConfiguredRemote, EndReason, Role, SessionDrop, SessionEvent, SessionState,
-};
+use super::super::{Accept, Cipher, EndReason, Role, SessionDrop, SessionEvent, SessionState};
 use super::network::{Carried, Network, Weather, address, config, header, hop};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -166,26 +163,6 @@ fn strangers_are_refused_where_only_configured_remotes_are_accepted() {
     net.connect(2, 0);
     net.run(SECOND);
     assert_eq!(net.status(2, 0).unwrap().state, SessionState::Established);
-}
-
-#[test]
-fn another_configuration_ends_what_it_does_not_accept() {
-    let mut net = Network::strangers(3);
-    net.connect(1, 0);
-    net.connect(2, 0);
-    net.run(SECOND);
-    let kept = ConfiguredRemote {
-        address: address(3),
-        last_sent: WallTime::default(),
-        last_received: WallTime::default(),
-    };
-    net.nodes[0].sessions.reconfigure(Accept::Configured, &[kept]);
-    assert_eq!(
-        net.nodes[0].sessions.poll_event(),
-        Some(SessionEvent::Ended { remote: address(2), reason: EndReason::NotAccepted })
-    );
-    assert!(net.table(0).send_key(&address(2)).is_none());
-    assert!(net.table(0).send_key(&address(3)).is_some());
 }
 
 #[test]

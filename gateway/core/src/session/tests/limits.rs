@@ -118,8 +118,7 @@ fn events_that_nobody_takes_are_bounded() {
     for _ in 0..4 * MAX_SESSIONS + 1 {
         let now = net.now(0);
         net.nodes[0].sessions.connect(remote, now).unwrap();
-        net.nodes[0].sessions.reconfigure(Accept::Any, &[]);
-        net.nodes[0].sessions.end(remote, super::super::EndReason::NotAccepted);
+        net.nodes[0].sessions.end(remote, super::super::EndReason::Idle);
     }
     assert_eq!(net.drops(0, SessionDrop::EventsFull), 1);
     let waiting = core::iter::from_fn(|| net.nodes[0].sessions.poll_event()).count();
