@@ -13,7 +13,7 @@ use gateway_core::admission::Admission;
 use gateway_core::flow::{FlowTable, HashSeed};
 use gateway_core::icmp::{IcmpAnswers, TunAddresses};
 use gateway_core::remotes::{OVERLAY_PREFIX, OVERLAY_PREFIX_LEN, Remotes, overlay_address};
-use gateway_core::session::{self, ConfiguredRemote, SessionConfig, Sessions};
+use gateway_core::session::{ConfiguredRemote, SessionConfig, Sessions};
 use gateway_tun::{InnerMtu, Tun, TunConfig};
 use ipnet::{IpNet, Ipv6Net};
 use netmod_api::Netmod;
@@ -25,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::{Accept, Config};
+use crate::config::Config;
 use crate::control::{self, Server};
 use crate::driver::{Driver, Identification, Inputs, Parts};
 use crate::forward::{Forwarder, LocalSessions, notices};
@@ -238,10 +238,7 @@ fn session_config(config: &Config, state: &State, hops_left: u8) -> SessionConfi
         }
     };
     SessionConfig {
-        accept: match config.accept_sessions {
-            Accept::Any => session::Accept::Any,
-            Accept::Configured => session::Accept::Configured,
-        },
+        accept: config.accept_sessions,
         configured: configured(config).into_iter().map(remote).collect(),
         aes_in_hardware: has_aes(),
         hops_left,

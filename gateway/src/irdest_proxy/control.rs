@@ -12,7 +12,9 @@ use gateway_core::offload::VirtioNetHeader;
 use gateway_core::packet::PacketInfo;
 use gateway_core::pending::{Awaited, Pending, Waiting};
 use gateway_core::remotes::{Lookup, OverlayStats, Remotes, overlay_address};
-use gateway_core::session::{EndReason, Sealed, SessionEvent, SessionStatus, SessionTransmit, Sessions};
+use gateway_core::session::{
+    EndReason, Sealed, SessionEvent, SessionStatus, SessionTable, SessionTransmit, Sessions,
+};
 use ratman_types::{Address, Hop, Now, Recipient, Timestamp, WallTime};
 use ratman_wire::session::RecordHeader;
 use ratman_wire::{Frame, Header};
@@ -223,7 +225,7 @@ impl ControlHalf {
         if !self.pending.awaits(Awaited::Remote(remote)) {
             return;
         }
-        self.release(remote, now);
+        self.release(remote, &self.data.sessions.load_full(), now);
         if self.pending.awaits(Awaited::Remote(remote)) {
             if let Err(reason) = self.sessions.connect(remote, now) {
                 tracing::debug!(target: TARGET, remote = %remote.short(), %reason, "no session");
@@ -233,8 +235,8 @@ impl ControlHalf {
     }
 
     /// Sends what waits for `remote`, if route and key are there.
-    fn release(&mut self, remote: Address, now: Now) {
-        let (sessions, ways) = (self.data.sessions.load_full(), self.data.ways.load());
+    fn release(&mut self, remote: Address, sessions: &SessionTable, now: Now) {
+        let ways = self.data.ways.load();
         let (Some(key), Some((outbox, mtu))) = (sessions.send_key(&remote), ways.to(&remote)) else { return };
         for waiting in self.pending.take(Awaited::Remote(remote)) {
             let Ok(length) = u16::try_from(waiting.packet.len()) else { continue };
@@ -260,12 +262,13 @@ impl ControlHalf {
     /// Carries out what the sessions want after they were touched.
     fn settle(&mut self, now: Now) {
         let table = self.sessions.table();
+        // Events first: times are made durable before the initiation that carries them leaves, and what waited leaves
+        // before the data half sees the new key and overtakes it.
+        while let Some(event) = self.sessions.poll_event() {
+            self.handle_event(event, &table, now);
+        }
         if !Arc::ptr_eq(&table, &self.data.sessions.load()) {
             self.data.sessions.store(table);
-        }
-        // Events first: times are made durable before the initiation that carries them leaves.
-        while let Some(event) = self.sessions.poll_event() {
-            self.handle_event(event, now);
         }
         while let Some(SessionTransmit { to, mode, payload }) = self.sessions.poll_transmit() {
             let header = Header {
@@ -277,12 +280,12 @@ impl ControlHalf {
         }
     }
 
-    fn handle_event(&mut self, event: SessionEvent, now: Now) {
+    fn handle_event(&mut self, event: SessionEvent, table: &SessionTable, now: Now) {
         match event {
             SessionEvent::Established { remote, role } => {
                 tracing::info!(target: TARGET, remote = %remote.short(), ?role, "session established");
                 self.outgoing.push_back(Outgoing::Pin(remote));
-                self.release(remote, now);
+                self.release(remote, table, now);
             }
             SessionEvent::Ended { remote, reason } => {
                 tracing::info!(target: TARGET, remote = %remote.short(), ?reason, "session ended");
