@@ -37,6 +37,9 @@ pub(crate) const SSH: Program = Program { probe: &["ssh"], packages: &["openssh-
 /// The other end of it.
 pub(crate) const SSHD: Program = Program { probe: &["sshd"], packages: &["openssh-server"] };
 
+/// A daemon whose wall clock is wrong.
+pub(crate) const FAKETIME: Program = Program { probe: &["faketime"], packages: &["faketime"] };
+
 /// What the daemon's build needs.
 pub(crate) const TO_BUILD: &[Program] = &[CC];
 /// What a lab needs.
@@ -44,7 +47,7 @@ pub(crate) const FOR_A_LAB: &[Program] = &[IP];
 /// What the demonstration shows its traffic with.
 pub(crate) const TO_DEMONSTRATE: &[Program] = &[IP, PING, IPERF3, PYTHON];
 /// What the lab tests send.
-pub(crate) const TO_TEST: &[Program] = &[IP, PING, IPERF3, PYTHON, SSH, SSHD];
+pub(crate) const TO_TEST: &[Program] = &[IP, PING, IPERF3, PYTHON, SSH, SSHD, FAKETIME];
 
 /// Makes sure that the programs are there: as root it installs those that are missing, and says so.
 ///

@@ -62,7 +62,11 @@ const HOUSE: &[Room] = &[
     room("irdest-lab", &[], Kind::Program),
     room("xtask", &["irdest-lab"], Kind::Program),
     // It feeds the parsers of every package.
-    room("irdest-fuzz", &["gateway-core", "irdest-gateway", "netmod-inet", "ratman-wire"], Kind::Program),
+    room(
+        "irdest-fuzz",
+        &["gateway-core", "irdest-gateway", "netmod-inet", "ratman-wire", "router-core"],
+        Kind::Program,
+    ),
 ];
 
 const fn room(package: &'static str, doors: &'static [&'static str], kind: Kind) -> Room {
