@@ -93,7 +93,7 @@ pub struct Flow {
     pub kind: FlowKind,
     /// When it was made.
     pub created: Timestamp,
-    /// When its last packet was let through, either way.
+    /// When its last packet was let through, either way; never goes back.
     pub last_seen: Timestamp,
     /// From our side to the remote.
     pub sent: Traffic,
@@ -136,7 +136,7 @@ impl Flow {
     /// Counts a packet and lets it keep the flow alive.
     pub(super) fn pass(&mut self, info: &PacketInfo, len: usize, direction: Direction, now: Timestamp) {
         self.count(len, direction);
-        self.last_seen = now;
+        self.last_seen = self.last_seen.max(now);
         if let Transport::Tcp { flags, .. } = info.transport {
             self.kind = FlowKind::Tcp(self.tcp.observe(flags, direction));
         }

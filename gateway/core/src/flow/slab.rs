@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! Where the flows live, in order of their last packet: one list for each idle time, so that the flow that
-//! expires first is always the head of a list and every step takes constant time.
+//! Where the flows live, in the order in which they were last touched: one list for each idle time, so that the flow
+//! that expires first is the head of a list and every step takes constant time.
+//!
+//! Threads read the clock before they come here, so two packets may come in the other order than their times. A flow
+//! then ends late by that little, and never early: its `last_seen` does not go back.
 
 use super::record::{Flow, FlowKind};
 use super::tcp::TcpPhase;
@@ -27,7 +30,7 @@ struct List {
 pub(super) struct FlowSlab {
     slots: Vec<Slot>,
     free: Vec<usize>,
-    // INVARIANT: each used slot is in exactly the list of its flow's kind; `last_seen` grows along each list.
+    // INVARIANT: each used slot is in exactly the list of its flow's kind, behind all that were touched before it.
     lists: [List; LISTS],
 }
 

@@ -263,6 +263,18 @@ fn idle_flows_end_in_time() {
 }
 
 #[test]
+fn a_time_from_before_the_last_packet_shortens_no_life() {
+    let mut bed = Bed::new();
+    let packet = ip(US, THEM, UDP, &udp(1, 2, b""));
+    bed.wait(seconds(10));
+    bed.send_to(1, &packet).unwrap();
+    let ends = bed.now + seconds(300);
+    bed.now = Timestamp::from_micros(1);
+    assert_eq!(bed.send_to(1, &packet), Ok(FlowVerdict::Known));
+    assert_eq!(bed.table.iter().next().unwrap().expires(), ends);
+}
+
+#[test]
 fn an_expired_flow_admits_nothing_even_before_it_is_removed() {
     let mut bed = Bed::new();
     bed.open_tcp();
