@@ -17,6 +17,7 @@ pub(super) type Deliver<'a> = dyn FnMut(&[u8; 10], &mut [u8]) + 'a;
 /// The record of one remote that is in the making.
 #[derive(Debug)]
 pub(super) struct Joiner {
+    /// Room for one record from the first one that was cut on; empty before.
     buffer: Box<[u8]>,
     filled: usize,
     /// The key and the counter of the frame that has the next part; nothing when no record is in the making.
@@ -24,15 +25,18 @@ pub(super) struct Joiner {
 }
 
 impl Joiner {
-    /// Allocates room for one record. Untouched pages of it cost no memory on Linux.
+    /// Allocates nothing yet: most strangers never send a record that was cut.
     pub(super) fn new() -> Self {
-        Self { buffer: vec![0; MAX_RECORD].into_boxed_slice(), filled: 0, expected: None }
+        Self { buffer: Box::default(), filled: 0, expected: None }
     }
 
     /// Begins with the part of a record that `header`'s frame ends with.
     fn begin(&mut self, header: &DataHeader, part: &[u8]) -> Result<(), SessionDrop> {
         let abandoned = self.expected.take().is_some();
         self.filled = 0;
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; MAX_RECORD].into_boxed_slice();
+        }
         self.append(header, part)?;
         if abandoned { Err(SessionDrop::MissingPart) } else { Ok(()) }
     }

@@ -74,8 +74,8 @@ impl ReceiveKey {
     }
 
     /// Opens a frame's payload (session header, ciphertext, tag) where it lies and hands every packet that it
-    /// completes to `deliver`, with the virtio-net metadata, both untrusted. Allocates nothing; takes the lock
-    /// of the remote's join buffer only for records that were cut.
+    /// completes to `deliver`, with the virtio-net metadata, both untrusted. Allocates nothing but
+    /// the remote's join buffer, once, and takes its lock only for records that were cut.
     ///
     /// Records that are malformed or lack a part are counted and passed over.
     ///

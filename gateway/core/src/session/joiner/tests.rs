@@ -60,6 +60,17 @@ impl Receiver {
 }
 
 #[test]
+fn room_is_taken_by_the_first_record_that_was_cut() {
+    let mut receiver = Receiver::new();
+    let parts = frames(&record(1, 60_000), 33_004, 0);
+    receiver.take(&frames(&record(2, 500), 33_004, 0)[0]);
+    receiver.take(&parts[1]);
+    assert_eq!(receiver.joiner.borrow().buffer.len(), 0, "whole records and unexpected parts need none");
+    receiver.take(&parts[0]);
+    assert_eq!(receiver.joiner.borrow().buffer.len(), MAX_RECORD);
+}
+
+#[test]
 fn a_cut_through_a_records_header_is_joined() {
     let batch = [record(1, 500), record(2, 500)].concat();
     for split in 1..batch.len() {
