@@ -2,10 +2,12 @@
 //! The AEAD of a session: which one, its key, and sealing and opening where the bytes lie (source: wire page,
 //! gateway sessions, transport). ring, because it was measured fastest for small packets (data-path note, V9).
 
-use ratman_types::blake2b_keyed;
+use blake2::Blake2bMac;
+use blake2::digest::consts::U32;
+use blake2::digest::{FixedOutput, KeyInit, Update};
 use ratman_wire::session::{Capabilities, DataHeader};
 use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// The length of an authentication tag, in bytes.
 pub(super) const TAG: usize = 16;
@@ -44,13 +46,18 @@ pub(super) struct TransportKey(LessSafeKey);
 impl TransportKey {
     /// `H(key = split key, "irdest transport 1" ‖ cipher name)`.
     pub(super) fn derive(split: &[u8; 32], cipher: Cipher) -> Self {
-        let mut key = *blake2b_keyed(split, &[KEY_DOMAIN, cipher.name().as_bytes()]).as_bytes();
+        let mut hash =
+            <Blake2bMac<U32> as KeyInit>::new_from_slice(split).expect("a BLAKE2b key has up to 64 bytes");
+        hash.update(KEY_DOMAIN);
+        hash.update(cipher.name().as_bytes());
+        // Straight to where it is zeroised: a `Digest` would leave copies behind.
+        let mut key = Zeroizing::new([0; 32]);
+        hash.finalize_into((&mut *key).into());
         let algorithm = match cipher {
             Cipher::Aes256Gcm => &AES_256_GCM,
             Cipher::ChaCha20Poly1305 => &CHACHA20_POLY1305,
         };
-        let unbound = UnboundKey::new(algorithm, &key).expect("both ciphers take keys of 32 bytes");
-        key.zeroize();
+        let unbound = UnboundKey::new(algorithm, &key[..]).expect("both ciphers take keys of 32 bytes");
         Self(LessSafeKey::new(unbound))
     }
 

@@ -51,8 +51,7 @@ impl CookieJar {
         entropy: &mut Entropy,
     ) -> [u8; 16] {
         self.rotate(now);
-        let secret =
-            self.current.get_or_insert_with(|| Secret { key: Zeroizing::new(entropy.bytes()), made: now });
+        let secret = self.current.get_or_insert_with(|| Secret { key: entropy.secret(), made: now });
         secret.cookie(sender, &initiation.authenticated_bytes())
     }
 

@@ -7,7 +7,7 @@ use chacha20::rand_core::{Rng, SeedableRng};
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The generator of one [`Sessions`](super::Sessions).
 #[derive(Debug)]
@@ -15,8 +15,10 @@ pub(super) struct Entropy(ChaCha20Rng);
 
 impl Entropy {
     /// From 32 bytes that nobody else knows.
-    pub(super) fn new(seed: [u8; 32]) -> Self {
-        Self(ChaCha20Rng::from_seed(seed))
+    pub(super) fn new(mut seed: [u8; 32]) -> Self {
+        let generator = ChaCha20Rng::from_seed(seed);
+        seed.zeroize();
+        Self(generator)
     }
 
     /// The next `N` bytes.
@@ -26,6 +28,13 @@ impl Entropy {
         bytes
     }
 
+    /// The next 32 bytes, for a key of ours.
+    pub(super) fn secret(&mut self) -> Zeroizing<[u8; 32]> {
+        let mut secret = Zeroizing::new([0; 32]);
+        self.0.fill_bytes(&mut secret[..]);
+        secret
+    }
+
     /// A number from 0 to `limit` inclusive, as good as evenly spread for limits far below 2^64.
     pub(super) fn up_to(&mut self, limit: u64) -> u64 {
         self.0.next_u64() % limit.saturating_add(1)
@@ -33,7 +42,7 @@ impl Entropy {
 
     /// A resolver for one handshake, with a generator of its own.
     pub(super) fn resolver(&mut self) -> Resolver {
-        Resolver(Zeroizing::new(self.bytes()))
+        Resolver(self.secret())
     }
 }
 

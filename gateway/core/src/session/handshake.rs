@@ -7,7 +7,7 @@ use core::fmt;
 use ratman_types::{Address, SecretKey, Signer, to_x25519};
 use ratman_wire::session::{Initiation, InitiationPayload, Response, ResponsePayload, SessionIndex};
 use snow::{Builder, HandshakeState};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::SessionDrop;
 use super::entropy::Entropy;
@@ -53,11 +53,14 @@ pub(super) struct Split {
 
 impl Split {
     fn of(mut state: HandshakeState) -> Self {
-        let (from_initiator, from_responder) = state.dangerously_get_raw_split();
-        Self {
+        let (mut from_initiator, mut from_responder) = state.dangerously_get_raw_split();
+        let split = Self {
             from_initiator: Zeroizing::new(from_initiator),
             from_responder: Zeroizing::new(from_responder),
-        }
+        };
+        from_initiator.zeroize();
+        from_responder.zeroize();
+        split
     }
 }
 
