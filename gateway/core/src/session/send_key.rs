@@ -65,7 +65,8 @@ impl SendKey {
     /// must not be used any more (call [`Sessions::connect`](super::Sessions::connect)),
     /// [`PathTooSmall`](SessionDrop::PathTooSmall), [`BatchTooLarge`](SessionDrop::BatchTooLarge) and
     /// [`MalformedRecord`](SessionDrop::MalformedRecord) when the batch cannot be sent so. Not counted: the driver
-    /// knows whether the packets are dropped or wait.
+    /// knows whether the packets are dropped or wait, and counts what it drops in
+    /// [`SessionTable::drops`](super::SessionTable::drops).
     pub fn seal(
         &self,
         batch: &mut [u8],

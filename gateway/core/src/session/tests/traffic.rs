@@ -326,3 +326,10 @@ fn threads_seal_and_open_together_and_every_packet_comes_once() {
     assert_eq!(opened.into_inner(), THREADS * BATCHES, "each counter was given once and taken once");
     assert_eq!(delivered.into_inner(), THREADS * BATCHES);
 }
+
+#[test]
+fn what_the_driver_drops_is_counted_with_the_rest() {
+    let mut net = Network::strangers(1);
+    net.table(0).drops().count(SessionDrop::BatchTooLarge);
+    assert_eq!(net.drops(0, SessionDrop::BatchTooLarge), 1);
+}
