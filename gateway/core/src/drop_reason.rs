@@ -84,7 +84,7 @@ drop_reasons! {
         /// Source and destination are the same, ports too: a land packet.
         Land = "land", "source and destination are the same";
         /// No prefix of the configuration covers the destination.
-        NoRoute = "no_route", "no route to the destination";
+        NoRoute = "no_prefix", "no route to the destination";
         /// An overlay address that no announcement has shown within the waiting time.
         UnknownOverlay = "unknown_overlay", "no known router has this overlay address";
         /// Cryptokey routing: the source does not belong to the remote that the packet came from.

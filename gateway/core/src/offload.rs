@@ -21,4 +21,4 @@ pub use check::{MAX_SEGMENTS, check};
 pub use error::OffloadError;
 pub use header::{GsoType, VirtioNetHeader};
 pub use layout::MAX_PACKET;
-pub use segment::{MAX_HEADERS, Segment, Segments, complete_checksum};
+pub use segment::{MAX_HEADERS, Segment, Segments};

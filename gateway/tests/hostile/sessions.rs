@@ -134,7 +134,7 @@ fn session_frames_of_the_wrong_form() {
     for mode in [Mode::SESSION_INITIATION, Mode::SESSION_RESPONSE, Mode::SESSION_COOKIE, Mode::SESSION_DATA] {
         send(header(mode), &[0xff; 15]);
     }
-    at_a.expect("malformed_frame", 4);
+    at_a.expect("malformed_session_frame", 4);
     let unknown = [&[1, 0, 0, 0, 0, 0, 0, 1][..], &[0; 24]].concat();
     send(header(Mode::SESSION_DATA), &unknown);
     at_a.expect("unknown_index", 1);

@@ -82,7 +82,4 @@ pub enum OffloadError {
     /// The checksum field is not where TCP (16) or UDP (6) has it.
     #[error("the checksum field is said to be at byte {0} of the transport header")]
     ChecksumOffset(u16),
-    /// A super-packet where one packet was expected: its checksums exist only per segment.
-    #[error("a super-packet must be segmented")]
-    SuperPacket,
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Entries for the fuzzers: any bytes in, and what must hold of the answer asserted.
 
-use super::{MAX_HEADERS, MAX_SEGMENTS, Segments, VirtioNetHeader, check, complete_checksum};
+use super::{MAX_HEADERS, MAX_SEGMENTS, Segments, VirtioNetHeader, check};
 
 /// Takes ten bytes as a wire header and the rest as its packet.
 ///
@@ -35,5 +35,4 @@ pub fn fuzz_offload(data: &[u8]) {
     assert_eq!(seen, count);
     let headers = usize::from(checked.hdr_len);
     assert_eq!(payload, packet.len() - headers);
-    assert_eq!(complete_checksum(&checked, &mut packet.to_vec()).is_ok(), count == 1);
 }

@@ -163,24 +163,6 @@ impl FirstSegment {
     }
 }
 
-/// Completes a partial checksum in place, so that the packet can go where no virtio-net header goes with it.
-///
-/// # Errors
-///
-/// Those of [`check`](super::check), and [`OffloadError::SuperPacket`] for what only [`Segments`] can finish; the
-/// packet is then unchanged.
-pub fn complete_checksum(header: &VirtioNetHeader, packet: &mut [u8]) -> Result<(), OffloadError> {
-    match Plan::of(header, packet)? {
-        Plan::Plain => Ok(()),
-        Plan::Checksum(layout) => {
-            let (headers, payload) = packet.split_at_mut(layout.payload_start);
-            layout.write_checksum(headers, payload);
-            Ok(())
-        }
-        Plan::Segments(..) => Err(OffloadError::SuperPacket),
-    }
-}
-
 fn packet_length(bytes: usize) -> u16 {
     u16::try_from(bytes).expect("a packet is below 64 KiB")
 }

@@ -5,7 +5,7 @@ crate::drop_reasons! {
     /// Why the session part of the gateway refused a frame, a record or a batch of packets.
     pub enum SessionDrop {
         /// A handshake message, cookie or data frame of the wrong length or form.
-        MalformedFrame = "malformed_frame", "not the form of its mode";
+        MalformedFrame = "malformed_session_frame", "not the form of its mode";
         /// A mode that is none of the four of a session.
         NotASessionMode = "not_a_session_mode", "not a mode of gateway sessions";
         /// The frame is for another address, or for nobody.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use etherparse::checksum::Sum16BitWords;
 use etherparse::{IpNumber, Ipv4Header, Ipv6Header, TcpHeader, TcpHeaderSlice, UdpHeader};
-use gateway_core::offload::{check, complete_checksum};
+use gateway_core::offload::{Segments, check};
 use gateway_tun::{IoError, RECV_BUFFER, Tun, VirtioNetHeader};
 
 static NEXT_PORT: AtomicU16 = AtomicU16::new(40_000);
@@ -188,15 +188,15 @@ impl Arrived {
         let start =
             self.packet.len() - self.payload.len() - self.tcp.as_ref().map_or(8, TcpHeader::header_len);
         let offset = if self.tcp.is_some() { 16 } else { 6 };
-        let mut again = self.packet.clone();
         let header = VirtioNetHeader {
             flags: VirtioNetHeader::NEEDS_CSUM,
             csum_start: u16::try_from(start).unwrap(),
             csum_offset: offset,
             ..VirtioNetHeader::NONE
         };
-        complete_checksum(&header, &mut again).unwrap();
-        again == self.packet
+        let mut segments = Segments::new(&header, &self.packet).unwrap();
+        let again = segments.next_segment().unwrap();
+        [again.headers, again.payload].concat() == self.packet
     }
 }
 

@@ -46,9 +46,6 @@ fn a_udp_checksum_of_zero_is_sent_as_ones() {
     sample.payload = plain[26..28].to_vec();
     let packet = cut(&sample.header(0), &sample.super_packet()).remove(0);
     assert_eq!(packet[26..28], [0xff, 0xff]);
-    let mut in_place = sample.super_packet();
-    complete_checksum(&sample.header(0), &mut in_place).unwrap();
-    assert_eq!(in_place, packet);
 }
 
 #[test]
@@ -58,9 +55,6 @@ fn a_plain_packet_passes_as_it_is() {
     assert_eq!(segments.count(), 1);
     assert_eq!(segments.next_segment(), Some(Segment { headers: &[], payload: &packet }));
     assert_eq!(segments.next_segment(), None);
-    let mut same = packet.clone();
-    complete_checksum(&VirtioNetHeader::NONE, &mut same).unwrap();
-    assert_eq!(same, packet);
 }
 
 #[test]
@@ -73,11 +67,9 @@ fn the_longest_super_packet_is_cut() {
 }
 
 #[test]
-fn a_refused_packet_is_not_touched() {
+fn a_packet_of_another_length_is_refused() {
     let sample = Sample::tcp(true, 3_000);
     let mut packet = sample.super_packet();
-    assert_eq!(complete_checksum(&sample.header(1_000), &mut packet), Err(OffloadError::SuperPacket));
-    assert_eq!(packet, sample.super_packet());
     packet.push(0);
     assert!(Segments::new(&sample.header(1_000), &packet).is_err());
 }
@@ -93,11 +85,8 @@ proptest! {
 
     #[test]
     fn one_packet_gets_its_checksum_only(sample in any_sample()) {
-        let mut packet = sample.super_packet();
-        let cut = cut(&sample.header(0), &packet);
-        complete_checksum(&sample.header(0), &mut packet).unwrap();
-        prop_assert_eq!(&cut[0], &packet);
+        let cut = cut(&sample.header(0), &sample.super_packet());
         let whole = sample.segments(sample.payload.len().max(1));
-        prop_assert!(sample.payload.is_empty() || whole[0] == packet);
+        prop_assert!(sample.payload.is_empty() || whole == cut);
     }
 }
