@@ -21,7 +21,7 @@ use gateway_core::icmp::{IcmpAnswers, MAX_ANSWER, Unreachable};
 use gateway_core::offload::VirtioNetHeader;
 use gateway_core::pending::Awaited;
 use gateway_core::remotes::Remotes;
-use gateway_core::session::{SessionDrop, SessionTable};
+use gateway_core::session::SessionTable;
 use gateway_tun::{Tun, TunCounters};
 use ratman_types::{Address, Timestamp};
 use tokio::sync::mpsc;
@@ -68,7 +68,6 @@ pub struct DataHalf {
     flows: Mutex<FlowTable>,
     answers: Mutex<IcmpAnswers>,
     drops: Counters<GatewayDrop>,
-    seal_drops: Counters<SessionDrop>,
     read_failures: AtomicU64,
     waits: mpsc::Sender<Wait>,
     confirmed: mpsc::Sender<Address>,
@@ -94,7 +93,6 @@ impl DataHalf {
             flows: Mutex::new(flows),
             answers: Mutex::new(answers),
             drops: Counters::new(),
-            seal_drops: Counters::new(),
             read_failures: AtomicU64::new(0),
             waits,
             confirmed,
@@ -114,9 +112,8 @@ impl DataHalf {
 
     /// Packets dropped, by reason.
     pub fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let sealing = self.seal_drops.iter().map(|(reason, count)| (reason.name(), count));
         let reading = [("tun_read_failed", self.read_failures.load(Ordering::Relaxed))];
-        self.drops.iter().map(|(reason, count)| (reason.name(), count)).chain(sealing).chain(reading)
+        self.drops.iter().map(|(reason, count)| (reason.name(), count)).chain(reading)
     }
 
     /// Reads the flow table, at most `limit` flows of it; for status.

@@ -247,3 +247,21 @@ fn protocol_name(number: u8) -> String {
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use gateway_core::drop_reason::{GatewayDrop, Reason};
+    use gateway_core::session::SessionDrop;
+    use router_core::DropReason;
+
+    #[test]
+    fn no_two_rooms_count_under_one_name() {
+        let mut names: Vec<_> = DropReason::ALL.iter().map(|reason| reason.name()).collect();
+        names.extend(GatewayDrop::ALL.iter().map(|reason| reason.name()));
+        names.extend(SessionDrop::ALL.iter().map(|reason| reason.name()));
+        names.extend(netmod_inet::InetCounters::default().iter().map(|(name, _)| name));
+        names.sort_unstable();
+        let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        assert_eq!(twice, [""; 0]);
+    }
+}

@@ -237,7 +237,7 @@ impl DataHalf {
             Err(SessionDrop::KeyExpired | SessionDrop::CounterExhausted) => false,
             Err(reason) => {
                 tracing::trace!(target: TARGET, remote = %key.remote().short(), %reason, "batch dropped");
-                self.seal_drops.count(reason);
+                self.sessions.load().drops().count(reason);
                 true
             }
         }
