@@ -56,6 +56,8 @@ fn lab_tests(metadata: &Metadata) -> Vec<String> {
             arguments.extend(tests);
         }
     }
+    // The feature also switches on tests inside of these packages.
+    arguments.push("--lib".to_owned());
     arguments
 }
 
@@ -67,7 +69,9 @@ mod tests {
     fn finds_the_lab_tests_of_the_workspace() {
         let arguments = lab_tests(&metadata().unwrap());
         assert!(arguments[0].contains("irdest-lab/lab-tests"), "{arguments:?}");
-        for expected in ["--package=irdest-lab", "--test=lab_itself", "--test=main_job", "--test=failures"] {
+        for expected in
+            ["--package=irdest-lab", "--test=lab_itself", "--test=main_job", "--test=failures", "--lib"]
+        {
             assert!(arguments.iter().any(|argument| argument == expected), "{expected} in {arguments:?}");
         }
         assert!(!arguments.iter().any(|argument| argument == "--package=ratman-wire"));
