@@ -33,6 +33,8 @@ pub(crate) struct LocalAddress {
     // INVARIANT: at most REMEMBERED_TIMES of them, ascending.
     issued: VecDeque<WallTime>,
     highest: WallTime,
+    /// The last time that an earlier run may have used.
+    before: WallTime,
     ceiling: WallTime,
     told_used_twice: Option<Timestamp>,
     pub(crate) newest: Option<Newest>,
@@ -66,6 +68,7 @@ impl LocalAddress {
             initial_hops: initial_hops(secret, &address),
             issued: VecDeque::new(),
             highest: WallTime::default(),
+            before: last_origin_time,
             ceiling: if discarded { WallTime::default() } else { last_origin_time },
             told_used_twice: None,
             newest: None,
@@ -114,7 +117,7 @@ impl LocalAddress {
     /// remember get the benefit of the doubt.
     pub(crate) fn is_foreign(&self, time: WallTime) -> bool {
         let remembered = self.issued.front().is_some_and(|oldest| *oldest <= time);
-        time > self.highest || remembered && self.issued.binary_search(&time).is_err()
+        time > self.highest.max(self.before) || remembered && self.issued.binary_search(&time).is_err()
     }
 
     /// Whether to tell now that somebody else uses the key.
@@ -197,6 +200,13 @@ mod tests {
         let (mut local, discarded) = local(wall(301));
         assert!(discarded);
         assert_eq!(local.announce(wall(0), now(0), 2).ceiling, Some(wall(10)));
+    }
+
+    #[test]
+    fn times_of_an_earlier_run_are_not_foreign() {
+        let (local, _) = local(wall(60));
+        assert!(!local.is_foreign(wall(59)), "announced before the restart, and told to us by a neighbour");
+        assert!(local.is_foreign(wall(61)));
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(10 * 60);
 pub(crate) const REMEMBERED_TIMES: usize = 16;
 /// An address is flooded at most once in this time (source: wire page).
 pub(crate) const FLOOD_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest interval that a neighbour is believed: 3.5 of them stay below the 10 min for which the lag check remembers,
+/// so that nobody keeps a dead address live by claiming that it is announced once a day.
+pub(crate) const MAX_INTERVAL: Duration = Duration::from_secs(170);
 /// A copy of which the hop was verified longer ago than this is verified again (source: wire page).
 pub(crate) const VERIFY_AGAIN_AFTER: Duration = Duration::from_secs(4);
 /// How far from our corrected clock an origin time may lie (source: wire page).
@@ -24,6 +27,9 @@ pub(crate) const VERIFICATIONS: Rate = Rate { per_second: 2_000, burst: 2_000 };
 /// One-hop frames that we verify for one neighbour in a second, apart from [`VERIFICATIONS`]: a burst of announcements
 /// must not make its links look dead. A dozen parallel links that are all probed urgently stay below it.
 pub(crate) const ONE_HOP_VERIFICATIONS: Rate = Rate { per_second: 500, burst: 500 };
+/// Routed frames that we verify for one neighbour in a second, apart from [`VERIFICATIONS`]: anybody with an address may
+/// send them, through honest neighbours too, and they must not keep announcements from being verified.
+pub(crate) const ROUTED_VERIFICATIONS: Rate = Rate { per_second: 1_000, burst: 1_000 };
 /// Addresses never seen before that one neighbour may bring in a second (source: wire page).
 pub(crate) const NEW_ADDRESSES: Rate = Rate { per_second: 20, burst: 1_000 };
 /// More bad signatures than this within [`BAD_SIGNATURE_WINDOW`] cut a neighbour off (source: wire page).
@@ -97,6 +103,11 @@ impl TokenBucket {
 /// How long an announcement keeps a route live (source: wire page, routes).
 pub(crate) fn live_window(interval: Duration) -> Duration {
     fresh_window(interval).max(LIVE_FLOOR)
+}
+
+/// The interval of a copy as we believe it: between a second and [`MAX_INTERVAL`].
+pub(crate) fn believed_interval(seconds: u16) -> Duration {
+    Duration::from_secs(seconds.into()).clamp(Duration::from_secs(1), MAX_INTERVAL)
 }
 
 /// How long a route is preferred to older ones: 3.5 intervals (source: wire page, routes).

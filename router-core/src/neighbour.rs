@@ -8,7 +8,7 @@ use ratman_types::{RouterId, Timestamp};
 
 use crate::limits::{
     BAD_SIGNATURE_WINDOW, BAD_SIGNATURES, CUT_OFF, CUT_OFF_LONGEST, MAX_NEIGHBOURS, NEW_ADDRESSES,
-    ONE_HOP_VERIFICATIONS, TokenBucket, VERIFICATIONS,
+    ONE_HOP_VERIFICATIONS, ROUTED_VERIFICATIONS, TokenBucket, VERIFICATIONS,
 };
 
 /// One proven neighbour.
@@ -17,6 +17,7 @@ pub(crate) struct Neighbour {
     links: usize,
     verifications: TokenBucket,
     one_hop_verifications: TokenBucket,
+    routed_verifications: TokenBucket,
     new_addresses: TokenBucket,
     // INVARIANT: at most BAD_SIGNATURES + 1 of them, ascending.
     bad_signatures: VecDeque<Timestamp>,
@@ -30,6 +31,7 @@ impl Neighbour {
             links: 0,
             verifications: TokenBucket::new(VERIFICATIONS, now),
             one_hop_verifications: TokenBucket::new(ONE_HOP_VERIFICATIONS, now),
+            routed_verifications: TokenBucket::new(ROUTED_VERIFICATIONS, now),
             new_addresses: TokenBucket::new(NEW_ADDRESSES, now),
             bad_signatures: VecDeque::new(),
             cut_off_until: None,
@@ -45,6 +47,11 @@ impl Neighbour {
     /// Whether a signature that this neighbour made for one link may be verified now.
     pub(crate) fn may_verify_one_hop(&mut self, now: Timestamp) -> bool {
         self.one_hop_verifications.take(now)
+    }
+
+    /// Whether the signature of a routed frame that this neighbour brought may be verified now.
+    pub(crate) fn may_verify_routed(&mut self, now: Timestamp) -> bool {
+        self.routed_verifications.take(now)
     }
 
     /// Whether this neighbour may bring an address never seen before.

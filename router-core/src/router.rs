@@ -257,6 +257,22 @@ impl Router {
         self.verify_now(from, public, message, signature, now)
     }
 
+    /// The same for a routed frame, which has a quota of its own.
+    fn verify_routed(
+        &mut self,
+        from: Hop,
+        public: &[u8; 32],
+        message: &[u8],
+        signature: &Signature,
+        now: Now,
+    ) -> Result<(), DropReason> {
+        let neighbour = self.neighbours.get_mut(&from.neighbour).ok_or(DropReason::UnknownHop)?;
+        if !neighbour.may_verify_routed(now.at) {
+            return Err(DropReason::VerificationQuota);
+        }
+        self.verify_now(from, public, message, signature, now)
+    }
+
     /// The same for a frame that the neighbour itself signed for this link.
     fn verify_one_hop(
         &mut self,

@@ -28,6 +28,8 @@ fn send_probes(network: &mut Network, count: usize) -> Vec<ProbeId> {
 
 #[test]
 fn everybody_reaches_everybody_and_cuts_are_healed_around() {
+    #[expect(clippy::disallowed_methods, reason = "the limit is one of real time")]
+    let began = std::time::Instant::now();
     let edges = topology::random_of_degree_four(ROUTERS, &mut Random::new(500));
     let mut network = Network::laid_out(1, Signatures::StandIn, ROUTERS, &edges, medium);
     network.run_for(Duration::from_millis(1_500));
@@ -49,4 +51,6 @@ fn everybody_reaches_everybody_and_cuts_are_healed_around() {
     assert!(probes.iter().all(|probe| network.probe(*probe).hops <= 64));
     let circled: u64 = network.nodes().map(|node| network.data_drops(node, DropReason::HopLimit)).sum();
     assert_eq!(circled, 0, "frames that went in circles until the hop limit");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(60), "{took:?}");
 }

@@ -9,7 +9,7 @@ use ratman_wire::announcement::{Announcement, PathLatency, Peer};
 
 use crate::clock::LagCheck;
 use crate::fib::{FibEntry, Via};
-use crate::limits::{FORGET_AFTER, MAX_HOPS_PER_ADDRESS, fresh_window, live_window};
+use crate::limits::{FORGET_AFTER, MAX_HOPS_PER_ADDRESS, believed_interval, fresh_window, live_window};
 use crate::link::Link;
 use crate::newest::Newest;
 use crate::origin_times::OriginTimes;
@@ -46,7 +46,7 @@ impl Entry {
             hop,
             origin_time: copy.origin_time,
             claim: peer.map(|peer| peer.latency),
-            interval: peer.map_or(default_interval, |peer| Duration::from_secs(peer.interval.into())),
+            interval: peer.map_or(default_interval, |peer| believed_interval(peer.interval)),
             bandwidth: copy.available_bw,
             mtu: copy.available_mtu,
             heard,
@@ -58,7 +58,7 @@ impl Entry {
     pub(crate) fn repeats(&self, copy: &Announcement, peer: &Peer) -> bool {
         self.origin_time == copy.origin_time
             && self.claim == Some(peer.latency)
-            && self.interval == Duration::from_secs(peer.interval.into())
+            && self.interval == believed_interval(peer.interval)
             && self.bandwidth == copy.available_bw
             && self.mtu == copy.available_mtu
     }

@@ -48,6 +48,9 @@ impl Router {
         if frame.header.sender_router() != from.neighbour {
             return Err(DropReason::WrongSender);
         }
+        if matches!(message, OneHop::Meta(meta) if meta.key_id != from.neighbour) {
+            return Err(DropReason::WrongSender);
+        }
         let signature = frame.header.signature.ok_or(DropReason::Unsigned)?;
         let mode = frame.header.mode;
         let time = match message {

@@ -9,7 +9,7 @@ use ratman_wire::announcement::{Announcement, PathLatency, Peer, origin_signed_b
 use ratman_wire::{DecodeError, Frame};
 
 use super::Router;
-use crate::limits::{CLOCK_WINDOW, VERIFY_AGAIN_AFTER, live_window};
+use crate::limits::{CLOCK_WINDOW, VERIFY_AGAIN_AFTER, believed_interval, live_window};
 use crate::newest::{Newest, told_interval};
 use crate::origin_times::Remembered;
 use crate::rib::{Entry, Known};
@@ -300,7 +300,7 @@ impl Router {
             slot.time,
             slot.signature,
             copy.peer.map(|_| slot.flooded),
-            copy.peer.map_or(own_interval, |peer| peer.interval),
+            copy.peer.map_or(own_interval, |peer| told_interval(believed_interval(peer.interval))),
             copy.announcement.available_bw.narrowest(selected.bandwidth),
             copy.announcement.available_mtu.min(link_mtu).min(via.mtu),
             copy.hops_left.checked_sub(1),

@@ -34,7 +34,7 @@ impl Router {
             return Err(DropReason::FrameTooBig);
         }
         let signature = frame.header.signature.ok_or(DropReason::Unsigned)?;
-        self.verify(from, &frame.header.sender, &frame.signed_bytes(), &signature, now)?;
+        self.verify_routed(from, &frame.header.sender, &frame.signed_bytes(), &signature, now)?;
         let mut forwarded = bytes.to_vec();
         set_hops_left(&mut forwarded, hops_left);
         self.counters.frames_forwarded += 1;

@@ -35,7 +35,7 @@ pub struct SequenceId {
 /// Everything of a carrier frame but its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// How many forwarders may still handle the frame.
+    /// How many forwarders may still handle the frame, at most [`MAX_HOPS`]: more would only make a circle longer.
     pub hops_left: u8,
     /// What the payload is.
     pub mode: Mode,
@@ -146,6 +146,9 @@ impl Header {
         let length = usize::from(reader.u16("payload length")?);
         if length > MAX_PAYLOAD {
             return Err(DecodeError::TooLong { field: "payload", length, limit: MAX_PAYLOAD });
+        }
+        if header.hops_left > MAX_HOPS {
+            return Err(DecodeError::Value("hops_left"));
         }
         if header.seq_id.is_some_and(|seq| seq.num > seq.max) {
             return Err(DecodeError::Value("seq_id"));

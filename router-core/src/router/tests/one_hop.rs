@@ -96,7 +96,15 @@ fn router_meta_goes_out_every_thirty_seconds_and_is_kept_when_it_comes() {
     assert_eq!(sent.len(), 3);
     let meta = RouterMeta::decode(Frame::decode(&sent[0]).unwrap().payload).unwrap();
     assert_eq!((meta.key_id, meta.known_peers), (rig.router.id(), 1));
-    let theirs = RouterMeta { time: rig.wall(), known_peers: 9, ..meta };
+    let another = RouterMeta { time: rig.wall(), ..meta };
+    let frame = rig.neighbours[index].one_hop(Mode::ROUTER_META, &another.encode());
+    assert_eq!(
+        rig.dropped(DropReason::WrongSender, |rig| rig.receive(index, &frame)),
+        1,
+        "it names another router"
+    );
+    let key_id = rig.neighbours[index].hop.neighbour;
+    let theirs = RouterMeta { time: rig.wall(), key_id, known_peers: 9, ..meta };
     let frame = rig.neighbours[index].one_hop(Mode::ROUTER_META, &theirs.encode());
     rig.receive(index, &frame);
     assert_eq!(rig.router.links().next().unwrap().meta, Some(theirs));

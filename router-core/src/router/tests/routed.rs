@@ -122,3 +122,18 @@ fn the_data_plane_decides_alone_about_session_frames() {
     let big = Frame { header, payload: &[0; 30_000] }.encode();
     assert_eq!(decide(big), Forward::Drop(DropReason::FrameTooBig));
 }
+
+#[test]
+fn a_flood_of_routed_frames_leaves_announcements_their_verifications() {
+    let (mut rig, left, right) = rig();
+    let frame = block(&left, right.address());
+    let refused = rig.dropped(DropReason::VerificationQuota, |rig| {
+        for _ in 0..1_100 {
+            rig.receive(0, &frame);
+        }
+    });
+    assert_eq!(refused, 100);
+    let newcomer = Origin::new(3);
+    rig.announce(0, &newcomer, rig.wall(), 5);
+    assert_eq!(rig.hop_to(&newcomer.address()), rig.hop(0));
+}

@@ -92,6 +92,20 @@ fn a_long_interval_keeps_a_route_live_longer() {
 }
 
 #[test]
+fn nobody_keeps_an_address_live_for_hours_by_a_long_interval() {
+    let mut rig = Rig::with_neighbours(2);
+    let origin = Origin::new(1);
+    let copy = sign_peer(origin.address(), origin.bare(rig.wall()), &rig.neighbours[0].key, 5_000, u16::MAX);
+    rig.receive(0, &frame_of(origin.address(), &copy));
+    let told = rig.neighbours[1].take().pop().unwrap().1.peer.unwrap().interval;
+    assert_eq!(told, 170, "what we believe is what we tell");
+    rig.pass(secs(594));
+    assert_eq!(rig.hop_to(&origin.address()), rig.hop(0));
+    rig.pass(secs(2));
+    assert_eq!(rig.hop_to(&origin.address()), None);
+}
+
+#[test]
 fn an_old_entry_is_used_only_while_there_is_no_fresh_one() {
     let mut rig = Rig::with_neighbours(2);
     let origin = Origin::new(1);

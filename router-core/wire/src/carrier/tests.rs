@@ -96,6 +96,8 @@ fn other_bytes_are_refused_with_the_field() {
         Frame::decode(&bytes).map(|_| ())
     };
     assert_eq!(change(0, 1), Err(DecodeError::Version(1)));
+    assert_eq!(change(1, 64), Ok(()));
+    assert_eq!(change(1, 65), Err(DecodeError::Value("hops_left")));
     assert_eq!(change(36, 3), Err(DecodeError::Tag { field: "recipient", tag: 3 }));
     assert_eq!(change(69, 2), Err(DecodeError::Tag { field: "seq_id", tag: 2 }));
     assert_eq!(change(102, 3), Err(DecodeError::Value("seq_id")));
@@ -137,13 +139,13 @@ fn header() -> impl Strategy<Value = Header> {
     });
     let array64 = || any::<[[u8; 32]; 2]>().prop_map(|halves| halves.concat().try_into().unwrap());
     (
-        any::<(u8, u16, [u8; 32])>(),
+        (0..=MAX_HOPS, any::<(u16, [u8; 32])>()),
         option::of(recipient),
         option::of(seq_id),
         option::of(array64()),
         option::of(array64().prop_map(Signature)),
     )
-        .prop_map(|((hops_left, mode, sender), recipient, seq_id, auxiliary, signature)| Header {
+        .prop_map(|((hops_left, (mode, sender)), recipient, seq_id, auxiliary, signature)| Header {
             hops_left,
             mode: Mode(mode),
             sender,
