@@ -52,5 +52,9 @@ fn everybody_reaches_everybody_and_cuts_are_healed_around() {
     let circled: u64 = network.nodes().map(|node| network.data_drops(node, DropReason::HopLimit)).sum();
     assert_eq!(circled, 0, "frames that went in circles until the hop limit");
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(60), "{took:?}");
+    println!("{ROUTERS} routers took {took:?}");
+    // A limit of real time belongs to a machine that does nothing else: `cargo xtask test --long`.
+    if std::env::var("IRDEST_LONG").is_ok_and(|long| long == "1") {
+        assert!(took < Duration::from_secs(60), "{took:?}");
+    }
 }
