@@ -17,5 +17,6 @@ pub mod icmp;
 pub mod offload;
 pub mod packet;
 pub mod pending;
+pub mod queue;
 pub mod remotes;
 pub mod session;
