@@ -22,7 +22,7 @@ impl Link {
 
     /// Queues an item whose number tells its key.
     fn push(&mut self, key: QueueKey, bytes: usize) {
-        let number = u64::from(key.group) << 32 | key.flow;
+        let number = (u64::from(key.group) << 32) | key.flow;
         self.queue.push(key, item(number, bytes), self.now, &mut |_, _| ());
     }
 
