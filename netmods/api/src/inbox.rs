@@ -25,4 +25,10 @@ pub trait Inbox: Send + Sync {
     ///
     /// The bytes are untrusted. Frames that the callee does not take are gone.
     fn receive(&self, from: Hop, arrived: Timestamp, frames: &mut dyn Iterator<Item = &mut [u8]>);
+
+    /// The outbox of this hop takes data again, after it had refused some ([`Outbox::ready`](crate::Outbox::ready)).
+    ///
+    /// Called while the driver holds no lock, so it may send at once. Never called before [`Inbox::link_up`] has
+    /// returned, nor once [`Inbox::link_down`] was called.
+    fn writable(&self, hop: Hop);
 }

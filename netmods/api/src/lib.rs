@@ -19,4 +19,4 @@ pub use frame_parts::FrameParts;
 pub use inbox::Inbox;
 pub use link::{DownReason, LinkUp};
 pub use netmod::{Capabilities, Netmod, Target};
-pub use outbox::{Activity, Class, Outbox, Sent};
+pub use outbox::{Activity, Class, MAX_UNIT, Outbox, Sent};

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,13 +25,24 @@ struct Counting {
     links: AtomicU32,
     frames: AtomicU64,
     up: mpsc::Sender<LinkUp>,
+    writable: Mutex<bool>,
+    told: Condvar,
 }
 
 impl Counting {
     fn new() -> (Arc<Self>, mpsc::Receiver<LinkUp>) {
         let (up, told) = mpsc::channel();
         let (start, links, frames) = (Instant::now(), AtomicU32::new(0), AtomicU64::new(0));
-        (Arc::new(Self { start, links, frames, up }), told)
+        let (writable, condvar) = (Mutex::new(false), Condvar::new());
+        (Arc::new(Self { start, links, frames, up, writable, told: condvar }), told)
+    }
+
+    /// Waits until the link takes data again.
+    fn wait(&self) {
+        let writable = self.writable.lock().expect("no panic under this lock");
+        let mut writable =
+            self.told.wait_while(writable, |writable| !*writable).expect("no panic under this lock");
+        *writable = false;
     }
 }
 
@@ -55,6 +66,11 @@ impl Inbox for Counting {
         let count = u64::try_from(frames.count()).expect("it fits");
         self.frames.fetch_add(count, Ordering::Relaxed);
     }
+
+    fn writable(&self, _: Hop) {
+        *self.writable.lock().expect("no panic under this lock") = true;
+        self.told.notify_all();
+    }
 }
 
 fn start(seed: u8, config: InetConfig, inbox: Arc<Counting>) -> Arc<Inet> {
@@ -62,20 +78,20 @@ fn start(seed: u8, config: InetConfig, inbox: Arc<Counting>) -> Arc<Inet> {
     Inet::start(config, key, Arc::new(Ed25519Verifier), Arc::new(|_| ()), inbox).expect("a free port")
 }
 
-/// Sends for a while, as much as the link takes; returns frames that arrived and batches that met a full queue.
-fn flood(link: &LinkUp, inbox: &Counting, (length, batch): (usize, usize)) -> (u64, u64) {
+/// Sends for a while, as much as the link takes; returns frames that arrived and batches that had to wait.
+fn flood(link: &LinkUp, near: &Counting, far: &Counting, (length, batch): (usize, usize)) -> (u64, u64) {
     let frame = vec![0xee; length];
     let frames = vec![FrameParts::whole(&frame); batch];
-    let before = inbox.frames.load(Ordering::Relaxed);
-    let mut full = 0;
+    let before = far.frames.load(Ordering::Relaxed);
+    let mut waits = 0;
     let start = Instant::now();
     while start.elapsed() < DURATION {
-        if link.outbox.send(Class::Data, &frames).dropped > 0 {
-            full += 1;
-            thread::yield_now();
+        if link.outbox.send(Class::Data, &frames).accepted == 0 {
+            waits += 1;
+            near.wait();
         }
     }
-    (inbox.frames.load(Ordering::Relaxed) - before, full)
+    (far.frames.load(Ordering::Relaxed) - before, waits)
 }
 
 fn main() -> io::Result<()> {
@@ -87,19 +103,15 @@ fn main() -> io::Result<()> {
     let listener = start(1, listening, Arc::clone(&far));
     let address = listener.listening()[0];
     let peer = PeerLine { host: address.ip().to_string(), port: address.port(), router_key: None };
-    let _dialer = start(2, InetConfig { peers: vec![peer], ..InetConfig::default() }, near);
+    let _dialer = start(2, InetConfig { peers: vec![peer], ..InetConfig::default() }, Arc::clone(&near));
     let link = told.recv().expect("the inbox lives");
     for case in CASES {
-        let (frames, full) = flood(&link, &far, case);
+        let (frames, waits) = flood(&link, &near, &far, case);
         let millis = u64::try_from(DURATION.as_millis()).expect("it fits");
         let bits = frames * 8 * u64::try_from(case.0).expect("it fits");
         let (rate, megabits) = (frames * 1000 / millis, bits / 1000 / millis);
         let gigabits = format!("{}.{:03}", megabits / 1000, megabits % 1000);
-        writeln!(
-            io::stdout(),
-            "{:>6} bytes: {gigabits} Gbit/s, {rate} frames/s, {full} full queues",
-            case.0
-        )?;
+        writeln!(io::stdout(), "{:>6} bytes: {gigabits} Gbit/s, {rate} frames/s, {waits} waits", case.0)?;
         // What still waits is not the next case's.
         while link.outbox.activity().queued_bytes > 0 {
             thread::yield_now();

@@ -40,17 +40,13 @@ pub struct InetLimits {
     pub half_open: usize,
     /// The same, from one IPv4 address or IPv6 /64. Default 8: one source cannot take all places.
     pub half_open_per_source: usize,
-    /// Links. Default 1024: each holds 256 KiB when idle, and at most 512 KiB more besides `queued_bytes`.
+    /// Links. Default 1024: each holds 256 KiB when idle, and at most 512 KiB more when the other end does not read.
     pub links: usize,
     /// Of these, places that only routers take which we dial or which a peer line names: so many, or two for each
     /// peer line if that is more. Default 16: strangers with any number of keys cannot keep us from our peers.
     pub links_reserved: usize,
     /// Links of one neighbour. Default 8: more parallel ways than a host has uplinks are a mistake or an attack.
     pub links_per_neighbour: usize,
-    /// Bytes of data that wait on all links together, beyond 128 KiB that every link may have waiting anyway.
-    /// Default 256 MiB: 64 links with full queues; when more neighbours than that do not read, we are the ones who
-    /// send too much.
-    pub queued_bytes: usize,
 }
 
 impl Default for InetLimits {
@@ -61,7 +57,6 @@ impl Default for InetLimits {
             links: 1024,
             links_reserved: 16,
             links_per_neighbour: 8,
-            queued_bytes: 256 * 1024 * 1024,
         }
     }
 }

@@ -59,11 +59,9 @@ counters! {
     bad_framing,
     /// Frames of modes 32–63 that came after the peering and were dropped.
     stray_peering_frames,
-    /// Frames dropped on the way out: a full queue, a link that was down, a frame above the MTU.
+    /// Frames dropped on the way out: a full control queue, a link that was down, a frame above the MTU, a data call
+    /// above its limit.
     dropped_frames,
-    /// Data frames dropped on the way out because the queues of all links together were full; not in
-    /// `dropped_frames`.
-    dropped_all_queues_full,
 }
 
 #[derive(Debug, Default)]

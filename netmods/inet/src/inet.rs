@@ -16,7 +16,6 @@ use tokio::task::AbortHandle;
 use tracing::{Instrument, debug, debug_span, info};
 
 use crate::accept::accept;
-use crate::budget::Budget;
 use crate::config::{Entropy, InetConfig, InetError};
 use crate::counters::{Counters, InetCounters};
 use crate::dial::Dialer;
@@ -64,7 +63,6 @@ impl Inet {
             identity: Identity { key, verifier, entropy },
             inbox,
             counters: Arc::default(),
-            budget: Budget::new(config.limits.queued_bytes),
             half_open: HalfOpen::new(config.limits.half_open, config.limits.half_open_per_source),
             known: config.peers.iter().filter_map(|peer| peer.router_key).collect(),
             accept_unknown_peers: config.accept_unknown_peers,
@@ -167,7 +165,6 @@ pub(crate) struct Shared {
     pub(crate) half_open: HalfOpen,
     /// Changes when the host's network does.
     pub(crate) network: watch::Sender<()>,
-    budget: Arc<Budget>,
     inbox: Arc<dyn Inbox>,
     known: BTreeSet<RouterId>,
     accept_unknown_peers: bool,
@@ -191,14 +188,7 @@ impl Shared {
     ) -> Result<Arc<Link>, Refused> {
         let now = self.inbox.now();
         let hop = Hop { link: self.inbox.next_link(), neighbour: proven.router };
-        let link = Arc::new(Link::new(
-            stream,
-            hop,
-            dialed,
-            now,
-            Arc::clone(&self.counters),
-            Arc::clone(&self.budget),
-        )?);
+        let link = Arc::new(Link::new(stream, hop, dialed, now, Arc::clone(&self.counters))?);
         let leaving = self.links.add(&link, self.known.contains(&proven.router), now)?;
         let run = Entered { shared: Arc::clone(self), link: Arc::clone(&link) }.run(*proven, leaving);
         let span = debug_span!("link", id = %hop.link, remote = %link.remote);
@@ -243,7 +233,7 @@ impl Entered {
             self.shared.counters.duplicates.add(1);
             old.close(DownReason::Duplicate);
         }
-        Arc::clone(&self.link).run(&*self.shared.inbox).await;
+        Arc::clone(&self.link).run(&self.shared.inbox).await;
     }
 }
 

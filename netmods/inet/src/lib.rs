@@ -3,13 +3,13 @@
 //! neighbour prove its router key before the first frame (source: wire page, peering over a netmod).
 //!
 //! On the wire a frame is a length of four bytes and the frame. Who reads hands all frames of one read to the
-//! [`Inbox`](netmod_api::Inbox); who sends writes to the socket at once where it has room, and leaves the rest to
-//! the link's two bounded queues. Kernel queues are kept small so that what waits, waits where it has a priority.
+//! [`Inbox`](netmod_api::Inbox); who sends writes to the socket at once where it has room. When it has none, control waits
+//! in a small queue of the link, and data with whoever sends it. Kernel queues are kept small so that what waits, waits
+//! where it has a priority.
 #![forbid(unsafe_code)]
 
 mod accept;
 mod backoff;
-mod budget;
 mod config;
 mod counters;
 mod deframer;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! One link: a TCP connection whose two ends have proven their keys. One task reads, another drains the queues;
-//! whoever sends writes.
+//! One link: a TCP connection whose two ends have proven their keys. Whoever sends writes; one task reads, another
+//! writes what had to wait.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -18,7 +18,6 @@ use tokio::sync::{Notify, SetOnce};
 use tokio::task::yield_now;
 use tracing::trace;
 
-use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::deframer::Deframer;
 use crate::inet::NAME;
@@ -46,7 +45,7 @@ pub(crate) struct Link {
     pub(crate) remote: SocketAddr,
     stream: TcpStream,
     outgoing: Mutex<Outgoing>,
-    /// Wakes the task that drains the queues.
+    /// Wakes the task that writes what waits.
     waiting: Notify,
     /// Why the link ends; set once, then the socket is shut down.
     end: SetOnce<DownReason>,
@@ -63,7 +62,6 @@ impl Link {
         dialed: bool,
         now: Timestamp,
         counters: Arc<Counters>,
-        budget: Arc<Budget>,
     ) -> io::Result<Self> {
         Ok(Self {
             hop,
@@ -71,7 +69,7 @@ impl Link {
             local: stream.local_addr()?,
             remote: stream.peer_addr()?,
             stream,
-            outgoing: Mutex::new(Outgoing::new(budget)),
+            outgoing: Mutex::new(Outgoing::new(MAX_FRAME)),
             waiting: Notify::new(),
             end: SetOnce::new(),
             received_frames: AtomicU64::new(0),
@@ -129,15 +127,16 @@ impl Link {
         self.end.get().copied().unwrap_or(reason)
     }
 
-    /// Reads until the link ends.
-    pub(crate) async fn run(self: Arc<Self>, inbox: &dyn Inbox) {
-        let drain = tokio::spawn(Arc::clone(&self).drain());
-        let reason = tokio::select! {
-            reason = self.read(inbox) => reason,
+    /// Reads until the link ends; afterwards nothing is said about it any more.
+    pub(crate) async fn run(self: Arc<Self>, inbox: &Arc<dyn Inbox>) {
+        let mut drain = tokio::spawn(Arc::clone(&self).drain(Arc::clone(inbox)));
+        tokio::select! {
+            reason = self.read(&**inbox) => self.close(reason),
             // It ends with the link, whose reason then came first, or by a panic.
-            _ = drain => DownReason::Failed,
-        };
-        self.close(reason);
+            _ = &mut drain => return self.close(DownReason::Failed),
+        }
+        // A panic in it changes nothing any more.
+        let _ = drain.await;
     }
 
     async fn read(&self, inbox: &dyn Inbox) -> DownReason {
@@ -191,31 +190,43 @@ impl Link {
         })
     }
 
-    /// Writes what waits whenever the socket has room, until the link ends.
-    async fn drain(self: Arc<Self>) {
-        loop {
+    /// Writes what waits whenever the socket has room and says when data is taken again, until the link ends.
+    ///
+    /// No wake-up is lost: only this task writes what waits, and whether something waits, whether data was refused and
+    /// the permit of `waiting` change together under the lock.
+    async fn drain(self: Arc<Self>, inbox: Arc<dyn Inbox>) {
+        while !self.is_closed() {
             tokio::select! {
                 () = self.waiting.notified() => {}
                 _ = self.end.wait() => return,
             }
-            while self.flush() {
-                if let Err(error) = self.stream.writable().await {
-                    return self.close(DownReason::Io(error.kind()));
+            while self.flush(&*inbox) {
+                tokio::select! {
+                    writable = self.stream.writable() => if let Err(error) = writable {
+                        return self.close(DownReason::Io(error.kind()));
+                    },
+                    _ = self.end.wait() => return,
                 }
             }
         }
     }
 
-    /// Writes what the socket takes; whether something still waits for it.
-    fn flush(&self) -> bool {
+    /// Writes what the socket takes and says so when that was everything; whether something waits for it afterwards.
+    fn flush(&self, inbox: &dyn Inbox) -> bool {
         let mut outgoing = self.lock();
-        match outgoing.flush(|slices: &[IoSlice<'_>]| self.stream.try_write_vectored(slices)) {
-            Ok(()) => outgoing.waits(),
-            Err(error) => {
-                self.close(DownReason::Io(error.kind()));
-                false
-            }
+        if let Err(error) = outgoing.flush(|slices: &[IoSlice<'_>]| self.stream.try_write_vectored(slices)) {
+            self.close(DownReason::Io(error.kind()));
         }
+        if self.is_closed() {
+            return false;
+        }
+        let told = outgoing.take_refused();
+        let waits = outgoing.waits();
+        drop(outgoing);
+        if told {
+            inbox.writable(self.hop);
+        }
+        waits
     }
 
     fn lock(&self) -> MutexGuard<'_, Outgoing> {
@@ -250,18 +261,21 @@ impl Outbox for Link {
 
     fn send(&self, class: Class, frames: &[FrameParts<'_>]) -> Sent {
         let mut outgoing = self.lock();
-        let (waited, over_budget) = (outgoing.waits(), outgoing.over_budget());
+        let waited = outgoing.waits();
         let sent = self.write(&mut outgoing, class, frames);
         if !waited && outgoing.waits() {
             self.waiting.notify_one();
         }
-        let over_budget = usize::try_from(outgoing.over_budget() - over_budget).unwrap_or(usize::MAX);
         drop(outgoing);
         if sent.dropped > 0 {
-            self.counters.dropped_all_queues_full.add(over_budget);
-            self.counters.dropped_frames.add(sent.dropped.saturating_sub(over_budget));
+            self.counters.dropped_frames.add(sent.dropped);
         }
         sent
+    }
+
+    fn ready(&self) -> bool {
+        let mut outgoing = self.lock();
+        !self.is_closed() && outgoing.ready()
     }
 
     fn activity(&self) -> Activity {

@@ -1,30 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! What leaves over one link: straight into the socket while it takes everything, else through two bounded queues.
+//! What leaves over one link: straight into the socket while it takes everything. Otherwise control waits in a bounded
+//! queue, and of data the rest of the one call that did not fit; until that is gone, no data is taken.
 //!
 //! Knows no socket: whoever calls passes a function that writes as much as it can at once, as `writev` does.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
-use std::sync::Arc;
+use std::mem;
 
-use netmod_api::{Class, FrameParts, Sent};
-use ratman_wire::MAX_FRAME;
+use netmod_api::{Class, FrameParts, MAX_UNIT, Sent};
 
-use crate::budget::{Budget, Share};
 use crate::deframer::PREFIX;
 
 /// Bytes of waiting control frames: 600 echoes, minutes of them; more means that the peer does not read.
 const CONTROL_LIMIT: usize = 64 * 1024;
-/// Bytes of waiting data frames: above the 3 MiB that the default Linux receive window of one TCP flow inside can
-/// have in flight, so that a single flow is not cut by us; newest dropped when full, here or in all links together
-/// ([`Budget`]).
-const DATA_LIMIT: usize = 4 * 1024 * 1024;
-/// What a queue keeps allocated however few bytes wait; the rest goes back while a burst ends.
+/// What a queue keeps allocated however few bytes wait, above any call of frames that are not tiny; the rest goes
+/// back while a burst ends.
 const KEPT: usize = 256 * 1024;
 /// Frames handed to one `writev`: four slices each, 256 of the 1024 that Linux takes (`UIO_MAXIOV`).
 const BATCH: usize = 64;
-/// Bytes of the data queue handed to one `writev`: what is handed over cannot be overtaken by control any more.
-const DATA_AT_ONCE: usize = 256 * 1024;
 
 /// A function that writes some of the bytes without blocking, in order, as `writev` does.
 pub(crate) trait Writev: FnMut(&[IoSlice<'_>]) -> io::Result<usize> {}
@@ -33,29 +27,42 @@ impl<F: FnMut(&[IoSlice<'_>]) -> io::Result<usize>> Writev for F {}
 /// The way out of one link.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
+    /// The largest frame of the link, in bytes.
+    mtu: usize,
     /// The rest of a frame whose beginning is on the wire: always next, whatever its class.
     started: VecDeque<u8>,
     control: Queue,
+    /// What the socket did not take of the last call.
     data: Queue,
-    /// What the data queue holds of the memory of all links.
-    share: Share,
+    /// Whether data was refused, so that somebody waits to be told that it is taken again.
+    refused: bool,
     written: u64,
     dropped: u64,
-    /// Of the dropped frames those that the link's own queue had room for.
-    over_budget: u64,
 }
 
 impl Outgoing {
-    pub(crate) fn new(budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(mtu: usize) -> Self {
         Self {
+            mtu,
             started: VecDeque::new(),
             control: Queue::default(),
             data: Queue::default(),
-            share: Share::new(budget),
+            refused: false,
             written: 0,
             dropped: 0,
-            over_budget: 0,
         }
+    }
+
+    /// Whether data would be taken; who hears no is told later ([`Outgoing::take_refused`]).
+    pub(crate) fn ready(&mut self) -> bool {
+        let ready = !self.waits();
+        self.refused |= !ready;
+        ready
+    }
+
+    /// Whether data was refused that would be taken now; said once.
+    pub(crate) fn take_refused(&mut self) -> bool {
+        !self.waits() && mem::take(&mut self.refused)
     }
 
     /// Whether something waits for the socket.
@@ -78,17 +85,12 @@ impl Outgoing {
         self.dropped
     }
 
-    /// Of the dropped frames those that had no place because of other links.
-    pub(crate) fn over_budget(&self) -> u64 {
-        self.over_budget
-    }
-
-    /// Drops what waits, which nobody will send, and gives its memory back.
+    /// Drops what waits, which nobody will send, and gives its memory back; nobody is told.
     pub(crate) fn discard(&mut self) {
         self.started = VecDeque::new();
         self.control = Queue::default();
         self.data = Queue::default();
-        self.share.hold(0);
+        self.refused = false;
     }
 
     /// Counts frames that nobody will send.
@@ -97,7 +99,7 @@ impl Outgoing {
         Sent { accepted: 0, dropped: count }
     }
 
-    /// Writes frames while nothing waits and queues the others.
+    /// Writes frames while nothing waits and keeps the others; data only if nothing waits at the beginning.
     ///
     /// # Errors
     /// What `write` fails with; then the link is of no use any more.
@@ -107,10 +109,18 @@ impl Outgoing {
         frames: &[FrameParts<'_>],
         mut write: impl Writev,
     ) -> io::Result<Sent> {
+        if class == Class::Data {
+            if !self.ready() {
+                return Ok(Sent::default());
+            }
+            if frames.iter().map(FrameParts::len).sum::<usize>() > MAX_UNIT {
+                return Ok(self.drop_frames(frames.len()));
+            }
+        }
         let mut sent = Sent::default();
         let mut rest = frames;
         while let Some(first) = rest.first() {
-            if first.len() > MAX_FRAME {
+            if first.len() > self.mtu {
                 sent += self.drop_frames(1);
                 rest = &rest[1..];
                 continue;
@@ -120,7 +130,7 @@ impl Outgoing {
                 rest = &rest[1..];
                 continue;
             }
-            let batch = rest.iter().take(BATCH).take_while(|frame| frame.len() <= MAX_FRAME).count();
+            let batch = rest.iter().take(BATCH).take_while(|frame| frame.len() <= self.mtu).count();
             let taken = self.write_batch(&rest[..batch], &mut write)?;
             sent.accepted += taken;
             rest = &rest[taken..];
@@ -142,8 +152,6 @@ impl Outgoing {
             let (started, more) = self.started.as_slices();
             let (control, more_control) = self.control.bytes.as_slices();
             let (data, more_data) = self.data.bytes.as_slices();
-            let data = &data[..data.len().min(DATA_AT_ONCE)];
-            let more_data = &more_data[..more_data.len().min(DATA_AT_ONCE - data.len())];
             let slices = [started, more, control, more_control, data, more_data].map(IoSlice::new);
             let Some(count) = write_some(&slices, &mut write)? else { return Ok(()) };
             self.consume(count);
@@ -193,19 +201,13 @@ impl Outgoing {
     }
 
     fn enqueue(&mut self, class: Class, frame: &FrameParts<'_>) -> Sent {
-        let (queue, limit) = match class {
-            Class::Control => (&mut self.control, CONTROL_LIMIT),
-            Class::Data => (&mut self.data, DATA_LIMIT),
-        };
-        let length = queue.bytes.len() + PREFIX + frame.len();
-        if length > limit {
-            return self.drop_frames(1);
+        match class {
+            Class::Control if self.control.bytes.len() + PREFIX + frame.len() > CONTROL_LIMIT => {
+                return self.drop_frames(1);
+            }
+            Class::Control => self.control.push(frame),
+            Class::Data => self.data.push(frame),
         }
-        if class == Class::Data && !self.share.hold(length) {
-            self.over_budget += 1;
-            return self.drop_frames(1);
-        }
-        queue.push(frame);
         Sent { accepted: 1, dropped: 0 }
     }
 
@@ -218,7 +220,6 @@ impl Outgoing {
         for queue in [&mut self.control, &mut self.data] {
             count = queue.consume(count, &mut self.started);
         }
-        self.share.hold(self.data.bytes.len());
     }
 }
 

@@ -59,6 +59,17 @@ impl Bus {
         self.0.lock().loss = Some(loss);
     }
 
+    /// Lets the way from one router to another take no data, or takes it again and tells who was refused; control
+    /// passes all the time. Without such a link nothing happens.
+    pub fn set_busy(&self, from: RouterId, to: RouterId, busy: bool) {
+        let Some(wire) = self.wire(from, to) else { return };
+        if wire.set_busy(busy)
+            && let Some(station) = self.station(from)
+        {
+            station.inbox().writable(wire.hop());
+        }
+    }
+
     fn join(&self, dialer: &Arc<Station>, listener: &Arc<Station>) {
         // Without a peering there are no proofs; both ends know each other's ids.
         let proofs = blake2b(&[dialer.router().as_bytes(), listener.router().as_bytes()]);

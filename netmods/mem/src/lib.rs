@@ -3,7 +3,7 @@
 //! [`Capabilities`](netmod_api::Capabilities) and MTU, with losses as the test wants them.
 //!
 //! Nothing waits: a frame is in the inbox of the other end before `send` returns, and a test with one thread sees
-//! the same order in every run. There is no peering; the routers on a medium are who the test says they are.
+//! the same order in every run. A wire takes data unless the test makes it busy. There is no peering; the routers on a medium are who the test says they are.
 #![forbid(unsafe_code)]
 
 mod bus;

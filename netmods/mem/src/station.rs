@@ -2,10 +2,10 @@
 //! One router's attachment to a [`Bus`], and its way out to each other one.
 
 use core::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use netmod_api::{Activity, Capabilities, Class, FrameParts, Inbox, Netmod, Outbox, Sent, Target};
+use netmod_api::{Activity, Capabilities, Class, FrameParts, Inbox, MAX_UNIT, Netmod, Outbox, Sent, Target};
 use ratman_types::{Hop, LinkId, Mtu, RouterId};
 
 use crate::Bus;
@@ -50,6 +50,7 @@ impl Station {
             sent_bytes,
             received_frames,
             dropped,
+            busy: Mutex::default(),
             dropped_by_all: Arc::clone(&self.dropped),
         }
     }
@@ -92,7 +93,7 @@ impl Netmod for Station {
                     // Nobody can be left out where everybody hears everything.
                     let reached = !can.unicast() || !neighbours.contains(&neighbour);
                     if let Some(wire) = self.bus.wire(self.router, neighbour).filter(|_| reached) {
-                        sent += wire.put(&frames, &[neighbour]);
+                        sent += wire.put(class, &frames, &[neighbour]);
                     }
                 }
                 sent
@@ -131,8 +132,17 @@ pub(crate) struct Wire {
     sent_bytes: AtomicU64,
     received_frames: AtomicU64,
     dropped: AtomicU64,
+    busy: Mutex<Busy>,
     /// The count of the whole station.
     dropped_by_all: Arc<AtomicU64>,
+}
+
+/// Whether a wire takes data.
+#[derive(Debug, Default)]
+struct Busy {
+    busy: bool,
+    /// Whether somebody was refused, and is to be told when it is over.
+    wanted: bool,
 }
 
 impl Wire {
@@ -144,12 +154,38 @@ impl Wire {
         self.received_frames.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn put(&self, frames: &[FrameParts<'_>], hearers: &[RouterId]) -> Sent {
+    /// Begins or ends a busy time; whether somebody is to be told that it is over.
+    pub(crate) fn set_busy(&self, busy: bool) -> bool {
+        let mut state = self.busy();
+        state.busy = busy;
+        !busy && core::mem::take(&mut state.wanted)
+    }
+
+    /// Whether data is refused now; who asks is told when it is over.
+    fn refuses(&self) -> bool {
+        let mut state = self.busy();
+        state.wanted |= state.busy;
+        state.busy
+    }
+
+    fn busy(&self) -> MutexGuard<'_, Busy> {
+        self.busy.lock().expect("INVARIANT: nothing panics under this lock")
+    }
+
+    fn is_up(&self) -> bool {
+        self.bus.wire(self.from, self.hop.neighbour).is_some()
+    }
+
+    fn put(&self, class: Class, frames: &[FrameParts<'_>], hearers: &[RouterId]) -> Sent {
+        let data = class == Class::Data;
+        if data && self.is_up() && self.refuses() {
+            return Sent::default();
+        }
         let mut sent = Sent::default();
         let mtu = usize::try_from(self.bus.shared().mtu.0).unwrap_or(usize::MAX);
+        let oversized = data && frames.iter().map(FrameParts::len).sum::<usize>() > MAX_UNIT;
         for frame in frames {
-            let up = self.bus.wire(self.from, self.hop.neighbour).is_some();
-            if !up || frame.len() > mtu {
+            if oversized || !self.is_up() || frame.len() > mtu {
                 sent.dropped += 1;
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 self.dropped_by_all.fetch_add(1, Ordering::Relaxed);
@@ -172,12 +208,16 @@ impl Outbox for Wire {
     }
 
     /// Where only broadcast is possible, everybody on the bus hears it.
-    fn send(&self, _class: Class, frames: &[FrameParts<'_>]) -> Sent {
+    fn send(&self, class: Class, frames: &[FrameParts<'_>]) -> Sent {
         if self.bus.shared().capabilities.unicast() {
-            self.put(frames, &[self.hop.neighbour])
+            self.put(class, frames, &[self.hop.neighbour])
         } else {
-            self.put(frames, &self.bus.neighbours(self.from))
+            self.put(class, frames, &self.bus.neighbours(self.from))
         }
+    }
+
+    fn ready(&self) -> bool {
+        self.is_up() && !self.refuses()
     }
 
     fn activity(&self) -> Activity {

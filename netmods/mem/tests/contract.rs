@@ -24,8 +24,10 @@ fn stations<const N: usize>(bus: &Bus) -> [(Arc<Station>, Arc<Recorder>); N] {
 fn every_kind_and_mtu_keeps_the_contract() {
     for capabilities in [Capabilities::Broadcast, Capabilities::Unicast, Capabilities::Full] {
         for mtu in [255, 1500, 33_004] {
-            let [a, b] = stations(&Bus::new(capabilities, Mtu(mtu)));
-            check(End { netmod: &*a.0, inbox: &a.1 }, End { netmod: &*b.0, inbox: &b.1 });
+            let bus = Bus::new(capabilities, Mtu(mtu));
+            let [a, b] = stations(&bus);
+            let stall = |busy| bus.set_busy(router(0), router(1), busy);
+            check(End { netmod: &*a.0, inbox: &a.1 }, End { netmod: &*b.0, inbox: &b.1 }, &stall);
         }
     }
 }
@@ -107,4 +109,19 @@ fn losses_are_as_the_test_wants_them() {
     }
     let arrived: Vec<_> = b.1.take_frames(6).iter().map(|frame| frame[1]).collect();
     assert_eq!(arrived, [0, 1, 3, 4, 6, 7]);
+}
+
+#[test]
+fn a_flood_passes_by_who_is_busy_and_reaches_the_others() {
+    let bus = Bus::new(Capabilities::Full, Mtu(255));
+    let [a, b, c] = stations(&bus);
+    bus.set_busy(router(0), router(1), true);
+    let sent = a.0.send(Target::AllBut(&[]), Class::Data, b"\xeeflood");
+    assert_eq!(sent, Sent { accepted: 1, dropped: 0 });
+    assert_eq!(c.1.take_frames(1), [b"\xeeflood"]);
+    assert_eq!(b.1.count(|event| matches!(event, Event::Frame(..))), 0);
+    for _ in 0..2 {
+        bus.set_busy(router(0), router(1), false);
+        assert_eq!(a.1.writable_calls(a.1.link_to(router(1)).hop), 1, "who was refused is told once");
+    }
 }

@@ -21,6 +21,8 @@ pub enum Event {
     Down(Hop, DownReason),
     /// One frame of [`Inbox::receive`].
     Frame(Hop, Vec<u8>),
+    /// [`Inbox::writable`].
+    Writable(Hop),
 }
 
 /// Keeps every call in order and wakes who waits for it.
@@ -30,6 +32,9 @@ pub struct Recorder {
     links: AtomicU32,
     events: Mutex<Vec<Event>>,
     news: Condvar,
+    /// Whether frames are held up where the driver reads.
+    held: Mutex<bool>,
+    released: Condvar,
 }
 
 impl Recorder {
@@ -40,7 +45,25 @@ impl Recorder {
             links: AtomicU32::new(0),
             events: Mutex::default(),
             news: Condvar::new(),
+            held: Mutex::new(false),
+            released: Condvar::new(),
         })
+    }
+
+    /// From now on blocks whoever brings frames, as no inbox may, until [`Recorder::release`]: the medium fills up.
+    pub fn hold(&self) {
+        *self.held.lock().expect("no test panics under this lock") = true;
+    }
+
+    /// Takes frames again.
+    pub fn release(&self) {
+        *self.held.lock().expect("no test panics under this lock") = false;
+        self.released.notify_all();
+    }
+
+    /// How often [`Inbox::writable`] was called for a hop.
+    pub fn writable_calls(&self, hop: Hop) -> usize {
+        self.count(|event| matches!(event, Event::Writable(writable) if *writable == hop))
     }
 
     /// Waits until `found` finds something in all events so far.
@@ -81,7 +104,7 @@ impl Recorder {
         self.wait_until(|events| {
             events.iter().find_map(|event| match event {
                 Event::Down(down, reason) if *down == hop => Some(*reason),
-                Event::Up(_) | Event::Down(..) | Event::Frame(..) => None,
+                Event::Up(_) | Event::Down(..) | Event::Frame(..) | Event::Writable(_) => None,
             })
         })
     }
@@ -99,7 +122,7 @@ impl Recorder {
                     taken.push(frame.clone());
                     false
                 }
-                Event::Up(_) | Event::Down(..) | Event::Frame(..) => true,
+                Event::Up(_) | Event::Down(..) | Event::Frame(..) | Event::Writable(_) => true,
             });
             Some(taken)
         })
@@ -122,7 +145,7 @@ fn links(events: &[Event]) -> Vec<LinkUp> {
         match event {
             Event::Up(link) => up.push(link.clone()),
             Event::Down(hop, _) => up.retain(|link| link.hop != *hop),
-            Event::Frame(..) => {}
+            Event::Frame(..) | Event::Writable(_) => {}
         }
     }
     up
@@ -146,8 +169,14 @@ impl Inbox for Recorder {
     }
 
     fn receive(&self, from: Hop, _arrived: Timestamp, frames: &mut dyn Iterator<Item = &mut [u8]>) {
+        let held = self.held.lock().expect("no test panics under this lock");
+        drop(self.released.wait_while(held, |held| *held).expect("no test panics under this lock"));
         for frame in frames {
             self.tell(Event::Frame(from, frame.to_vec()));
         }
+    }
+
+    fn writable(&self, hop: Hop) {
+        self.tell(Event::Writable(hop));
     }
 }

@@ -9,7 +9,7 @@ async fn a_panic_while_sending_ends_the_link_and_nothing_else() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let hop = Hop { link: LinkId(1), neighbour: RouterId::from_bytes([1; 32]) };
-    let link = Link::new(stream, hop, true, Timestamp::default(), Arc::default(), Budget::new(0)).unwrap();
+    let link = Link::new(stream, hop, true, Timestamp::default(), Arc::default()).unwrap();
     let torn = std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
             let mut outgoing = link.lock();

@@ -4,16 +4,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::budget::Budget;
 
-const LIMITS: InetLimits = InetLimits {
-    half_open: 0,
-    half_open_per_source: 0,
-    links: 8,
-    links_reserved: 3,
-    links_per_neighbour: 2,
-    queued_bytes: 0,
-};
+const LIMITS: InetLimits =
+    InetLimits { half_open: 0, half_open_per_source: 0, links: 8, links_reserved: 3, links_per_neighbour: 2 };
 const OWN: RouterId = RouterId::from_bytes([5; 32]);
 const SMALLER: RouterId = RouterId::from_bytes([4; 32]);
 const GREATER: RouterId = RouterId::from_bytes([6; 32]);
@@ -27,7 +20,7 @@ async fn link(id: u32, neighbour: RouterId, dialed: bool, ip: &str, up: Timestam
     let listener = TcpListener::bind((ip, 0)).await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let hop = Hop { link: LinkId(id), neighbour };
-    Arc::new(Link::new(stream, hop, dialed, up, Arc::default(), Budget::new(0)).unwrap())
+    Arc::new(Link::new(stream, hop, dialed, up, Arc::default()).unwrap())
 }
 
 /// What becomes of two links between the same ends, the second of which comes up after so long.

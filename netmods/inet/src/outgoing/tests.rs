@@ -2,6 +2,7 @@
 use super::*;
 use crate::deframer::Deframer;
 use proptest::prelude::*;
+use ratman_wire::MAX_FRAME;
 
 /// A socket that takes `budget` bytes before it would block.
 #[derive(Default)]
@@ -62,7 +63,7 @@ fn parts(frames: &[Vec<u8>]) -> Vec<FrameParts<'_>> {
 }
 
 fn outgoing() -> Outgoing {
-    Outgoing::new(Budget::new(DATA_LIMIT))
+    Outgoing::new(MAX_FRAME)
 }
 
 const ALL: usize = usize::MAX;
@@ -98,32 +99,84 @@ fn control_overtakes_data_at_a_frame_boundary() {
 }
 
 #[test]
-fn full_queues_drop_the_newest_whole_frames_and_count_them() {
-    for (class, limit) in [(Class::Control, CONTROL_LIMIT), (Class::Data, DATA_LIMIT)] {
-        let mut socket = Socket::default();
+fn a_full_control_queue_drops_the_newest_whole_frames_and_counts_them() {
+    let mut socket = Socket::default();
+    let mut outgoing = outgoing();
+    let frame = vec![1; 1020];
+    let data = outgoing.send(Class::Data, &[FrameParts::whole(b"before")], socket.write()).unwrap();
+    assert_eq!(data, Sent { accepted: 1, dropped: 0 });
+    let frames = vec![FrameParts::whole(&frame); CONTROL_LIMIT / 1024 + 7];
+    let sent = outgoing.send(Class::Control, &frames, socket.write()).unwrap();
+    assert_eq!(sent, Sent { accepted: CONTROL_LIMIT / 1024, dropped: 7 });
+    assert_eq!((outgoing.waiting(), outgoing.dropped()), (CONTROL_LIMIT + 10, 7));
+    socket.budget = ALL;
+    outgoing.flush(socket.write()).unwrap();
+    assert_eq!(socket.frames().len(), CONTROL_LIMIT / 1024 + 1);
+    assert!(socket.largest <= CONTROL_LIMIT + 10, "{} bytes at once", socket.largest);
+}
+
+#[test]
+fn data_is_taken_whole_or_not_at_all_and_who_was_refused_is_told_once() {
+    let frames = numbered(8, 12_000);
+    let call = 8 * 12_004;
+    // Nothing, half a prefix, half a frame, whole frames, all but one byte.
+    for room in [0, 2, 5_000, 3 * 12_004, call - 1] {
+        let mut socket = Socket { budget: room, ..Socket::default() };
         let mut outgoing = outgoing();
-        let frame = vec![1; 1020];
-        let frames = vec![FrameParts::whole(&frame); limit / 1024 + 7];
-        let sent = outgoing.send(class, &frames, socket.write()).unwrap();
-        assert_eq!(sent, Sent { accepted: limit / 1024, dropped: 7 });
-        assert_eq!((outgoing.waiting(), outgoing.dropped()), (limit, 7));
-        let other = if class == Class::Data { Class::Control } else { Class::Data };
-        let sent = outgoing.send(other, &frames[..1], socket.write()).unwrap();
-        assert_eq!(sent.accepted, 1, "a full queue does not fill the other");
+        assert!(outgoing.ready());
+        let sent = outgoing.send(Class::Data, &parts(&frames), socket.write()).unwrap();
+        assert_eq!(sent, Sent { accepted: 8, dropped: 0 });
+        assert_eq!(outgoing.waiting(), call - room);
+        assert!(!outgoing.take_refused(), "nobody was refused yet");
+
+        let too_large = [vec![2; MAX_FRAME + 1]];
+        for refused in [&frames, &too_large[..]] {
+            let sent = outgoing.send(Class::Data, &parts(refused), socket.write()).unwrap();
+            assert_eq!(sent, Sent::default());
+        }
+        assert_eq!((outgoing.waiting(), outgoing.dropped()), (call - room, 0));
+        outgoing.flush(socket.write()).unwrap();
+        assert!(!outgoing.take_refused(), "it would be refused again");
+
         socket.budget = ALL;
         outgoing.flush(socket.write()).unwrap();
-        assert_eq!(socket.frames().len(), limit / 1024 + 1);
-        assert!(socket.largest <= CONTROL_LIMIT + DATA_AT_ONCE, "{} bytes at once", socket.largest);
-        assert!(outgoing.data.bytes.capacity() <= KEPT, "a burst does not stay allocated");
+        assert_eq!([outgoing.take_refused(), outgoing.take_refused()], [true, false]);
+        assert!(outgoing.ready());
+        assert_eq!(socket.frames(), frames);
     }
 }
 
 #[test]
-fn frames_above_the_limit_are_dropped_and_the_others_pass() {
-    let (good, bad) = (vec![1; MAX_FRAME], vec![2; MAX_FRAME + 1]);
-    let frames = [&bad, &good, &bad, &good].map(|frame| FrameParts::whole(frame));
+fn data_does_not_pass_control_that_waits() {
+    let mut socket = Socket::default();
+    let mut outgoing = outgoing();
+    outgoing.send(Class::Control, &parts(&numbered(1, 10)), socket.write()).unwrap();
+    socket.budget = ALL;
+    let sent = outgoing.send(Class::Data, &parts(&numbered(1, 10)), socket.write()).unwrap();
+    assert_eq!(sent, Sent::default());
+    outgoing.flush(socket.write()).unwrap();
+    assert!(outgoing.take_refused());
+}
+
+#[test]
+fn a_call_above_the_limit_is_dropped_and_counted() {
     let mut socket = Socket { budget: ALL, ..Socket::default() };
     let mut outgoing = outgoing();
+    let mut frames = vec![vec![1; 1024]; MAX_UNIT / 1024];
+    assert_eq!(outgoing.send(Class::Data, &parts(&frames), socket.write()).unwrap().accepted, frames.len());
+    frames.push(vec![1]);
+    let sent = outgoing.send(Class::Data, &parts(&frames), socket.write()).unwrap();
+    assert_eq!(sent, Sent { accepted: 0, dropped: frames.len() });
+    assert_eq!(outgoing.dropped(), u64::try_from(frames.len()).unwrap());
+    assert!(outgoing.ready());
+}
+
+#[test]
+fn frames_above_the_limit_are_dropped_and_the_others_pass() {
+    let (good, bad) = (vec![1; 1280], vec![2; 1281]);
+    let frames = [&bad, &good, &bad, &good].map(|frame| FrameParts::whole(frame));
+    let mut socket = Socket { budget: ALL, ..Socket::default() };
+    let mut outgoing = Outgoing::new(1280);
     let sent = outgoing.send(Class::Data, &frames, socket.write()).unwrap();
     assert_eq!(sent, Sent { accepted: 2, dropped: 2 });
     assert_eq!(socket.frames(), [good.clone(), good]);
@@ -164,9 +217,15 @@ proptest! {
                 })
                 .collect();
             let class = if control { Class::Control } else { Class::Data };
+            let (ready, dropped) = (outgoing.ready(), outgoing.dropped());
             let sent = outgoing.send(class, &parts(&frames), socket.write()).unwrap();
-            prop_assert_eq!(sent.accepted, count);
-            expected[usize::from(control)].extend(frames);
+            prop_assert_eq!(outgoing.dropped(), dropped);
+            if control || ready {
+                prop_assert_eq!(sent, Sent { accepted: count, dropped: 0 });
+                expected[usize::from(control)].extend(frames);
+            } else {
+                prop_assert_eq!(sent, Sent::default());
+            }
         }
         socket.budget = ALL;
         outgoing.flush(socket.write()).unwrap();
@@ -178,40 +237,12 @@ proptest! {
 }
 
 #[test]
-fn queues_of_many_links_together_are_limited() {
-    let budget = Budget::new(2 * DATA_LIMIT);
-    let mut links: Vec<_> = (0..4).map(|_| Outgoing::new(Arc::clone(&budget))).collect();
-    let frame = [vec![7; 8000]];
-    let blocked = || Socket::default();
-    let mut accepted = [0; 4];
-    for (link, accepted) in links.iter_mut().zip(&mut accepted) {
-        while link.send(Class::Data, &parts(&frame), blocked().write()).unwrap().dropped == 0 {
-            *accepted += 1;
-        }
-    }
-    let dropped_by_all: Vec<_> = links.iter().map(Outgoing::over_budget).collect();
-    assert_eq!(dropped_by_all, [0, 0, 1, 1]);
-    assert_eq!(accepted[0], accepted[1]);
-    assert_eq!(accepted[3], crate::budget::OWN / 8004, "what is a link's own it has even then");
-    let waiting: usize = links.iter().map(Outgoing::waiting).sum();
-    assert!(waiting <= 2 * DATA_LIMIT + 4 * crate::budget::OWN, "{waiting}");
-    let control = links[3].send(Class::Control, &parts(&frame), blocked().write()).unwrap();
-    assert_eq!(control.accepted, 1, "control has a limit of its own");
-
-    // What one link writes, another may queue; what is discarded too.
-    links[0].flush(Socket { budget: 100_000, ..Socket::default() }.write()).unwrap();
-    assert_eq!(links[3].send(Class::Data, &parts(&frame), blocked().write()).unwrap().accepted, 1);
-    links[1].discard();
-    assert_eq!(links[1].waiting(), 0);
-    while links[3].send(Class::Data, &parts(&frame), blocked().write()).unwrap().dropped == 0 {}
-    assert_eq!(links[3].over_budget(), 1, "now the link's own queue is full");
-}
-
-#[test]
 fn memory_goes_back_while_a_burst_ends() {
     let mut outgoing = outgoing();
-    let frame = [vec![7; 8000]];
-    while outgoing.send(Class::Data, &parts(&frame), Socket::default().write()).unwrap().dropped == 0 {}
+    // Tiny frames need most beside their bytes.
+    let frames = vec![FrameParts::whole(b"!"); MAX_UNIT];
+    let sent = outgoing.send(Class::Data, &frames, Socket::default().write()).unwrap();
+    assert_eq!(sent.accepted, MAX_UNIT);
     while outgoing.waits() {
         outgoing.flush(Socket { budget: 50_000, ..Socket::default() }.write()).unwrap();
         let queue = &outgoing.data.bytes;

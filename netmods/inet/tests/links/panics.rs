@@ -48,6 +48,10 @@ impl Inbox for Panicky {
             assert_ne!(frame, b"\xeepanic", "over a frame");
         }
     }
+
+    fn writable(&self, hop: Hop) {
+        self.recorder.writable(hop);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +77,7 @@ async fn a_panic_over_a_new_link_does_not_stop_the_dialer() {
     let _dialer = start_with(2, dialing(&[listener.address()]), inbox).expect("nothing to listen on");
     let first = recorder.wait_until(|events| match events.first() {
         Some(Event::Up(link)) => Some(link.hop),
-        Some(Event::Down(..) | Event::Frame(..)) | None => None,
+        Some(Event::Down(..) | Event::Frame(..) | Event::Writable(_)) | None => None,
     });
     assert_eq!(recorder.down(first), DownReason::Failed);
     assert_ne!(recorder.link_to(id(1)).hop, first);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Frames over a link that is up.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
-use netmod_api::contract::{Recorder, check};
-use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, Netmod, Sent};
-use netmod_inet::{InetConfig, InetLimits};
+use netmod_api::contract::{Event, Recorder, check};
+use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, MAX_UNIT, Netmod, Sent};
 use ratman_types::{Hop, LinkId, Timestamp};
 
 use crate::routers::{any_port, dialing, has_ipv6, id, listening, start, start_with};
@@ -19,11 +20,8 @@ async fn the_contract_is_kept_over_ipv4_and_ipv6_and_in_both_roles() {
             assert_eq!(dialer.inbox.link().hop.neighbour, id(1));
             assert_eq!(listener.inbox.link().hop.neighbour, id(2));
             assert!(dialer.inbox.link().dialed && !listener.inbox.link().dialed);
-            if dialer_first {
-                check(dialer.end(), listener.end());
-            } else {
-                check(listener.end(), dialer.end());
-            }
+            let (a, b) = if dialer_first { (&dialer, &listener) } else { (&listener, &dialer) };
+            check(a.end(), b.end(), &|stall| if stall { b.inbox.hold() } else { b.inbox.release() });
         }
     }
 }
@@ -41,21 +39,93 @@ async fn acknowledged_bytes_are_told() {
     });
 }
 
-/// An inbox that takes nothing until its gate opens.
-struct Slow {
+/// A peer that does not read costs bounded memory, gets whole frames only, in order, and control before data.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_slow_reader_gets_whole_frames_in_order_and_control_first() {
+    let listener = start(1, listening(any_port("127.0.0.1")));
+    let dialer = start(2, dialing(&[listener.address()]));
+    let outbox = dialer.inbox.link().outbox;
+    listener.inbox.hold();
+
+    let numbered = |number: u32| {
+        let length = 1000 + usize::try_from(number).expect("it fits") * 7919 % 32_000;
+        [&[0xee][..], &number.to_be_bytes(), &vec![0; length]].concat()
+    };
+    let mut sent = 0_u32;
+    let mut asked_again = 0;
+    while asked_again < 3 {
+        let frames = [numbered(sent), numbered(sent + 1)];
+        let parts = [
+            FrameParts { head: &frames[0][..5], body: &frames[0][5..900], tail: &frames[0][900..] },
+            FrameParts::whole(&frames[1]),
+        ];
+        match outbox.send(Class::Data, &parts) {
+            Sent { accepted: 2, dropped: 0 } => (sent, asked_again) = (sent + 2, 0),
+            nothing => {
+                assert_eq!(nothing, Sent::default());
+                asked_again += 1;
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+    }
+    let activity = outbox.activity();
+    let limit = u64::try_from(MAX_UNIT).expect("it fits");
+    assert!(activity.queued_bytes > 0 && activity.queued_bytes < limit, "{activity:?}");
+    assert_eq!(outbox.send(Class::Control, &[FrameParts::whole(b"\xeecontrol")]).accepted, 1);
+
+    listener.inbox.release();
+    let total = usize::try_from(sent).expect("it fits") + 1;
+    let frames = listener.inbox.take_frames(total);
+    let data = frames.iter().filter(|frame| *frame != b"\xeecontrol");
+    for (number, frame) in (0..).zip(data) {
+        assert!(*frame == numbered(number), "frame {number}");
+    }
+    assert_eq!(outbox.activity().queued_bytes, 0);
+}
+
+/// The end of a link gives back what waited, though the outbox is kept, and tells nobody that it is writable.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_link_that_ends_while_data_waits_says_nothing_more() {
+    let listener = start(1, listening(any_port("127.0.0.1")));
+    let dialer = start(2, dialing(&[listener.address()]));
+    let link = dialer.inbox.link();
+    listener.inbox.hold();
+    let frame = vec![0xee; 20_000];
+    let mut calls = usize::MAX;
+    while dialer.inbox.writable_calls(link.hop) != calls {
+        calls = dialer.inbox.writable_calls(link.hop);
+        while link.outbox.send(Class::Data, &[FrameParts::whole(&frame)]).accepted == 1 {}
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(link.outbox.activity().queued_bytes > 0);
+    dialer.inet.close(link.hop);
+    dialer.inbox.down(link.hop);
+    assert_eq!(link.outbox.activity().queued_bytes, 0);
+    listener.inbox.release();
+    listener
+        .inbox
+        .wait_until(|events| events.iter().any(|event| matches!(event, Event::Down(..))).then_some(()));
+    assert_eq!(dialer.inbox.writable_calls(link.hop), calls);
+}
+
+/// Tells a sender that its outbox takes data again, as the data path will be told.
+struct Gate {
     recorder: Arc<Recorder>,
     open: Mutex<bool>,
     opened: Condvar,
 }
 
-impl Slow {
-    fn open(&self) {
-        *self.open.lock().expect("no panic under this lock") = true;
-        self.opened.notify_all();
+impl Gate {
+    /// Waits to be told; whether that happened in time.
+    fn wait(&self) -> bool {
+        let open = self.open.lock().expect("no panic under this lock");
+        let wait = self.opened.wait_timeout_while(open, Duration::from_secs(20), |open| !*open);
+        let (mut open, _) = wait.expect("no panic under this lock");
+        std::mem::take(&mut *open)
     }
 }
 
-impl Inbox for Slow {
+impl Inbox for Gate {
     fn now(&self) -> Timestamp {
         self.recorder.now()
     }
@@ -73,74 +143,72 @@ impl Inbox for Slow {
     }
 
     fn receive(&self, from: Hop, arrived: Timestamp, frames: &mut dyn Iterator<Item = &mut [u8]>) {
-        let open = self.open.lock().expect("no panic under this lock");
-        drop(self.opened.wait_while(open, |open| !*open).expect("no panic under this lock"));
         self.recorder.receive(from, arrived, frames);
     }
+
+    fn writable(&self, _: Hop) {
+        *self.open.lock().expect("no panic under this lock") = true;
+        self.opened.notify_all();
+    }
 }
 
-/// A peer that does not read costs bounded memory, gets whole frames only, in order, and control before data.
+/// Of two threads that share a link, each sleeps whenever it is refused: one lost wake-up and both sleep for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn a_slow_reader_gets_whole_frames_in_order_and_control_first() {
-    let recorder = Recorder::new();
-    let slow = Arc::new(Slow { recorder: recorder.clone(), open: Mutex::new(false), opened: Condvar::new() });
-    let listener = start_with(1, listening(any_port("127.0.0.1")), slow.clone()).expect("a free port");
-    let dialer = start(2, dialing(&[listener.listening()[0]]));
-    let outbox = dialer.inbox.link().outbox;
-
-    let numbered = |number: u32| {
-        // Both of a pair are as long, so that the full queue drops both or the second.
-        let length = 1000 + usize::try_from(number / 2).expect("it fits") * 7919 % 32_000;
-        [&[0xee][..], &number.to_be_bytes(), &vec![0; length]].concat()
-    };
-    let mut sent = 0_u32;
-    loop {
-        let frames = [numbered(sent), numbered(sent + 1)];
-        let parts = [
-            FrameParts { head: &frames[0][..5], body: &frames[0][5..900], tail: &frames[0][900..] },
-            FrameParts::whole(&frames[1]),
-        ];
-        let Sent { accepted, dropped } = outbox.send(Class::Data, &parts);
-        sent += u32::try_from(accepted).expect("two at most");
-        if dropped > 0 {
-            break;
-        }
-    }
-    let activity = outbox.activity();
-    assert!(activity.queued_bytes > 4_000_000 && activity.queued_bytes < 4_400_000, "{activity:?}");
-    assert_eq!(outbox.send(Class::Control, &[FrameParts::whole(b"\xeecontrol")]).accepted, 1);
-
-    slow.open();
-    let total = usize::try_from(sent).expect("it fits") + 1;
-    let frames = recorder.take_frames(total);
-    let control = frames.iter().position(|frame| frame == b"\xeecontrol").expect("it arrives");
-    // Data that waited in our queue, and not in the kernel's, came later.
-    assert!(total - control > 50, "{control} of {total}");
-    let data = frames.iter().filter(|frame| *frame != b"\xeecontrol");
-    for (number, frame) in (0..).zip(data) {
-        assert!(*frame == numbered(number), "frame {number}");
-    }
-    assert_eq!(outbox.activity().queued_bytes, 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn what_the_queues_of_all_links_together_lack_is_counted_apart() {
-    let slow = Arc::new(Slow { recorder: Recorder::new(), open: Mutex::new(false), opened: Condvar::new() });
-    let listener = start_with(1, listening(any_port("127.0.0.1")), slow.clone()).expect("a free port");
-    let limits = InetLimits { queued_bytes: 0, ..InetLimits::default() };
-    let dialer = start(2, InetConfig { limits, ..dialing(&[listener.listening()[0]]) });
-    let outbox = dialer.inbox.link().outbox;
-    let frame = vec![0xee; 20_000];
-    while outbox.send(Class::Data, &[FrameParts::whole(&frame)]).dropped == 0 {}
-    let counters = dialer.inet.counters();
-    assert_eq!((counters.dropped_all_queues_full, counters.dropped_frames), (1, 0));
-    let activity = outbox.activity();
-    assert!(activity.queued_bytes <= 128 * 1024 + 33_008 && activity.dropped == 1, "{activity:?}");
-
-    // The end of the link gives back what waited, though the outbox is kept.
-    dialer.inet.close(dialer.inbox.link().hop);
-    dialer.inbox.wait_until(|_| (outbox.activity().queued_bytes == 0).then_some(()));
-    slow.open();
+async fn no_wake_up_is_lost_between_senders_and_the_drain() {
+    const CALLS: u32 = 6_000;
+    let listener = start(1, listening(any_port("127.0.0.1")));
+    let (open, opened) = (Mutex::new(false), Condvar::new());
+    let gate = Arc::new(Gate { recorder: Recorder::new(), open, opened });
+    let _dialer = start_with(2, dialing(&[listener.address()]), gate.clone()).expect("nothing to listen on");
+    let outbox = gate.recorder.link().outbox;
+    let refused = AtomicU32::new(0);
+    let alive = Arc::new(());
+    let (others, refused_calls) = (Arc::downgrade(&alive), &refused);
+    let (outbox, gate, listener, others) = (&outbox, &gate, &listener, &others);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let _alive = alive;
+            for number in 0..CALLS {
+                // Lengths that end anywhere in the socket's room.
+                let length = 5 + usize::try_from(number).expect("it fits") * 7919 % 30_000;
+                let frame = [&[0xee][..], &number.to_be_bytes(), &vec![0; length]].concat();
+                // By turns who asks first and who just tries.
+                while (number % 2 == 0 && !outbox.ready())
+                    || outbox.send(Class::Data, &[FrameParts::whole(&frame)]) == Sent::default()
+                {
+                    refused_calls.fetch_add(1, Ordering::Relaxed);
+                    assert!(gate.wait(), "nobody told that data is taken again, before call {number}");
+                }
+            }
+        });
+        scope.spawn(|| {
+            while others.strong_count() > 0 {
+                outbox.send(Class::Control, &[FrameParts::whole(b"\xeecontrol")]);
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        });
+        scope.spawn(|| {
+            while others.strong_count() > 0 {
+                listener.inbox.hold();
+                std::thread::sleep(Duration::from_micros(500));
+                listener.inbox.release();
+                std::thread::sleep(Duration::from_micros(500));
+            }
+        });
+    });
+    assert!(refused.load(Ordering::Relaxed) > 50, "the reader was too fast to prove anything: {refused:?}");
+    let numbers = listener.inbox.wait_until(|events| {
+        let numbers: Vec<_> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Frame(_, frame) if frame != b"\xeecontrol" => frame[1..].first_chunk().copied(),
+                Event::Up(_) | Event::Down(..) | Event::Frame(..) | Event::Writable(_) => None,
+            })
+            .map(u32::from_be_bytes)
+            .collect();
+        (numbers.len() >= usize::try_from(CALLS).expect("it fits")).then_some(numbers)
+    });
+    assert!(numbers.into_iter().eq(0..CALLS), "every call once and in order");
 }
 
 /// The data path is no task of the runtime.
