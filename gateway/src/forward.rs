@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp};
+use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, MAX_UNIT};
 use ratman_types::{Hop, LinkId, Timestamp};
 use ratman_wire::Mode;
 use ratman_wire::carrier::peek_mode;
@@ -174,6 +174,9 @@ impl Inbox for Forwarder {
         }
         batch.flush();
     }
+
+    /// Nothing waits here for a link: what an outbox did not take is gone and counted.
+    fn writable(&self, _: Hop) {}
 }
 
 /// Relayed frames of one read that leave over the same hop, sent in one call.
@@ -183,32 +186,36 @@ struct Batch<'a> {
     hop: Option<Hop>,
     frames: [FrameParts<'a>; BATCH],
     len: usize,
+    bytes: usize,
 }
 
 impl<'a> Batch<'a> {
     fn new(ways: &'a Snapshot, drops: &'a Drops) -> Self {
-        Self { ways, drops, hop: None, frames: [FrameParts::default(); BATCH], len: 0 }
+        Self { ways, drops, hop: None, frames: [FrameParts::default(); BATCH], len: 0, bytes: 0 }
     }
 
     fn push(&mut self, hop: Hop, frame: &'a [u8]) {
-        if self.hop != Some(hop) || self.len == BATCH {
+        if self.hop != Some(hop) || self.len == BATCH || self.bytes + frame.len() > MAX_UNIT {
             self.flush();
             self.hop = Some(hop);
         }
         self.frames[self.len] = FrameParts::whole(frame);
         self.len += 1;
+        self.bytes += frame.len();
     }
 
     fn flush(&mut self) {
         let frames = &self.frames[..self.len];
-        self.len = 0;
+        (self.len, self.bytes) = (0, 0);
         let Some(hop) = self.hop.filter(|_| !frames.is_empty()) else { return };
-        let (counter, count) = match self.ways.outbox(hop) {
-            // What it drops, it counts itself.
-            Some(outbox) => (&self.drops.relayed, outbox.send(Class::Data, frames).accepted),
-            None => (&self.drops.link_gone, frames.len()),
+        let add = |counter: &AtomicU64, count: usize| {
+            counter.fetch_add(u64::try_from(count).expect("at most BATCH"), Ordering::Relaxed);
         };
-        counter.fetch_add(u64::try_from(count).expect("at most BATCH"), Ordering::Relaxed);
+        let Some(outbox) = self.ways.outbox(hop) else { return add(&self.drops.link_gone, frames.len()) };
+        let sent = outbox.send(Class::Data, frames);
+        add(&self.drops.relayed, sent.accepted);
+        // What it drops, it counts itself.
+        add(&self.drops.link_busy, frames.len() - sent.accepted - sent.dropped);
     }
 }
 
@@ -218,6 +225,7 @@ struct Drops {
     by_reason: [AtomicU64; DropReason::ALL.len()],
     control_queue_full: AtomicU64,
     link_gone: AtomicU64,
+    link_busy: AtomicU64,
     relayed: AtomicU64,
 }
 
@@ -227,6 +235,7 @@ impl Default for Drops {
             by_reason: core::array::from_fn(|_| AtomicU64::new(0)),
             control_queue_full: AtomicU64::new(0),
             link_gone: AtomicU64::new(0),
+            link_busy: AtomicU64::new(0),
             relayed: AtomicU64::new(0),
         }
     }
@@ -243,7 +252,11 @@ impl Drops {
     fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let reasons =
             DropReason::ALL.iter().zip(&self.by_reason).map(|(reason, count)| (reason.name(), count));
-        let own = [("control_queue_full", &self.control_queue_full), ("link_gone", &self.link_gone)];
+        let own = [
+            ("control_queue_full", &self.control_queue_full),
+            ("link_gone", &self.link_gone),
+            ("link_busy", &self.link_busy),
+        ];
         reasons.chain(own).map(|(name, count)| (name, count.load(Ordering::Relaxed)))
     }
 }

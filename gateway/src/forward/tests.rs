@@ -44,6 +44,10 @@ impl Outbox for Recorder {
         Sent { accepted, dropped: frames.len() - accepted }
     }
 
+    fn ready(&self) -> bool {
+        true
+    }
+
     fn activity(&self) -> Activity {
         Activity::default()
     }

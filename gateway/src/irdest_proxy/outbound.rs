@@ -14,7 +14,7 @@ use gateway_core::pending::Awaited;
 use gateway_core::remotes::{Lookup, Remotes};
 use gateway_core::session::{Piece, Sealed, SendKey, SessionDrop};
 use gateway_tun::{IoError, RECV_BUFFER, Received};
-use netmod_api::{Class, FrameParts, Outbox};
+use netmod_api::{Class, FrameParts, MAX_UNIT, Outbox};
 use ratman_types::{Address, Mtu, Timestamp};
 use ratman_wire::session::RecordHeader;
 
@@ -264,14 +264,16 @@ impl DataHalf {
 
 fn send_pieces<'a>(outbox: &dyn Outbox, pieces: impl Iterator<Item = Piece<'a>>) {
     let mut frames = [FrameParts::default(); FRAMES_PER_SEND];
-    let mut len = 0;
+    let (mut len, mut bytes) = (0, 0);
     for Piece { head, body, tail } in pieces {
-        frames[len] = FrameParts { head, body, tail };
-        len += 1;
-        if len == FRAMES_PER_SEND {
-            outbox.send(Class::Data, &frames);
-            len = 0;
+        let frame = FrameParts { head, body, tail };
+        if len == FRAMES_PER_SEND || bytes + frame.len() > MAX_UNIT {
+            outbox.send(Class::Data, &frames[..len]);
+            (len, bytes) = (0, 0);
         }
+        frames[len] = frame;
+        len += 1;
+        bytes += frame.len();
     }
     if len > 0 {
         outbox.send(Class::Data, &frames[..len]);
