@@ -7,12 +7,15 @@ use gateway_core::offload::OffloadError;
 use nix::libc;
 use thiserror::Error;
 
-use crate::{DeviceName, InnerMtu};
+use crate::{ConfigError, DeviceName, InnerMtu};
 
 /// Why the device is not there.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TunError {
+    /// A configured value out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The kernel has no TUN driver, or this mount namespace no `/dev/net/tun`.
     #[error(
         "/dev/net/tun cannot be opened ({0}): load the driver with `modprobe tun`; a container must be given the device"
@@ -32,10 +35,8 @@ pub enum TunError {
         /// The interface asked for.
         name: DeviceName,
     },
-    /// An interface of this name exists and is not a TUN device with a single queue.
-    #[error(
-        "interface {name}: exists and is no TUN device with one queue; choose another tun.name or `ip link del {name}`"
-    )]
+    /// An interface of this name exists and is no TUN device.
+    #[error("interface {name}: exists and is no TUN device; choose another tun.name or `ip link del {name}`")]
     OtherKind {
         /// The interface asked for.
         name: DeviceName,
@@ -72,7 +73,8 @@ impl TunError {
         }
     }
 
-    /// From attaching to the interface (TUNSETIFF; its EINVAL means that the name is taken by another kind).
+    /// From attaching to the interface (TUNSETIFF; its EINVAL means that the name is taken by another kind: how many
+    /// queues the interface has was looked up before).
     pub(crate) fn from_attach(name: &DeviceName, source: io::Error) -> Self {
         match source.raw_os_error() {
             Some(libc::EBUSY) => Self::Busy { name: name.clone() },
@@ -102,9 +104,12 @@ impl TunError {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum IoError {
-    /// Reading: nothing is there. Writing: no room at this moment.
+    /// Reading: nothing is there. Writing: the packets written before fill the send buffer of the device.
     #[error("the device is not ready")]
     WouldBlock,
+    /// The kernel has no memory for this packet at this moment (ENOBUFS, ENOMEM).
+    #[error("the kernel has no memory for the packet")]
+    NoMemory,
     /// The interface is down; it may come up again.
     #[error("the interface is down")]
     Down,
@@ -136,6 +141,7 @@ impl From<io::Error> for IoError {
             Some(libc::EIO) => Self::Down,
             Some(libc::EINVAL) => Self::Refused,
             Some(libc::EBADFD) => Self::Gone,
+            Some(libc::ENOBUFS | libc::ENOMEM) => Self::NoMemory,
             // By kind: a read that tokio declines for want of readiness carries no error number.
             Some(_) | None if source.kind() == io::ErrorKind::WouldBlock => Self::WouldBlock,
             Some(_) | None => Self::Other(source),
@@ -177,6 +183,8 @@ mod tests {
         assert!(matches!(reason(Errno::EIO), IoError::Down));
         assert!(matches!(reason(Errno::EINVAL), IoError::Refused));
         assert!(matches!(reason(Errno::EBADFD), IoError::Gone));
-        assert!(matches!(reason(Errno::ENOMEM), IoError::Other(_)));
+        assert!(matches!(reason(Errno::ENOMEM), IoError::NoMemory));
+        assert!(matches!(reason(Errno::ENOBUFS), IoError::NoMemory));
+        assert!(matches!(reason(Errno::EFAULT), IoError::Other(_)));
     }
 }

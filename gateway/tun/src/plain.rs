@@ -8,27 +8,30 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;
 
+use crate::found::Queues;
 use crate::{DeviceName, TunError, sys};
 
-/// An interface that knows nothing of virtio-net headers.
-pub(crate) struct PlainDevice {
+/// One queue of an interface that knows nothing of virtio-net headers.
+pub(crate) struct PlainQueue {
     device: tokio_tun::Tun,
-    /// The same device: `tokio-tun` shows no readiness, and its vectored write allocates.
+    /// The same queue: `tokio-tun` shows no readiness, and its vectored write allocates.
     file: AsyncFd<File>,
 }
 
-impl PlainDevice {
-    pub(crate) fn open(name: &DeviceName) -> Result<Self, TunError> {
-        let device = tokio_tun::Tun::builder()
-            .name(name.as_str())
-            .build()
-            .map_err(|error| match error {
+impl PlainQueue {
+    pub(crate) fn open_all(name: &DeviceName, queues: Queues) -> Result<Vec<Self>, TunError> {
+        // `tokio-tun` asks for the flag only with two queues or more.
+        let opened = usize::from(if queues.multi { queues.count.max(2) } else { 1 });
+        let mut devices = tokio_tun::Tun::builder().name(name.as_str()).queues(opened).build().map_err(
+            |error| match error {
                 tokio_tun::Error::IoError(source) => TunError::from_driver(name, source),
                 tokio_tun::Error::NixError(errno) => TunError::from_attach(name, errno.into()),
-            })?
-            .pop()
-            .expect("one queue was asked for");
-        Self::prepare(device).map_err(|source| TunError::from_kernel(name, source))
+            },
+        )?;
+        // Dropped, a queue is closed, and no packet goes there any more.
+        devices.truncate(queues.count.into());
+        let prepared = devices.into_iter().map(Self::prepare).collect::<io::Result<_>>();
+        prepared.map_err(|source| TunError::from_kernel(name, source))
     }
 
     fn prepare(device: tokio_tun::Tun) -> io::Result<Self> {

@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::libc::{self, c_int, c_short, c_uint};
@@ -16,18 +16,22 @@ use tokio::io::unix::AsyncFd;
 use crate::{DeviceName, InnerMtu};
 
 /// Flags of TUNSETIFF (source: linux/if_tun.h).
-const IFF_TUN: c_short = 0x0001;
-const IFF_NO_PI: c_short = 0x1000;
-const IFF_VNET_HDR: c_short = 0x4000;
+pub(crate) const IFF_TUN: c_short = 0x0001;
+pub(crate) const IFF_MULTI_QUEUE: c_short = 0x0100;
+pub(crate) const IFF_NO_PI: c_short = 0x1000;
+pub(crate) const IFF_VNET_HDR: c_short = 0x4000;
 
 mod ioctl {
-    use nix::libc::{SIOCSIFMTU, c_int, c_uint, ifreq};
+    use nix::libc::{SIOCGIFTXQLEN, SIOCSIFMTU, SIOCSIFTXQLEN, c_int, c_uint, ifreq};
 
     nix::ioctl_write_ptr_bad!(set_interface, nix::request_code_write!(b'T', 202, size_of::<c_int>()), ifreq);
     nix::ioctl_read!(features, b'T', 207, c_uint);
+    nix::ioctl_read_bad!(interface, nix::request_code_read!(b'T', 210, size_of::<c_uint>()), ifreq);
     nix::ioctl_write_int!(set_offload, b'T', 208);
     nix::ioctl_write_ptr!(set_header_len, b'T', 216, c_int);
     nix::ioctl_write_ptr_bad!(set_mtu, SIOCSIFMTU, ifreq);
+    nix::ioctl_read_bad!(tx_queue_len, SIOCGIFTXQLEN, ifreq);
+    nix::ioctl_write_ptr_bad!(set_tx_queue_len, SIOCSIFTXQLEN, ifreq);
 }
 
 /// Opens the driver, non-blocking and closed on exec, attached to nothing yet.
@@ -43,13 +47,23 @@ pub(crate) fn has_vnet_header(driver: &File) -> io::Result<bool> {
     Ok(features & c_uint::from(IFF_VNET_HDR.unsigned_abs()) != 0)
 }
 
-/// Attaches to the interface, made if it is not there: TUN, no packet information, virtio-net headers.
-pub(crate) fn attach_vnet(driver: &File, name: &DeviceName) -> io::Result<()> {
+/// Attaches to the interface, made if it is not there, with these flags of TUNSETIFF.
+pub(crate) fn attach(driver: &File, name: &DeviceName, flags: c_short) -> io::Result<()> {
     let mut request = request(name);
-    request.ifr_ifru.ifru_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+    request.ifr_ifru.ifru_flags = flags;
     // SAFETY: the descriptor is open, and the pointer is to an ifreq that outlives the call; its name is terminated.
     unsafe { ioctl::set_interface(driver.as_raw_fd(), &raw const request) }?;
     Ok(())
+}
+
+/// The flags that an attached interface has; those asked for, unless another reader was there first.
+pub(crate) fn flags(device: &File) -> io::Result<c_short> {
+    // SAFETY: ifreq is plain data of C, for which all zeros is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open, and the pointer is to an ifreq that outlives the call.
+    unsafe { ioctl::interface(device.as_raw_fd(), &raw mut request) }?;
+    // SAFETY: the call succeeded, so that the kernel wrote this member; any bits are a value of it.
+    Ok(unsafe { request.ifr_ifru.ifru_flags })
 }
 
 /// Says which offloads this reader understands; they belong to the device and outlive this descriptor.
@@ -68,11 +82,36 @@ pub(crate) fn set_header_len(device: &File, len: c_int) -> io::Result<()> {
 
 /// Sets the MTU of an interface in the network namespace of this thread.
 pub(crate) fn set_mtu(name: &DeviceName, mtu: InnerMtu) -> io::Result<()> {
-    let any = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     let mut request = request(name);
     request.ifr_ifru.ifru_mtu = c_int::from(mtu.get());
+    let control = control()?;
     // SAFETY: the descriptor is open, and the pointer is to an ifreq that outlives the call; its name is terminated.
-    unsafe { ioctl::set_mtu(any.as_raw_fd(), &raw const request) }?;
+    unsafe { ioctl::set_mtu(control.as_raw_fd(), &raw const request) }?;
+    Ok(())
+}
+
+/// A socket whose only use is to set up interfaces, in the network namespace of this thread, for as long as it lives.
+pub(crate) fn control() -> io::Result<OwnedFd> {
+    Ok(socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?)
+}
+
+/// How many packets wait at most in each queue of an interface.
+pub(crate) fn tx_queue_len(control: &OwnedFd, name: &DeviceName) -> io::Result<u32> {
+    let mut request = request(name);
+    // SAFETY: the descriptor is open, and the pointer is to an ifreq that outlives the call; its name is terminated.
+    unsafe { ioctl::tx_queue_len(control.as_raw_fd(), &raw mut request) }?;
+    // SAFETY: the call succeeded, so that the kernel wrote this integer, ifr_qlen; any bits are a value of it.
+    let len = unsafe { request.ifr_ifru.ifru_metric };
+    u32::try_from(len).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// Sets how many packets wait at most in each queue of an interface.
+pub(crate) fn set_tx_queue_len(control: &OwnedFd, name: &DeviceName, len: u32) -> io::Result<()> {
+    let mut request = request(name);
+    // ifr_qlen is the same integer, for which the binding has no name.
+    request.ifr_ifru.ifru_metric = c_int::try_from(len).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the descriptor is open, and the pointer is to an ifreq that outlives the call; its name is terminated.
+    unsafe { ioctl::set_tx_queue_len(control.as_raw_fd(), &raw const request) }?;
     Ok(())
 }
 

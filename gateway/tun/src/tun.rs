@@ -2,72 +2,34 @@
 //! The device as the data path sees it.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 
-use gateway_core::offload::{GsoType, Segments, VirtioNetHeader};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use gateway_core::offload::VirtioNetHeader;
 use tokio::runtime::Handle;
 
-use crate::counters::Counting;
-use crate::plain::PlainDevice;
-use crate::vnet::{Answer, VnetDevice};
-use crate::{DeviceName, InnerMtu, IoError, TunConfig, TunCounters, TunError, sys};
+use crate::found::Found;
+use crate::queue::{self, Queue};
+use crate::tx_queue_len::{self, Before};
+use crate::{DeviceName, InnerMtu, IoError, Offload, TunConfig, TunCounters, TunError, sys};
 
 /// The least length of a buffer to read into, in bytes: the longest packet and its virtio-net header, rounded up.
 ///
 /// The kernel cuts a packet that does not fit without a word, so a shorter buffer is refused.
 pub const RECV_BUFFER: usize = 65_550;
 
-/// The most datagrams of a UDP super-packet that every kernel with USO takes in one write (128 since Linux 6.9).
-const USO_DATAGRAMS: usize = 64;
-
 /// A TUN device, removed when dropped unless it was persistent before.
 ///
 /// All methods take `&self` and may be used by several threads: the kernel takes and gives whole packets.
+///
+/// With several queues, a flow is read from the queue on which its packets were last written, and one of which none was
+/// written yet, from any (the kernel hashes it). So whoever writes a flow always on the queue from which it is read
+/// keeps it in order, and with one thread.
 pub struct Tun {
     name: DeviceName,
-    backend: Backend,
+    /// Given back first, while the device is certainly there.
+    _tx_queue_len: Option<Before>,
+    queues: Box<[Queue]>,
     offload: Offload,
-    counting: Counting,
-}
-
-enum Backend {
-    Vnet(VnetDevice),
-    Plain(PlainDevice),
-}
-
-/// How much segmentation the kernel leaves to us, and why.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Offload {
-    /// TCP and UDP super-packets pass whole.
-    TcpAndUdp,
-    /// TCP super-packets pass whole; those of UDP are cut in software (kernels before 6.2).
-    Tcp,
-    /// Packets pass one by one, as configured.
-    Disabled,
-    /// Packets pass one by one: the kernel refuses virtio-net headers or their offloads.
-    Refused(io::Error),
-}
-
-impl Offload {
-    /// Whether any super-packets pass whole.
-    pub const fn is_on(&self) -> bool {
-        matches!(self, Self::TcpAndUdp | Self::Tcp)
-    }
-}
-
-impl fmt::Display for Offload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TcpAndUdp => f.write_str("TCP and UDP"),
-            Self::Tcp => f.write_str("TCP only: the kernel has no UDP segmentation offload"),
-            Self::Disabled => f.write_str("off: disabled by configuration"),
-            Self::Refused(source) => write!(f, "off: refused by the kernel ({source})"),
-        }
-    }
 }
 
 /// A packet that was read: `header`, and the first `len` bytes of the buffer.
@@ -80,7 +42,11 @@ pub struct Received {
 }
 
 impl Tun {
-    /// Opens or makes the interface, sets its offloads and its MTU; it is not brought up and gets no address.
+    /// Opens or makes the interface, sets its offloads, its MTU and the length of its queues; it is not brought up and
+    /// gets no address.
+    ///
+    /// A persistent interface keeps the number of queues that it was made for: one made for a single queue is opened
+    /// with one, whatever was asked, with a warning ([`queues`](Self::queues) says how many there are).
     ///
     /// # Errors
     ///
@@ -90,29 +56,24 @@ impl Tun {
     ///
     /// In a tokio runtime that was built without IO.
     pub fn open(config: &TunConfig) -> Result<Self, TunError> {
+        config.check()?;
         Handle::try_current().map_err(|_| TunError::NoRuntime)?;
-        let (backend, offload) = Self::open_backend(config)?;
-        let tun = Self { name: config.name.clone(), backend, offload, counting: Counting::default() };
+        let found = Found::under(&config.name)?;
+        let (queues, offload) = queue::open_all(config, found)?;
+        let before = match config.tx_queue_len {
+            Some(len) => tx_queue_len::set(&config.name, len, found)?,
+            None => None,
+        };
+        let tun = Self { name: config.name.clone(), _tx_queue_len: before, queues, offload };
         tun.set_mtu(config.mtu)?;
-        tracing::info!(device = %tun.name, mtu = %config.mtu, offload = %tun.offload, "TUN device is open");
+        tracing::info!(
+            device = %tun.name,
+            mtu = %config.mtu,
+            queues = tun.queues(),
+            offload = %tun.offload,
+            "TUN device is open"
+        );
         Ok(tun)
-    }
-
-    fn open_backend(config: &TunConfig) -> Result<(Backend, Offload), TunError> {
-        let name = &config.name;
-        if !config.offload {
-            return Ok((Backend::Plain(PlainDevice::open(name)?), Offload::Disabled));
-        }
-        match VnetDevice::open(name)? {
-            Answer::Granted { device, udp } => {
-                let offload = if udp { Offload::TcpAndUdp } else { Offload::Tcp };
-                Ok((Backend::Vnet(device), offload))
-            }
-            Answer::Refused(source) => {
-                tracing::warn!(device = %name, %source, "no segmentation offload: throughput will be low");
-                Ok((Backend::Plain(PlainDevice::open(name)?), Offload::Refused(source)))
-            }
-        }
     }
 
     /// The name of the interface.
@@ -120,14 +81,24 @@ impl Tun {
         &self.name
     }
 
+    /// How many queues there are: as many as configured, or one where the interface was made for one. Queues are numbered
+    /// from 0.
+    pub fn queues(&self) -> u8 {
+        u8::try_from(self.queues.len()).expect("at most MAX_QUEUES were opened")
+    }
+
     /// Whether super-packets pass whole, and why not.
     pub fn offload(&self) -> &Offload {
         &self.offload
     }
 
-    /// Totals since the device was opened.
+    /// Totals since the device was opened, of all queues.
     pub fn counters(&self) -> TunCounters {
-        self.counting.snapshot()
+        let mut totals = TunCounters::default();
+        for queue in &self.queues {
+            queue.counting().add_to(&mut totals);
+        }
+        totals
     }
 
     /// Sets the MTU, in the network namespace of the calling thread.
@@ -140,93 +111,63 @@ impl Tun {
         sys::set_mtu(&self.name, mtu).map_err(|source| TunError::from_mtu(&self.name, mtu, source))
     }
 
-    /// Waits until [`try_recv`](Self::try_recv) has something to say: a packet, or an error.
+    /// Waits until [`try_recv`](Self::try_recv) has something to say about this queue: a packet, or an error.
     ///
-    /// Cancel safe. Call `try_recv` until [`IoError::WouldBlock`] before waiting again.
+    /// Cancel safe. Call `try_recv` until [`IoError::WouldBlock`] before waiting again. The runtime in which the device was
+    /// opened does the watching; it may be awaited in any.
     ///
     /// # Errors
     ///
     /// If the runtime is shutting down.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.file().ready(Interest::READABLE | Interest::ERROR).await.map(drop)
+    ///
+    /// # Panics
+    ///
+    /// Without a queue of this number.
+    pub async fn readable(&self, queue: u8) -> io::Result<()> {
+        self.queue(queue).readable().await
     }
 
-    /// Reads one packet into the start of `buf`, which has at least [`RECV_BUFFER`] bytes.
+    /// Reads one packet of this queue into the start of `buf`, which has at least [`RECV_BUFFER`] bytes.
     ///
     /// # Errors
     ///
     /// [`IoError::WouldBlock`] when no packet is there or [`readable`](Self::readable) was not awaited since;
     /// [`IoError::BufferTooShort`]; [`IoError::Gone`] once the interface was deleted.
-    pub fn try_recv(&self, buf: &mut [u8]) -> Result<Received, IoError> {
+    ///
+    /// # Panics
+    ///
+    /// Without a queue of this number.
+    pub fn try_recv(&self, queue: u8, buf: &mut [u8]) -> Result<Received, IoError> {
         if buf.len() < RECV_BUFFER {
             return Err(IoError::BufferTooShort { len: buf.len(), expected: RECV_BUFFER });
         }
-        // Two calls, since tokio clears one readiness at a time; a deleted interface has only the second.
-        let (header, len) = match self.file().try_io(Interest::READABLE, |_| self.read(buf)) {
-            Err(source) if source.kind() == io::ErrorKind::WouldBlock => {
-                self.file().try_io(Interest::ERROR, |_| self.read(buf))
-            }
-            result => result,
-        }?;
-        self.counting.received();
+        let (header, len) = self.queue(queue).try_recv(buf)?;
         Ok(Received { header, len })
     }
 
-    /// Writes one packet or super-packet, cut in software where the device cannot take it whole.
+    /// Writes one packet or super-packet on this queue, cut in software where the device cannot take it whole.
     ///
     /// The header is one that [`check`](gateway_core::offload::check) returned for this packet. Where software cuts, it
     /// stops at the first segment that fails.
     ///
     /// # Errors
     ///
-    /// [`IoError`]; the packet, or the rest of it, is lost and counted.
-    pub fn try_send(&self, header: &VirtioNetHeader, packet: &[u8]) -> Result<(), IoError> {
-        if self.takes_whole(header, packet) {
-            return self.write(header, packet, &[]);
-        }
-        let mut segments = Segments::new(header, packet).map_err(IoError::from).inspect_err(|_| {
-            self.counting.refused();
-        })?;
-        self.counting.segmented();
-        while let Some(segment) = segments.next_segment() {
-            self.write(&VirtioNetHeader::NONE, segment.headers, segment.payload)?;
-        }
-        Ok(())
-    }
-
-    fn takes_whole(&self, header: &VirtioNetHeader, packet: &[u8]) -> bool {
-        let udp = header.gso_type == GsoType::UdpL4.to_raw();
-        match self.offload {
-            Offload::TcpAndUdp => !udp || datagrams(header, packet) <= USO_DATAGRAMS,
-            Offload::Tcp => !udp,
-            Offload::Disabled | Offload::Refused(_) => {
-                header.flags & VirtioNetHeader::NEEDS_CSUM == 0 && header.gso_type == GsoType::None.to_raw()
-            }
+    /// [`IoError`]; the packet, or the rest of it, is lost and counted. Only [`IoError::Gone`] lasts.
+    ///
+    /// # Panics
+    ///
+    /// Without a queue of this number.
+    pub fn try_send(&self, queue: u8, header: &VirtioNetHeader, packet: &[u8]) -> Result<(), IoError> {
+        let queue = self.queue(queue);
+        if self.offload.takes_whole(header, packet) {
+            queue.write_whole(header, packet)
+        } else {
+            queue.write_segments(header, packet)
         }
     }
 
-    fn read(&self, buf: &mut [u8]) -> io::Result<(VirtioNetHeader, usize)> {
-        match &self.backend {
-            Backend::Vnet(device) => device.read(buf),
-            Backend::Plain(device) => Ok((VirtioNetHeader::NONE, device.read(buf)?)),
-        }
-    }
-
-    fn write(&self, header: &VirtioNetHeader, first: &[u8], second: &[u8]) -> Result<(), IoError> {
-        let result = match &self.backend {
-            Backend::Vnet(device) => device.write(header, first, second),
-            Backend::Plain(device) => device.write(first, second),
-        };
-        let result = result.map_err(IoError::from);
-        self.counting.written(&result);
-        result
-    }
-
-    fn file(&self) -> &AsyncFd<File> {
-        match &self.backend {
-            Backend::Vnet(device) => device.file(),
-            Backend::Plain(device) => device.file(),
-        }
+    fn queue(&self, number: u8) -> &Queue {
+        &self.queues[usize::from(number)]
     }
 }
 
@@ -234,14 +175,9 @@ impl fmt::Debug for Tun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tun")
             .field("name", &self.name)
+            .field("queues", &self.queues())
             .field("offload", &self.offload)
             .field("counters", &self.counters())
             .finish_non_exhaustive()
     }
-}
-
-/// How many datagrams a UDP super-packet stands for; a header that was not checked may get any answer.
-fn datagrams(header: &VirtioNetHeader, packet: &[u8]) -> usize {
-    let payload = packet.len().saturating_sub(usize::from(header.hdr_len));
-    payload.div_ceil(usize::from(header.gso_size.max(1)))
 }

@@ -9,16 +9,18 @@ use gateway_core::offload::VirtioNetHeader;
 use nix::libc::c_uint;
 use tokio::io::unix::AsyncFd;
 
-use crate::{DeviceName, TunError, sys};
+use crate::found::Queues;
+use crate::sys::{self, IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TUN, IFF_VNET_HDR};
+use crate::{DeviceName, TunError};
 
 /// What we can read, in falling order: a set of TUNSETOFFLOAD (source: linux/if_tun.h), and whether USO is in it.
 ///
 /// CSUM 0x01, TSO4 0x02, TSO6 0x04, TSO_ECN 0x08, USO4 0x20 and USO6 0x40; USO since Linux 6.2.
 const OFFLOADS: [(c_uint, bool); 2] = [(0x6f, true), (0x0f, false)];
 
-/// An interface that moves super-packets.
+/// One queue of an interface that moves super-packets.
 #[derive(Debug)]
-pub(crate) struct VnetDevice {
+pub(crate) struct VnetQueue {
     file: AsyncFd<File>,
 }
 
@@ -26,30 +28,39 @@ pub(crate) struct VnetDevice {
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// It moves super-packets; of UDP too if `udp`.
-    Granted { device: VnetDevice, udp: bool },
+    Granted { queues: Vec<VnetQueue>, udp: bool },
     /// It does not, for this reason.
     Refused(io::Error),
 }
 
-impl VnetDevice {
-    pub(crate) fn open(name: &DeviceName) -> Result<Answer, TunError> {
-        Self::open_with(name, &OFFLOADS)
+impl VnetQueue {
+    pub(crate) fn open_all(name: &DeviceName, queues: Queues) -> Result<Answer, TunError> {
+        Self::open_with(name, queues, &OFFLOADS)
     }
 
-    fn open_with(name: &DeviceName, offloads: &[(c_uint, bool)]) -> Result<Answer, TunError> {
-        let file = sys::open_driver().map_err(|source| TunError::from_driver(name, source))?;
-        match sys::has_vnet_header(&file) {
+    fn open_with(name: &DeviceName, queues: Queues, offloads: &[(c_uint, bool)]) -> Result<Answer, TunError> {
+        let first = sys::open_driver().map_err(|source| TunError::from_driver(name, source))?;
+        match sys::has_vnet_header(&first) {
             Ok(true) => {}
             Ok(false) => return Ok(Answer::Refused(io::ErrorKind::Unsupported.into())),
             Err(source) => return Ok(Answer::Refused(source)),
         }
-        sys::attach_vnet(&file, name).map_err(|source| TunError::from_attach(name, source))?;
-        let udp = match set_offload(&file, offloads) {
+        let flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | if queues.multi { IFF_MULTI_QUEUE } else { 0 };
+        sys::attach(&first, name, flags).map_err(|source| TunError::from_attach(name, source))?;
+        // Both belong to the device, not to the queue.
+        let udp = match set_offload(&first, offloads) {
             Ok(udp) => udp,
             Err(source) => return Ok(Answer::Refused(source)),
         };
-        let file = sys::watch(file).map_err(|source| TunError::from_kernel(name, source))?;
-        Ok(Answer::Granted { device: Self { file }, udp })
+        let mut files = vec![first];
+        for _ in 1..queues.count {
+            let file = sys::open_driver().map_err(|source| TunError::from_driver(name, source))?;
+            sys::attach(&file, name, flags).map_err(|source| TunError::from_attach(name, source))?;
+            files.push(file);
+        }
+        let watch = |file| sys::watch(file).map(|file| Self { file });
+        let queues = files.into_iter().map(watch).collect::<io::Result<_>>();
+        Ok(Answer::Granted { queues: queues.map_err(|source| TunError::from_kernel(name, source))?, udp })
     }
 
     pub(crate) fn file(&self) -> &AsyncFd<File> {
@@ -99,7 +110,12 @@ mod tests {
         let open = move || {
             unshare(CloneFlags::CLONE_NEWNET).expect("CAP_SYS_ADMIN is needed");
             let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-            runtime.block_on(async { VnetDevice::open_with(&"irdest7".parse().unwrap(), offloads).unwrap() })
+            runtime.block_on(async {
+                {
+                    let one = Queues { count: 1, multi: false };
+                    VnetQueue::open_with(&"irdest7".parse().unwrap(), one, offloads).unwrap()
+                }
+            })
         };
         std::thread::spawn(open).join().unwrap()
     }

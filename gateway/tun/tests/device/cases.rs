@@ -8,16 +8,20 @@ use tokio::net::{TcpListener, UdpSocket};
 use crate::namespace::{Behind, await_ipv6, ip, ip_says, up};
 use crate::remote::{Arrived, Remote};
 
-const NAME: &str = "irdest7";
+pub(crate) const NAME: &str = "irdest7";
 
-fn config(offload: bool) -> TunConfig {
+pub(crate) fn config(offload: bool) -> TunConfig {
     TunConfig { offload, ..TunConfig::new(NAME.parse().unwrap()) }
 }
 
 /// An open device with its addresses, up.
-fn open(offload: bool) -> Tun {
-    let tun = Tun::open(&config(offload)).unwrap();
-    assert_eq!(tun.offload().is_on(), offload, "{}", tun.offload());
+pub(crate) fn open(offload: bool) -> Tun {
+    open_as(&config(offload))
+}
+
+pub(crate) fn open_as(config: &TunConfig) -> Tun {
+    let tun = Tun::open(config).unwrap();
+    assert_eq!(tun.offload().is_on(), config.offload, "{}", tun.offload());
     up(NAME, "10.9.0.1/24", "fd09::1/64");
     await_ipv6(NAME, "fd09::/64");
     tun
@@ -27,7 +31,7 @@ fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| u8::try_from((at * 7 + at / 256) % 256).unwrap()).collect()
 }
 
-async fn echo(remote: &mut Remote<'_>, socket: &UdpSocket, payload: &[u8]) {
+pub(crate) async fn echo(remote: &mut Remote<'_>, socket: &UdpSocket, payload: &[u8]) {
     remote.send(remote.udp(payload, 0)).await;
     let mut buffer = [0; 2_000];
     let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
@@ -153,7 +157,7 @@ pub(crate) async fn an_interface_that_is_down_is_counted_and_recovers(offload: b
     ip(&format!("link set {NAME} down"));
     let (header, packet) = remote.udp(b"lost", 0);
     for _ in 0..3 {
-        assert!(matches!(tun.try_send(&header, &packet), Err(IoError::Down)));
+        assert!(matches!(tun.try_send(0, &header, &packet), Err(IoError::Down)));
     }
     assert_eq!(tun.counters().down, 3);
     ip(&format!("link set {NAME} up"));
@@ -165,8 +169,8 @@ pub(crate) async fn a_deleted_interface_is_noticed(offload: bool) {
     let mut buffer = vec![0; RECV_BUFFER];
     let deleted = async {
         loop {
-            tun.readable().await.unwrap();
-            match tun.try_recv(&mut buffer) {
+            tun.readable(0).await.unwrap();
+            match tun.try_recv(0, &mut buffer) {
                 Ok(_) | Err(IoError::WouldBlock) => {}
                 Err(IoError::Gone) => break,
                 Err(error) => panic!("{error}"),
@@ -178,7 +182,7 @@ pub(crate) async fn a_deleted_interface_is_noticed(offload: bool) {
         ip(&format!("link del {NAME}"));
     };
     tokio::join!(deleted, delete);
-    let answer = tun.try_send(&VirtioNetHeader::NONE, &[0x45; 20]);
+    let answer = tun.try_send(0, &VirtioNetHeader::NONE, &[0x45; 20]);
     assert!(matches!(answer, Err(IoError::Gone)));
     assert_eq!(tun.counters().refused, 1);
 }
@@ -194,11 +198,7 @@ pub(crate) async fn a_busy_name_is_refused_and_free_again_after(offload: bool) {
 }
 
 pub(crate) async fn a_name_of_another_kind_is_refused(offload: bool) {
-    for add in [
-        format!("link add {NAME} type veth peer name other"),
-        format!("tuntap add {NAME} mode tap"),
-        format!("tuntap add {NAME} mode tun multi_queue"),
-    ] {
+    for add in [format!("link add {NAME} type veth peer name other"), format!("tuntap add {NAME} mode tap")] {
         ip(&add);
         assert!(matches!(Tun::open(&config(offload)), Err(TunError::OtherKind { .. })), "{add}");
         ip(&format!("link del {NAME}"));
@@ -233,17 +233,17 @@ pub(crate) async fn the_mtu_is_set(offload: bool) {
 
 pub(crate) async fn a_short_buffer_is_refused(offload: bool) {
     let tun = open(offload);
-    let answer = tun.try_recv(&mut vec![0; RECV_BUFFER - 1]);
+    let answer = tun.try_recv(0, &mut vec![0; RECV_BUFFER - 1]);
     assert!(matches!(answer, Err(IoError::BufferTooShort { len: 65_549, expected: RECV_BUFFER })));
 }
 
 pub(crate) async fn bytes_that_are_no_packet_are_refused(offload: bool) {
     let tun = open(offload);
     for bytes in [&[][..], &[0x00], &[0x55; 40]] {
-        assert!(matches!(tun.try_send(&VirtioNetHeader::NONE, bytes), Err(IoError::Refused)), "{bytes:?}");
+        assert!(matches!(tun.try_send(0, &VirtioNetHeader::NONE, bytes), Err(IoError::Refused)), "{bytes:?}");
     }
     let lie = VirtioNetHeader { flags: 1, gso_type: 1, gso_size: 9, ..VirtioNetHeader::NONE };
-    assert!(tun.try_send(&lie, &[0x45; 40]).is_err());
+    assert!(tun.try_send(0, &lie, &[0x45; 40]).is_err());
     assert_eq!(tun.counters().refused, 4);
     assert_eq!(tun.counters().sent, 0);
 }
@@ -260,5 +260,5 @@ pub(crate) async fn many_packets_are_drained(offload: bool) {
             assert_eq!(remote.receive().await.payload, [round, number]);
         }
     }
-    assert!(matches!(tun.try_recv(&mut vec![0; RECV_BUFFER]), Err(IoError::WouldBlock)));
+    assert!(matches!(tun.try_recv(0, &mut vec![0; RECV_BUFFER]), Err(IoError::WouldBlock)));
 }

@@ -13,34 +13,47 @@
 mod cases;
 mod ethtool;
 mod namespace;
+mod queues;
 mod remote;
 
 /// Each case as two tests, over the offloading and over the plain backend.
 macro_rules! on_both_backends {
-    ($($case:ident),+ $(,)?) => {
+    ($($file:ident { $($case:ident),+ $(,)? })+) => {
         mod offload {
-            $(#[test] fn $case() { crate::namespace::run(|| crate::cases::$case(true)) })+
+            $($(#[test] fn $case() { crate::namespace::run(|| crate::$file::$case(true)) })+)+
         }
         mod plain {
-            $(#[test] fn $case() { crate::namespace::run(|| crate::cases::$case(false)) })+
+            $($(#[test] fn $case() { crate::namespace::run(|| crate::$file::$case(false)) })+)+
         }
     };
 }
 
-on_both_backends![
-    a_datagram_is_echoed_by_the_kernels_stack,
-    tcp_super_packets_reach_a_socket_and_return,
-    tcp_super_packets_over_ipv6,
-    segments_survive_a_receiver_that_verifies,
-    udp_super_packets_become_datagrams,
-    more_datagrams_than_every_kernel_takes,
-    an_interface_that_is_down_is_counted_and_recovers,
-    a_deleted_interface_is_noticed,
-    a_busy_name_is_refused_and_free_again_after,
-    a_name_of_another_kind_is_refused,
-    a_persistent_device_takes_either_backend,
-    the_mtu_is_set,
-    a_short_buffer_is_refused,
-    bytes_that_are_no_packet_are_refused,
-    many_packets_are_drained,
-];
+on_both_backends! {
+    cases {
+        a_datagram_is_echoed_by_the_kernels_stack,
+        tcp_super_packets_reach_a_socket_and_return,
+        tcp_super_packets_over_ipv6,
+        segments_survive_a_receiver_that_verifies,
+        udp_super_packets_become_datagrams,
+        more_datagrams_than_every_kernel_takes,
+        an_interface_that_is_down_is_counted_and_recovers,
+        a_deleted_interface_is_noticed,
+        a_busy_name_is_refused_and_free_again_after,
+        a_name_of_another_kind_is_refused,
+        a_persistent_device_takes_either_backend,
+        the_mtu_is_set,
+        a_short_buffer_is_refused,
+        bytes_that_are_no_packet_are_refused,
+        many_packets_are_drained,
+    }
+    queues {
+        a_flow_is_read_where_it_is_written,
+        flows_of_this_host_spread_over_the_queues,
+        a_device_made_for_one_queue_has_one,
+        a_device_made_for_several_queues_takes_as_many_as_asked,
+        a_device_with_another_reader_is_busy,
+        numbers_out_of_range_are_refused,
+        the_queue_length_is_set,
+        a_persistent_device_gets_its_queue_length_back,
+    }
+}

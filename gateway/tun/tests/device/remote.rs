@@ -11,11 +11,12 @@ use gateway_tun::{IoError, RECV_BUFFER, Tun, VirtioNetHeader};
 
 static NEXT_PORT: AtomicU16 = AtomicU16::new(40_000);
 
-/// A remote with one port at each end.
+/// A remote with one port at each end; it reads and writes on one queue of the device.
 pub(crate) struct Remote<'a> {
     pub(crate) tun: &'a Tun,
     pub(crate) here: SocketAddr,
     pub(crate) there: SocketAddr,
+    queue: u8,
     buffer: Vec<u8>,
 }
 
@@ -29,10 +30,14 @@ pub(crate) struct Arrived {
 
 impl<'a> Remote<'a> {
     pub(crate) fn new(tun: &'a Tun, here: &str, there: SocketAddr) -> Self {
+        Self::on_queue(0, tun, here, there)
+    }
+
+    pub(crate) fn on_queue(queue: u8, tun: &'a Tun, here: &str, there: SocketAddr) -> Self {
         // A port of its own: the kernel may still hold a connection of the one before.
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
         let here = SocketAddr::new(here.parse().unwrap(), port);
-        Self { tun, here, there, buffer: vec![0; RECV_BUFFER] }
+        Self { tun, here, there, queue, buffer: vec![0; RECV_BUFFER] }
     }
 
     /// A datagram, or a super-packet of datagrams of `gso_size` bytes; its checksum is partial.
@@ -95,13 +100,13 @@ impl<'a> Remote<'a> {
     }
 
     pub(crate) async fn send(&self, (header, packet): (VirtioNetHeader, Vec<u8>)) {
-        self.tun.try_send(&header, &packet).unwrap();
+        self.tun.try_send(self.queue, &header, &packet).unwrap();
     }
 
     /// The next packet from `there` to `here`; the kernel's own chatter is passed over.
     pub(crate) async fn receive(&mut self) -> Arrived {
         loop {
-            match self.tun.try_recv(&mut self.buffer) {
+            match self.tun.try_recv(self.queue, &mut self.buffer) {
                 Ok(received) => {
                     let packet = &self.buffer[..received.len];
                     assert!(check(&received.header, packet).is_ok(), "{received:?}");
@@ -109,7 +114,7 @@ impl<'a> Remote<'a> {
                         return arrived;
                     }
                 }
-                Err(IoError::WouldBlock) => self.tun.readable().await.unwrap(),
+                Err(IoError::WouldBlock) => self.tun.readable(self.queue).await.unwrap(),
                 Err(error) => panic!("{error}"),
             }
         }
