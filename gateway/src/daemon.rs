@@ -207,9 +207,9 @@ fn open_proxy(
     let local = identity.address();
     let own = tun_addresses(config, &local);
     let tun = Tun::open(&TunConfig {
-        name: config.tun.name.as_str().parse().context("tun.name")?,
         mtu: InnerMtu::new(config.tun.mtu.into()).context("tun.mtu")?,
         offload: config.tun.offload,
+        ..TunConfig::new(config.tun.name.as_str().parse().context("tun.name")?)
     })?;
     info!(target: "irdest_proxy", device = %tun.name(), offload = %tun.offload(), "device open");
     let remotes = Remotes::new(config.routes.iter().map(|route| (route.prefix, route.via)), hash_seed()?)?;

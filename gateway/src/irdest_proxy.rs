@@ -139,7 +139,7 @@ impl DataHalf {
         match built {
             Ok(length) => {
                 // The device counts what it does not take.
-                let _ = self.tun.try_send(&VirtioNetHeader::NONE, &answer[..length]);
+                let _ = self.tun.try_send(0, &VirtioNetHeader::NONE, &answer[..length]);
             }
             Err(reason) => self.drops.count(reason),
         }

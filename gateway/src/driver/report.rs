@@ -147,6 +147,7 @@ impl Driver {
                 ("tun_sent", tun.sent),
                 ("tun_segmented", tun.segmented),
                 ("tun_would_block", tun.would_block),
+                ("tun_no_memory", tun.no_memory),
                 ("tun_down", tun.down),
                 ("tun_refused", tun.refused),
                 ("flows_created", flows.created),

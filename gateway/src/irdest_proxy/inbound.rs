@@ -52,7 +52,7 @@ impl DataHalf {
         match self.admit_inbound(remotes, remote, &header, packet, now) {
             Ok(header) => {
                 // The device counts what it does not take.
-                let _ = self.tun.try_send(&header, packet);
+                let _ = self.tun.try_send(0, &header, packet);
             }
             Err(reason) => {
                 tracing::trace!(target: TARGET, remote = %remote.short(), %reason, "packet of a remote dropped");

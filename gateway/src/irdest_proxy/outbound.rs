@@ -122,7 +122,7 @@ impl DataHalf {
         let mut batch = Batch::new();
         let mut since_yield = 0;
         loop {
-            self.tun.readable().await?;
+            self.tun.readable(0).await?;
             loop {
                 match self.drain(&mut batch)? {
                     Drained::All => break,
@@ -156,7 +156,7 @@ impl DataHalf {
         batch.clear();
         let remotes = self.remotes.load();
         while !batch.is_enough() {
-            let received = match self.tun.try_recv(batch.room()) {
+            let received = match self.tun.try_recv(0, batch.room()) {
                 Ok(received) => received,
                 // While the interface is down nothing is read; it is readable again when it comes up.
                 Err(IoError::WouldBlock | IoError::Down) => return Ok(Drained::All),
