@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! ICMP destination unreachable, so that an application whose packet cannot go learns it at once instead of
-//! waiting: RFC 792 and RFC 1812 section 4.3.2 for IPv4, RFC 4443 section 3.1 for IPv6.
+//! ICMP errors, so that an application whose packet cannot go learns it at once instead of waiting: destination
+//! unreachable (RFC 792 and RFC 1812 section 4.3.2 for IPv4, RFC 4443 section 3.1 for IPv6), and too big (RFC 1191
+//! section 4, RFC 4443 section 3.2).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
@@ -14,6 +15,7 @@ use etherparse::{
 use ratman_types::Timestamp;
 
 use crate::drop_reason::GatewayDrop;
+use crate::offload::{Segments, VirtioNetHeader};
 use crate::packet::{PacketInfo, Transport};
 
 /// The longest answer, in bytes: the smallest MTU of IPv6, which an ICMPv6 error must not exceed (RFC 4443
@@ -22,6 +24,10 @@ pub const MAX_ANSWER: usize = 1280;
 
 /// The longest answer over IPv4, in bytes (RFC 1812 section 4.3.2.3).
 const MAX_ANSWER_V4: usize = 576;
+
+/// Bytes before the quote.
+const HEADERS_V4: usize = Ipv4Header::MIN_LEN + Icmpv4Header::MIN_LEN;
+const HEADERS_V6: usize = Ipv6Header::LEN + Icmpv6Header::MIN_LEN;
 
 /// One answer in this time on average: 100 a second, enough for every application on a host to hear of its dead
 /// destinations (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f leave the rate to us).
@@ -82,23 +88,68 @@ impl IcmpAnswers {
         now: Timestamp,
         answer: &mut [u8; MAX_ANSWER],
     ) -> Result<usize, GatewayDrop> {
+        let v4 = match why {
+            Unreachable::NoRoute => DestUnreachableHeader::Network,
+            Unreachable::Remote => DestUnreachableHeader::Host,
+        };
+        let v6 = match why {
+            Unreachable::NoRoute => DestUnreachableCode::NoRoute,
+            Unreachable::Remote => DestUnreachableCode::Address,
+        };
+        let kinds = (Icmpv4Type::DestinationUnreachable(v4), Icmpv6Type::DestinationUnreachable(v6));
+        let exchange = self.begin(packet, now)?;
+        Ok(write(exchange, kinds, [packet, &[]], answer))
+    }
+
+    /// Writes the answer that says that `packet` must not be longer than `mtu` bytes; otherwise like
+    /// [`unreachable`](Self::unreachable), from the same bucket.
+    ///
+    /// `header` came with the packet. Of a super-packet the first segment is quoted, of a packet with a partial checksum
+    /// the packet with a complete one: what would have been on the wire, which is how the sender's stack knows it.
+    ///
+    /// # Errors
+    /// As of [`unreachable`](Self::unreachable).
+    pub fn too_big(
+        &mut self,
+        header: &VirtioNetHeader,
+        packet: &[u8],
+        mtu: u16,
+        now: Timestamp,
+        answer: &mut [u8; MAX_ANSWER],
+    ) -> Result<usize, GatewayDrop> {
+        let v4 = DestUnreachableHeader::FragmentationNeeded { next_hop_mtu: mtu };
+        let kinds =
+            (Icmpv4Type::DestinationUnreachable(v4), Icmpv6Type::PacketTooBig { mtu: u32::from(mtu) });
+        let exchange = self.begin(packet, now)?;
+        let mut segments = Segments::new(header, packet).ok();
+        let quote = match segments.as_mut().and_then(Segments::next_segment) {
+            Some(segment) => [segment.headers, segment.payload],
+            None => [packet, &[]],
+        };
+        Ok(write(exchange, kinds, quote, answer))
+    }
+
+    /// Who answers whom, if the packet may be answered and the rate allows it.
+    fn begin(&mut self, packet: &[u8], now: Timestamp) -> Result<Exchange, GatewayDrop> {
         let info = PacketInfo::parse(packet)?;
         if !may_be_answered(info.transport) {
             return Err(GatewayDrop::IcmpForbidden);
         }
-        match info.source {
-            IpAddr::V4(asker) => {
-                let source = self.tun.v4.ok_or(GatewayDrop::IcmpNoSource)?;
-                self.bucket.take(now)?;
-                Ok(write_v4(source, asker, why, packet, answer))
-            }
-            IpAddr::V6(asker) => {
-                let source = self.tun.v6.ok_or(GatewayDrop::IcmpNoSource)?;
-                self.bucket.take(now)?;
-                Ok(write_v6(source, asker, why, packet, answer))
-            }
-        }
+        let exchange = match info.source {
+            IpAddr::V4(asker) => self.tun.v4.map(|source| Exchange::V4 { source, asker }),
+            IpAddr::V6(asker) => self.tun.v6.map(|source| Exchange::V6 { source, asker }),
+        };
+        let exchange = exchange.ok_or(GatewayDrop::IcmpNoSource)?;
+        self.bucket.take(now)?;
+        Ok(exchange)
     }
+}
+
+/// Between whom an answer goes.
+#[derive(Clone, Copy, Debug)]
+enum Exchange {
+    V4 { source: Ipv4Addr, asker: Ipv4Addr },
+    V6 { source: Ipv6Addr, asker: Ipv6Addr },
 }
 
 fn may_be_answered(transport: Transport) -> bool {
@@ -112,24 +163,35 @@ fn may_be_answered(transport: Transport) -> bool {
     }
 }
 
-fn write_v4(
-    source: Ipv4Addr,
-    asker: Ipv4Addr,
-    why: Unreachable,
-    packet: &[u8],
+/// Writes the answer with as much of the quote's parts as it may hold; returns its length.
+fn write(
+    exchange: Exchange,
+    (v4, v6): (Icmpv4Type, Icmpv6Type),
+    quote: [&[u8]; 2],
     answer: &mut [u8; MAX_ANSWER],
 ) -> usize {
-    let quote = &packet[..packet.len().min(MAX_ANSWER_V4 - Ipv4Header::MIN_LEN - Icmpv4Header::MIN_LEN)];
-    let reason = match why {
-        Unreachable::NoRoute => DestUnreachableHeader::Network,
-        Unreachable::Remote => DestUnreachableHeader::Host,
-    };
-    let icmp = Icmpv4Header::with_checksum(Icmpv4Type::DestinationUnreachable(reason), quote).to_bytes();
-    let len = Ipv4Header::MIN_LEN + icmp.len() + quote.len();
+    match exchange {
+        Exchange::V4 { source, asker } => {
+            let (headers, space) = answer[..MAX_ANSWER_V4].split_at_mut(HEADERS_V4);
+            let quote = fill(space, quote);
+            write_v4(source, asker, v4, quote, headers);
+            HEADERS_V4 + quote.len()
+        }
+        Exchange::V6 { source, asker } => {
+            let (headers, space) = answer.split_at_mut(HEADERS_V6);
+            let quote = fill(space, quote);
+            write_v6(source, asker, v6, quote, headers);
+            HEADERS_V6 + quote.len()
+        }
+    }
+}
+
+fn write_v4(source: Ipv4Addr, asker: Ipv4Addr, kind: Icmpv4Type, quote: &[u8], headers: &mut [u8]) {
+    let icmp = Icmpv4Header::with_checksum(kind, quote).to_bytes();
     let mut header = Ipv4Header {
         dscp: DSCP_CONTROL,
         ecn: IpEcn::default(),
-        total_len: u16::try_from(len).expect("at most 576"),
+        total_len: u16::try_from(HEADERS_V4 + quote.len()).expect("at most 576"),
         identification: 0,
         dont_fragment: true,
         more_fragments: false,
@@ -142,23 +204,11 @@ fn write_v4(
         options: Ipv4Options::new(),
     };
     header.header_checksum = header.calc_header_checksum();
-    join(answer, [&header.to_bytes(), &icmp, quote])
+    fill(headers, [&header.to_bytes(), &icmp]);
 }
 
-fn write_v6(
-    source: Ipv6Addr,
-    asker: Ipv6Addr,
-    why: Unreachable,
-    packet: &[u8],
-    answer: &mut [u8; MAX_ANSWER],
-) -> usize {
-    let quote = &packet[..packet.len().min(MAX_ANSWER - Ipv6Header::LEN - Icmpv6Header::MIN_LEN)];
-    let reason = match why {
-        Unreachable::NoRoute => DestUnreachableCode::NoRoute,
-        Unreachable::Remote => DestUnreachableCode::Address,
-    };
+fn write_v6(source: Ipv6Addr, asker: Ipv6Addr, kind: Icmpv6Type, quote: &[u8], headers: &mut [u8]) {
     let (source, destination) = (source.octets(), asker.octets());
-    let kind = Icmpv6Type::DestinationUnreachable(reason);
     let icmp = Icmpv6Header::with_checksum(kind, source, destination, quote)
         .expect("a quote of at most 1232 bytes has a length field")
         .to_bytes();
@@ -171,16 +221,18 @@ fn write_v6(
         source,
         destination,
     };
-    join(answer, [&header.to_bytes(), &icmp, quote])
+    fill(headers, [&header.to_bytes(), &icmp]);
 }
 
-fn join(answer: &mut [u8; MAX_ANSWER], parts: [&[u8]; 3]) -> usize {
+/// Writes as much of both parts as there is space for; returns what was written.
+fn fill<'a>(space: &'a mut [u8], parts: [&[u8]; 2]) -> &'a [u8] {
     let mut len = 0;
     for part in parts {
-        answer[len..len + part.len()].copy_from_slice(part);
+        let part = &part[..part.len().min(space.len() - len)];
+        space[len..len + part.len()].copy_from_slice(part);
         len += part.len();
     }
-    len
+    &space[..len]
 }
 
 /// A token bucket, kept as the time at which it will be full again.

@@ -70,6 +70,63 @@ fn each_reason_has_its_code() {
     }
 }
 
+fn too_big(header: &VirtioNetHeader, packet: &[u8]) -> Vec<u8> {
+    let mut buffer = [0; MAX_ANSWER];
+    let len = IcmpAnswers::new(TUN).too_big(header, packet, 1382, Timestamp::default(), &mut buffer).unwrap();
+    assert!(checksums_hold(&buffer[..len]));
+    buffer[..len].to_vec()
+}
+
+#[test]
+fn too_big_tells_the_mtu_where_each_family_has_it() {
+    let v4 = ip("10.1.0.1", "10.2.0.2", UDP, &udp(5, 6, &[9; 1400]));
+    let answer = too_big(&VirtioNetHeader::NONE, &v4);
+    assert_eq!((&answer[20..22], &answer[24..28]), (&[3, 4][..], &[0, 0, 0x05, 0x66][..]));
+    assert_eq!((answer.len(), &answer[28..]), (576, &v4[..548]));
+    let v6 = ip("fd69:7264::1", "fd69:7264::2", UDP, &udp(5, 6, &[9; 1400]));
+    let answer = too_big(&VirtioNetHeader::NONE, &v6);
+    assert_eq!((&answer[40..42], &answer[44..48]), (&[2, 0][..], &[0, 0, 0x05, 0x66][..]));
+    assert_eq!((answer.len(), &answer[48..]), (1280, &v6[..1232]));
+}
+
+#[test]
+fn of_a_super_packet_the_first_segment_is_quoted_with_its_checksum() {
+    let packet = ip("10.1.0.1", "10.2.0.2", TCP, &[tcp(5, 6, ACK), vec![7; 9000]].concat());
+    let header = VirtioNetHeader {
+        flags: VirtioNetHeader::NEEDS_CSUM,
+        gso_type: 1,
+        hdr_len: 40,
+        gso_size: 400,
+        csum_start: 20,
+        csum_offset: 16,
+    };
+    let answer = too_big(&header, &packet);
+    let quote = &answer[28..];
+    assert_eq!(quote.len(), 440, "the whole segment");
+    assert_eq!(quote[2..4], 440_u16.to_be_bytes());
+    assert_eq!(quote[20..36], packet[20..36], "ports and sequence number, by which the sender knows it");
+    assert_eq!(sum(&quote[..20]), 0xFFFF);
+    let pseudo_header = [&quote[12..20], &[0, TCP], &420_u16.to_be_bytes()].concat();
+    assert_eq!(sum(&[&pseudo_header, &quote[20..]].concat()), 0xFFFF);
+    // A header that is not true of the packet changes nothing but that.
+    let answer = too_big(&VirtioNetHeader { csum_start: 3, ..header }, &packet);
+    assert_eq!(answer[28..], packet[..548]);
+}
+
+#[test]
+fn both_answers_share_one_bucket() {
+    let mut answers = IcmpAnswers::new(TUN);
+    let packet = ip("10.1.0.1", "10.2.0.2", UDP, &udp(5, 6, b""));
+    let mut buffer = [0; MAX_ANSWER];
+    let now = Timestamp::default();
+    for _ in 0..25 {
+        assert!(answers.unreachable(&packet, Unreachable::Remote, now, &mut buffer).is_ok());
+        assert!(answers.too_big(&VirtioNetHeader::NONE, &packet, 1280, now, &mut buffer).is_ok());
+    }
+    let limited = answers.too_big(&VirtioNetHeader::NONE, &packet, 1280, now, &mut buffer);
+    assert_eq!(limited, Err(GatewayDrop::IcmpLimited));
+}
+
 #[test]
 fn long_packets_are_quoted_as_far_as_the_answer_may_reach() {
     let v4 = ip("10.1.0.1", "10.2.0.2", UDP, &udp(5, 6, &[9; 60_000]));
