@@ -3,10 +3,12 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ratman_types::{Address, Timestamp};
+use ratman_types::{Address, Mtu, Timestamp};
 
 use crate::flow::{FlowTable, HashSeed, MAX_FLOWS};
 use crate::icmp::{IcmpAnswers, MAX_ANSWER, TunAddresses, Unreachable};
+use crate::mtu::{self, Fit, MIN_INNER_MTU};
+use crate::offload::VirtioNetHeader;
 use crate::packet::{PacketInfo, Transport};
 
 /// Parses a packet; a valid one holds together.
@@ -48,16 +50,51 @@ pub fn fuzz_icmp_answer(data: &[u8]) {
     };
     let mut answers = IcmpAnswers::new(tun);
     let mut buffer = [0; MAX_ANSWER];
-    let Ok(len) = answers.unreachable(data, Unreachable::NoRoute, Timestamp::default(), &mut buffer) else {
+    let now = Timestamp::default();
+    let Ok(len) = answers.unreachable(data, Unreachable::NoRoute, now, &mut buffer) else {
         return;
     };
+    assert_answer(data, &mut answers, tun, &buffer[..len]);
+    let len = answers.too_big(&VirtioNetHeader::NONE, data, 1280, now, &mut buffer);
+    assert_answer(data, &mut answers, tun, &buffer[..len.expect("it was answered before")]);
+}
+
+fn assert_answer(data: &[u8], answers: &mut IcmpAnswers, tun: TunAddresses, answer: &[u8]) {
     let asked = PacketInfo::parse(data).expect("only valid packets are answered");
-    let answer = PacketInfo::parse(&buffer[..len]).expect("an answer is a valid packet");
+    let bytes = answer;
+    let answer = PacketInfo::parse(bytes).expect("an answer is a valid packet");
     let ours = if answer.source.is_ipv4() { tun.v4.map(IpAddr::from) } else { tun.v6.map(IpAddr::from) };
     assert_eq!((Some(answer.source), answer.destination), (ours, asked.source));
     assert_eq!(answer.transport, Transport::IcmpError);
     let mut again = [0; MAX_ANSWER];
-    assert!(
-        answers.unreachable(&buffer[..len], Unreachable::NoRoute, Timestamp::default(), &mut again).is_err()
-    );
+    assert!(answers.unreachable(bytes, Unreachable::NoRoute, Timestamp::default(), &mut again).is_err());
+}
+
+/// Measures a packet (virtio flags 1 byte, packet) for a path and clamps its MSS: nothing but the option and the checksum
+/// changes, and what the checksum covers sums up as before.
+pub fn fuzz_mtu(data: &[u8]) {
+    let Some((&flags, packet)) = data.split_first() else { return };
+    let Ok(info) = PacketInfo::parse(packet) else { return };
+    let header = VirtioNetHeader { flags, gso_type: flags >> 4, gso_size: 1, ..VirtioNetHeader::NONE };
+    for path in [0, 576, 1500, 33_004].map(Mtu) {
+        let too_big = matches!(mtu::fit(&header, packet, &info, path, 1420), Fit::TooBig { .. });
+        assert!(!too_big || packet.len() > usize::from(MIN_INNER_MTU));
+    }
+    let mut clamped = packet.to_vec();
+    let changed = mtu::clamp_mss(&header, &mut clamped, &info, MIN_INNER_MTU);
+    assert_eq!(changed, clamped != packet);
+    assert_eq!(PacketInfo::parse(&clamped), Ok(info));
+    if flags & VirtioNetHeader::NEEDS_CSUM == 0 {
+        let sums = [packet, &clamped].map(|packet| words(&packet[info.header_len..]));
+        assert_eq!(sums[0], sums[1]);
+    }
+}
+
+/// The sum of RFC 1071 without its complement.
+fn words(bytes: &[u8]) -> u64 {
+    let sum: u64 = bytes
+        .chunks(2)
+        .map(|pair| u64::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u64::from(*low)))
+        .sum();
+    sum % 0xFFFF
 }

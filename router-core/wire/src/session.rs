@@ -21,6 +21,8 @@ pub const INITIATION_LEN: usize = 4 + NOISE_INITIATION + InitiationPayload::LEN 
 pub const RESPONSE_LEN: usize = 8 + NOISE_RESPONSE + ResponsePayload::LEN;
 /// The payload of a frame of mode 0x8004, in bytes.
 pub const COOKIE_LEN: usize = 4 + 16;
+/// The authentication tag at the end of a data frame, in bytes.
+pub const DATA_TAG: usize = 16;
 
 const _: () =
     assert!(INITIATION_LEN >= RESPONSE_LEN && INITIATION_LEN >= COOKIE_LEN, "answers must not amplify");

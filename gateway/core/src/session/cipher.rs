@@ -5,12 +5,12 @@
 use blake2::Blake2bMac;
 use blake2::digest::consts::U32;
 use blake2::digest::{FixedOutput, KeyInit, Update};
-use ratman_wire::session::{Capabilities, DataHeader};
+use ratman_wire::session::{Capabilities, DATA_TAG, DataHeader};
 use ring::aead::{AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
 /// The length of an authentication tag, in bytes.
-pub(super) const TAG: usize = 16;
+pub(super) const TAG: usize = DATA_TAG;
 
 const KEY_DOMAIN: &[u8] = b"irdest transport 1";
 

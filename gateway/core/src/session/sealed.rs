@@ -9,10 +9,10 @@
 use ratman_types::Mtu;
 use ratman_wire::carrier::SESSION_HEADER;
 use ratman_wire::session::{DataHeader, RecordHeader, SessionIndex};
-use ratman_wire::{MAX_FRAME, MAX_PAYLOAD};
 
 use super::SessionDrop;
 use super::cipher::TAG;
+use crate::mtu::frame_room;
 
 /// The most frames of one batch: a 64 KiB super-packet fits at the smallest path MTU of the wire page, 576 bytes,
 /// and a read buffer of 256 KiB from 1152 bytes on.
@@ -87,7 +87,10 @@ impl Sealed {
         carrier: &[u8; SESSION_HEADER],
         receiver: SessionIndex,
     ) -> Result<u64, SessionDrop> {
-        let room = room(mtu)?;
+        let room = frame_room(mtu);
+        if room == 0 {
+            return Err(SessionDrop::PathTooSmall);
+        }
         let pieces = batch.len().div_ceil(room).max(1);
         if pieces > MAX_PIECES {
             return Err(SessionDrop::BatchTooLarge);
@@ -141,18 +144,9 @@ impl Default for Sealed {
     }
 }
 
-/// How many bytes of records one frame holds on a path with this MTU.
-fn room(mtu: Mtu) -> Result<usize, SessionDrop> {
-    let frame = usize::try_from(mtu.0).unwrap_or(usize::MAX).min(MAX_FRAME);
-    let payload = frame.saturating_sub(SESSION_HEADER).min(MAX_PAYLOAD);
-    match payload.saturating_sub(DataHeader::LEN + TAG) {
-        0 => Err(SessionDrop::PathTooSmall),
-        room => Ok(room),
-    }
-}
-
 fn write_head(head: &mut [u8; HEAD], carrier: &[u8; SESSION_HEADER], header: &DataHeader, body: usize) {
-    let payload = u16::try_from(DataHeader::LEN + body + TAG).expect("room() keeps payloads below 32 KiB");
+    let payload =
+        u16::try_from(DataHeader::LEN + body + TAG).expect("frame_room() keeps payloads below 32 KiB");
     head[..SESSION_HEADER].copy_from_slice(carrier);
     head[SESSION_HEADER - 2..SESSION_HEADER].copy_from_slice(&payload.to_be_bytes());
     head[SESSION_HEADER..].copy_from_slice(&header.encode());

@@ -2,7 +2,7 @@
 //! Cutting: sizes, evenness, headers.
 
 use proptest::prelude::*;
-use ratman_wire::Frame;
+use ratman_wire::{Frame, MAX_PAYLOAD};
 
 use super::*;
 
