@@ -47,7 +47,7 @@ pub use event::{EndReason, Role, SessionEvent, SessionState, SessionStatus, Sess
 pub use initiation_times::{INITIATION_WINDOW, MAX_REMEMBERED_INITIATIONS};
 pub use receive_key::{Opened, ReceiveKey};
 pub use remote::{HALF_OPEN_PER_NEIGHBOUR, MAX_INBOUND_STRANGERS, MAX_SESSIONS};
-pub use sealed::{MAX_PIECES, Piece, Sealed};
+pub use sealed::{MAX_PIECES, Piece, Sealed, max_batch};
 pub use send_key::{MAX_FRAMES_PER_KEY, SendKey};
 pub use session_drop::SessionDrop;
 pub use sessions::Sessions;

@@ -2,9 +2,11 @@
 //! What sealing a batch yields beside the batch itself: a head and a tag per frame, in arrays made once and used
 //! again, so that frames leave by one gathering write and nothing moves.
 //!
-//! A batch is cut evenly: pieces of equal size cost the least AEAD and the least reassembly (data-path note). A cut
-//! falls anywhere, even inside a record's header; the frame's own header says how many bytes belong to a record
-//! from the frame before, so that a lost frame costs only the records that it held a part of.
+//! For large frames a batch is cut evenly: pieces of equal size cost the least AEAD and the least reassembly
+//! (data-path note). A cut falls anywhere, even inside a record's header; the frame's own header says how many bytes
+//! belong to a record from the frame before, so that a lost frame costs only the records that it held a part of. On
+//! paths with small frames, which lose them one by one, frames end where records end, and only a record that is larger
+//! than a frame is cut.
 
 use ratman_types::Mtu;
 use ratman_wire::carrier::SESSION_HEADER;
@@ -12,11 +14,11 @@ use ratman_wire::session::{DataHeader, RecordHeader, SessionIndex};
 
 use super::SessionDrop;
 use super::cipher::TAG;
-use crate::mtu::frame_room;
+use crate::mtu::{cuts_super_packets, frame_room};
 
-/// The most frames of one batch: a 64 KiB super-packet fits at the smallest path MTU of the wire page, 576 bytes,
-/// and a read buffer of 256 KiB from 1152 bytes on.
-pub const MAX_PIECES: usize = 256;
+/// The most frames of one batch: 120 000 bytes of records go at the smallest path MTU of the wire page, 576 bytes,
+/// which is a 64 KiB super-packet cut into segments of 100 bytes.
+pub const MAX_PIECES: usize = 512;
 
 /// The carrier header and the session header.
 pub(super) const HEAD: usize = SESSION_HEADER + DataHeader::LEN;
@@ -43,7 +45,7 @@ pub struct Piece<'a> {
 }
 
 impl Sealed {
-    /// Allocates room for [`MAX_PIECES`] frames, about 30 KiB.
+    /// Allocates room for [`MAX_PIECES`] frames, about 60 KiB.
     pub fn new() -> Self {
         Self {
             heads: vec![[0; HEAD]; MAX_PIECES].into_boxed_slice(),
@@ -91,15 +93,14 @@ impl Sealed {
         if room == 0 {
             return Err(SessionDrop::PathTooSmall);
         }
-        let pieces = batch.len().div_ceil(room).max(1);
-        if pieces > MAX_PIECES {
-            return Err(SessionDrop::BatchTooLarge);
-        }
+        let whole_records = cuts_super_packets(mtu);
         let mut records = Records { batch, end: 0, count: 0 };
         let mut start = 0;
-        for piece in 0..pieces {
-            let size = batch.len() / pieces + usize::from(piece < batch.len() % pieces);
-            let end = start + size;
+        for piece in 0..MAX_PIECES {
+            let end = match whole_records {
+                true => records.cut(start, room)?,
+                false => start + even_part(batch.len() - start, room),
+            };
             let continued = records.end.min(end) - start;
             records.reach(end)?;
             let header = DataHeader {
@@ -108,15 +109,15 @@ impl Sealed {
                 receiver,
                 counter: 0,
             };
-            write_head(&mut self.heads[piece], carrier, &header, size);
+            write_head(&mut self.heads[piece], carrier, &header, end - start);
             self.ends[piece] = end;
             start = end;
+            if end == batch.len() {
+                self.len = piece + 1;
+                return Ok(records.count);
+            }
         }
-        if records.end != batch.len() {
-            return Err(SessionDrop::MalformedRecord);
-        }
-        self.len = pieces;
-        Ok(records.count)
+        Err(SessionDrop::BatchTooLarge)
     }
 
     /// Hands every planned frame to `seal` with its counter, counting up from `first`: its header, its body where it
@@ -152,10 +153,30 @@ fn write_head(head: &mut [u8; HEAD], carrier: &[u8; SESSION_HEADER], header: &Da
     head[SESSION_HEADER..].copy_from_slice(&header.encode());
 }
 
+/// The largest batch that [`SendKey::seal`](super::SendKey::seal) takes for a path whatever its records are, in
+/// bytes; 0 where frames have no room for any. At 576 bytes it is 120 085.
+pub fn max_batch(path: Mtu) -> usize {
+    let room = frame_room(path);
+    if cuts_super_packets(path) {
+        // A frame less than half full is followed by none, or follows one that had no room for what it holds, so that all
+        // but one are half full on average.
+        (MAX_PIECES - 1) * (room / 2)
+    } else {
+        MAX_PIECES * room
+    }
+}
+
+/// The first of the fewest parts of equal size (or one byte less) that `len` bytes can be cut into; 0 of nothing.
+fn even_part(len: usize, room: usize) -> usize {
+    len.div_ceil(len.div_ceil(room).max(1))
+}
+
 /// Walks over the records of a batch by their lengths.
 struct Records<'a> {
     batch: &'a [u8],
     /// Where the last record that was walked over ends.
+    ///
+    /// INVARIANT: not beyond the batch.
     end: usize,
     count: u64,
 }
@@ -163,14 +184,44 @@ struct Records<'a> {
 impl Records<'_> {
     /// Walks over every record that begins before `position`.
     fn reach(&mut self, position: usize) -> Result<(), SessionDrop> {
-        while self.end < position {
-            let header = self.batch.get(self.end..).and_then(<[u8]>::first_chunk);
-            let header = RecordHeader::decode(header.ok_or(SessionDrop::MalformedRecord)?)
-                .map_err(|_| SessionDrop::MalformedRecord)?;
-            self.end += RecordHeader::LEN + usize::from(header.length);
+        while self.end < position
+            && let Some(len) = self.len_at(self.end)?
+        {
+            self.end += len;
             self.count += 1;
         }
         Ok(())
+    }
+
+    /// Where a frame ends that begins at `start`, at or before the end of the last record: behind as many whole records
+    /// as it holds, or within one that no frame holds.
+    fn cut(&self, start: usize, room: usize) -> Result<usize, SessionDrop> {
+        let mut end = self.end;
+        if end - start > room {
+            return Ok(start + even_part(end - start, room));
+        }
+        while let Some(len) = self.len_at(end)? {
+            if end == start && len > room {
+                return Ok(start + even_part(len, room));
+            }
+            if end + len - start > room {
+                break;
+            }
+            end += len;
+        }
+        Ok(end)
+    }
+
+    /// The length of the record at `position` with its header; nothing at the end of the batch.
+    fn len_at(&self, position: usize) -> Result<Option<usize>, SessionDrop> {
+        let rest = &self.batch[position..];
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let header = rest.first_chunk().ok_or(SessionDrop::MalformedRecord)?;
+        let header = RecordHeader::decode(header).map_err(|_| SessionDrop::MalformedRecord)?;
+        let len = RecordHeader::LEN + usize::from(header.length);
+        if len > rest.len() { Err(SessionDrop::MalformedRecord) } else { Ok(Some(len)) }
     }
 }
 

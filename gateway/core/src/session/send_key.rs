@@ -53,8 +53,10 @@ impl SendKey {
         self.remote
     }
 
-    /// Seals `batch` where it lies, into as many frames of at most `mtu` bytes as it takes, all of one size or one
-    /// byte less, with consecutive counters even while other threads seal. Allocates nothing and takes no lock.
+    /// Seals `batch` where it lies, into as many frames of at most `mtu` bytes as it takes, with consecutive counters
+    /// even while other threads seal. Allocates nothing and takes no lock. Frames are all of one size or one byte less,
+    /// or end where records end on paths that [cut super-packets](crate::mtu::cuts_super_packets); a batch of at most
+    /// [`max_batch`](super::max_batch) bytes is never too large.
     ///
     /// `batch` is whole records: length of the packet 2 ‖ virtio-net metadata 10 in its wire form ‖ packet. An
     /// empty batch becomes one frame without records: a keepalive. `out` then yields the frames; after an error it

@@ -69,13 +69,51 @@ fn what_cannot_be_sent_is_refused() {
     for mtu in [0, 74, 106] {
         assert_eq!(error(&batch, mtu), SessionDrop::PathTooSmall);
     }
-    assert_eq!(error(&record(65_535), 107 + 254), SessionDrop::BatchTooLarge);
+    assert_eq!(error(&record(65_535), 107 + 127), SessionDrop::BatchTooLarge);
+    assert_eq!(error(&record(65_535).repeat(256), 33_004), SessionDrop::BatchTooLarge);
     assert!(plan(&record(65_535), 576).is_ok());
-    for cut in [1, 2, 11, 12, 500, 1011] {
-        assert_eq!(error(&batch[..cut], 1500), SessionDrop::MalformedRecord, "cut to {cut}");
+    for mtu in [1500, 33_004] {
+        for cut in [1, 2, 11, 12, 500, 1011] {
+            assert_eq!(error(&batch[..cut], mtu), SessionDrop::MalformedRecord, "cut to {cut}");
+        }
+        assert_eq!(error(&[0; 12], mtu), SessionDrop::MalformedRecord, "an empty packet");
+        assert_eq!(error(&[&batch[..], &[0]].concat(), mtu), SessionDrop::MalformedRecord);
     }
-    assert_eq!(error(&[0; 12], 1500), SessionDrop::MalformedRecord, "an empty packet");
-    assert_eq!(error(&[batch, vec![0]].concat(), 1500), SessionDrop::MalformedRecord);
+}
+
+#[test]
+fn small_frames_end_where_records_end() {
+    // Room for 1394 bytes: three records of 412, then one that is cut, whose last part leaves room for another.
+    let lengths = [400, 400, 400, 400, 3000, 300, 1382, 1, 1382];
+    let batch: Vec<u8> = lengths.iter().flat_map(|length| record(*length)).collect();
+    let (sealed, records) = plan(&batch, 1500).unwrap();
+    assert_eq!(records, 9);
+    let frames: Vec<_> = sealed
+        .pieces(&batch)
+        .map(|piece| (piece.body.len(), header(&piece).continued, header(&piece).goes_on))
+        .collect();
+    assert_eq!(
+        frames,
+        [
+            (1236, 0, false),
+            (412, 0, false),
+            (1004, 0, true),
+            (1004, 1004, true),
+            (1004 + 312, 1004, false),
+            (1394, 0, false),
+            (13, 0, false),
+            (1394, 0, false),
+        ]
+    );
+}
+
+#[test]
+fn the_largest_batch_at_the_smallest_mtu_is_a_cut_super_packet() {
+    assert_eq!(max_batch(Mtu(576)), 120_085);
+    assert_eq!(max_batch(Mtu(33_004)), MAX_PIECES * 32_736);
+    assert_eq!(max_batch(Mtu(100)), 0);
+    let segments = 64_000 / 100;
+    assert!(segments * (RecordHeader::LEN + 40 + 100) <= max_batch(Mtu(576)));
 }
 
 #[test]
@@ -87,16 +125,35 @@ fn nothing_becomes_a_keepalive() {
 
 proptest! {
     #[test]
-    fn frames_fit_are_even_and_tell_the_truth(
+    fn no_batch_up_to_the_limit_is_too_large(
+        lengths in prop::collection::vec(prop_oneof![1_usize..500, 230_usize..240, 400_usize..2000], 1..400),
+        mtu in prop_oneof![Just(576_u32), 200_u32..2000],
+    ) {
+        let mut batch = Vec::new();
+        for length in lengths.iter().cycle() {
+            let record = record(*length);
+            if batch.len() + record.len() > max_batch(Mtu(mtu)) {
+                break;
+            }
+            batch.extend(record);
+        }
+        prop_assert!(plan(&batch, mtu).is_ok());
+    }
+
+    #[test]
+    fn frames_fit_and_tell_the_truth(
         lengths in prop::collection::vec(prop_oneof![1_usize..200, 1_usize..20_000], 1..20),
-        mtu in 1200_u32..34_000,
+        mtu in prop_oneof![1200_u32..34_000, 13_000_u32..13_500],
     ) {
         let batch: Vec<u8> = lengths.iter().flat_map(|length| record(*length)).collect();
         let (sealed, records) = plan(&batch, mtu).unwrap();
         prop_assert_eq!(records, u64::try_from(lengths.len()).unwrap());
         let bounds: Vec<usize> = lengths.iter().scan(0, |end, length| { *end += 12 + length; Some(*end) }).collect();
         let sizes: Vec<_> = sealed.pieces(&batch).map(|piece| piece.body.len()).collect();
-        prop_assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1);
+        let small = cuts_super_packets(Mtu(mtu));
+        if !small {
+            prop_assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1);
+        }
         prop_assert_eq!(sizes.iter().sum::<usize>(), batch.len());
         let mut start = 0;
         for piece in sealed.pieces(&batch) {
@@ -105,6 +162,10 @@ proptest! {
             let cut = |position: usize| position != 0 && !bounds.contains(&position);
             let header = header(&piece);
             prop_assert_eq!(header.goes_on, cut(end));
+            if small && cut(end) {
+                let after = bounds.iter().position(|bound| *bound > end).unwrap();
+                prop_assert!(12 + lengths[after] > frame_room(Mtu(mtu)), "a record was cut that a frame holds");
+            }
             let next = bounds.iter().copied().find(|bound| *bound >= start).unwrap();
             let continued = if cut(start) { next.min(end) - start } else { 0 };
             prop_assert_eq!(usize::from(header.continued), continued);
