@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use gateway_core::admission::AcceptRule;
+use gateway_core::firewall::Rule;
 use ipnet::IpNet;
 use ratman_types::{Address, RouterId};
 
@@ -63,8 +63,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Who may open a session; default anybody.
     pub accept_sessions: Accept,
-    /// Who may open connections from outside; default nobody.
-    pub accept_flows: Vec<AcceptRule>,
+    /// The rules of the firewall in their order, no name twice; default none.
+    pub firewall_rules: Vec<Rule>,
     /// The control socket; default `/run/irdest-gateway/control.sock`.
     pub control_socket: PathBuf,
     /// What is logged; default `info`.
@@ -155,8 +155,8 @@ impl Config {
             inet: only(root.section("inet")?, InetConfig::parse)?,
             routes: root.list("route", ROUTES, Route::parse, |route| route.prefix)?,
             accept_sessions: only(root.section("sessions")?, |sessions| sessions.get("accept", &ACCEPT))?,
-            accept_flows: only(root.section("firewall")?, |firewall| {
-                firewall.list("accept", firewall::RULES, firewall::rule, AcceptRule::clone)
+            firewall_rules: only(root.section("firewall")?, |firewall| {
+                firewall.list("accept", firewall::RULES, firewall::rule, Rule::clone)
             })?,
             control_socket: only(root.section("control")?, |control| control.get("socket", &SOCKET_PATH))?,
             log_filter: only(root.section("log")?, |log| log.get("filter", &LOG_FILTER))?,

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, ensure};
-use gateway_core::admission::Admission;
+use gateway_core::firewall::Firewall;
 use gateway_core::flow::{FlowTable, HashSeed};
 use gateway_core::icmp::{IcmpAnswers, TunAddresses};
 use gateway_core::remotes::{OVERLAY_PREFIX, OVERLAY_PREFIX_LEN, Remotes, overlay_address};
@@ -193,6 +193,9 @@ fn configured(config: &Config) -> BTreeSet<Address> {
     config.routes.iter().map(|route| route.via).collect()
 }
 
+/// Queues of the TUN device, each read by one task.
+const TUN_QUEUES: u8 = 1;
+
 type Halves = (ControlHalf, Arc<DataHalf>, Asks);
 
 /// Opens the device and joins both halves of irdest-proxy; must be called in the data path's runtime.
@@ -215,8 +218,8 @@ fn open_proxy(
     let remotes = Remotes::new(config.routes.iter().map(|route| (route.prefix, route.via)), hash_seed()?)?;
     let mut sessions =
         Sessions::new(session_config(config, state, hops_left), &identity.address, random()?, now);
-    let mut flows = FlowTable::new(hash_seed()?, own.clone());
-    flows.set_admission(Admission::new(config.accept_flows.clone(), configured(config)));
+    let mut flows = FlowTable::new(hash_seed()?, own.clone(), TUN_QUEUES);
+    flows.set_firewall(Firewall::new(config.firewall_rules.clone(), configured(config)));
     let (half, asks) = DataHalf::new(
         Clock,
         tun,

@@ -16,9 +16,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use gateway_core::drop_reason::{Counters, GatewayDrop, Reason};
-use gateway_core::flow::{Flow, FlowStats, FlowTable};
+use gateway_core::flow::{Denied, Flow, FlowStats, FlowTable, Passed};
 use gateway_core::icmp::{IcmpAnswers, MAX_ANSWER, Unreachable};
 use gateway_core::offload::VirtioNetHeader;
+use gateway_core::packet::{Direction, PacketInfo};
 use gateway_core::pending::Awaited;
 use gateway_core::remotes::Remotes;
 use gateway_core::session::SessionTable;
@@ -122,6 +123,28 @@ impl DataHalf {
         (flows.stats(), flows.iter().take(limit).map(row).collect())
     }
 
+    /// Asks the flow table about one packet, and writes the line that a rule asks for.
+    fn ask_flows(
+        &self,
+        info: &PacketInfo,
+        packet: &[u8],
+        (remote, direction): (Address, Direction),
+        now: Timestamp,
+    ) -> Result<Passed, GatewayDrop> {
+        let mut flows = self.flow_table();
+        let asked = match direction {
+            Direction::Outbound => flows.outbound(info, packet, remote, 0, now),
+            Direction::Inbound => flows.inbound(info, packet, remote, now),
+        };
+        let (Ok(Passed { rule, log, .. }) | Err(Denied { rule, log, .. })) = asked;
+        let name = rule.filter(|_| log).and_then(|id| flows.firewall().name(id).map(Arc::clone));
+        drop(flows);
+        if let Some(name) = name {
+            log_decision(&name, info, (remote, direction), asked.err().map(|denied| denied.reason));
+        }
+        asked.map_err(|denied| denied.reason)
+    }
+
     fn flow_table(&self) -> std::sync::MutexGuard<'_, FlowTable> {
         // A thread that panicked while it held the lock left a valid table: its methods keep it so at every step.
         self.flows.lock().unwrap_or_else(PoisonError::into_inner)
@@ -144,6 +167,23 @@ impl DataHalf {
             Err(reason) => self.drops.count(reason),
         }
     }
+}
+
+/// The line about a decision of a rule with `log = true`.
+fn log_decision(
+    rule: &str,
+    info: &PacketInfo,
+    (remote, direction): (Address, Direction),
+    denied: Option<GatewayDrop>,
+) {
+    let (source, destination, protocol) = (info.source, info.destination, info.protocol);
+    let port = info.tuple().map_or(0, |tuple| tuple.destination.1);
+    let verdict = denied.map_or("accepted", |reason| reason.name());
+    tracing::info!(
+        target: TARGET,
+        rule, verdict, ?direction, remote = %remote.short(), %source, %destination, protocol, port,
+        "firewall"
+    );
 }
 
 impl fmt::Debug for DataHalf {

@@ -103,8 +103,18 @@ drop_reasons! {
         UnrelatedIcmp = "unrelated_icmp", "the ICMP error quotes no flow of ours";
         /// An ICMP type other than echo and errors: redirects, router and neighbour discovery, …
         IcmpType = "icmp_type", "this ICMP type is not carried";
-        /// The remote already holds its share of the flow table.
+        /// The remote already holds its share of the flow table, in flows that none may push out.
         RemoteFlows = "remote_flows", "the remote has too many flows";
+        /// The remote opens flows faster than any may.
+        RemoteFlowRate = "remote_flow_rate", "the remote opens flows too fast";
+        /// The flow table is full of flows that none may push out.
+        FlowTableFull = "flow_table_full", "the flow table is full of flows in use";
+        /// A rule of the firewall denies the flow.
+        RuleDenied = "rule_denied", "a rule of the firewall denies it";
+        /// A rule of the firewall accepts such flows, but not as many.
+        RuleRate = "rule_rate", "more flows than the firewall's rule allows";
+        /// More bytes to or from the remote than its bandwidth limit allows.
+        RemoteLimit = "remote_limit", "the remote's bandwidth limit is exceeded";
         /// The packet waited for a route or session longer than allowed.
         WaitedTooLong = "waited_too_long", "no route or session came up in time";
         /// The packet waited and was pushed out by newer ones.

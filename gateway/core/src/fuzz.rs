@@ -23,7 +23,7 @@ pub fn fuzz_packet(data: &[u8]) {
 
 /// Takes the data as a list of packets (direction and remote 1 byte, length 1 byte, packet) through a flow table.
 pub fn fuzz_flow_table(mut data: &[u8]) {
-    let mut flows = FlowTable::new(HashSeed::from_bytes([7; 16]), vec![Ipv4Addr::new(10, 1, 0, 1).into()]);
+    let mut flows = FlowTable::new(HashSeed::from_bytes([7; 16]), vec![Ipv4Addr::new(10, 1, 0, 1).into()], 2);
     let mut now = Timestamp::default();
     while let [way, len, rest @ ..] = data {
         let (packet, after) = rest.split_at(usize::from(*len).min(rest.len()));
@@ -33,7 +33,7 @@ pub fn fuzz_flow_table(mut data: &[u8]) {
         let remote = Address::from_bytes([way & 1; 32]);
         let before = flows.len();
         let verdict = if way & 2 == 0 {
-            flows.outbound(&info, packet, remote, now)
+            flows.outbound(&info, packet, remote, 1, now)
         } else {
             flows.inbound(&info, packet, remote, now)
         };

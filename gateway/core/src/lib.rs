@@ -4,13 +4,13 @@
 //! Outbound, a packet from the TUN device goes through [`packet`] (validated once), [`remotes`] (which remote has
 //! the destination), [`flow`] (who may answer) and [`mtu`] (does the path carry it as it is?), and is sealed by the
 //! session. Inbound, the session opens it, then [`packet`], [`remotes`] (may this remote use this source?) and
-//! [`flow`] (does one of our flows expect it, or does [`admission`] let it in?) decide whether the TUN device gets
+//! [`flow`] (does one of our flows expect it, or does the [`firewall`] let it in?) decide whether the TUN device gets
 //! it. What cannot go yet waits in [`pending`]; what cannot go at all is told to the application by [`icmp`]. Every
 //! refusal is a [`drop_reason`].
 #![forbid(unsafe_code)]
 
-pub mod admission;
 pub mod drop_reason;
+pub mod firewall;
 pub mod flow;
 #[doc(hidden)]
 pub mod fuzz;
@@ -22,3 +22,4 @@ pub mod pending;
 pub mod queue;
 pub mod remotes;
 pub mod session;
+mod token_bucket;

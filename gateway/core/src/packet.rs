@@ -16,6 +16,15 @@ use crate::drop_reason::GatewayDrop;
 pub use ip::Fragment;
 pub use transport::{TcpFlags, Transport};
 
+/// Which way a packet goes, seen from our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From our TUN device to a remote.
+    Outbound,
+    /// From a remote to our TUN device.
+    Inbound,
+}
+
 /// What the headers of one valid IP packet say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketInfo {

@@ -3,7 +3,8 @@
 
 use core::ops::RangeInclusive;
 
-use gateway_core::admission::{AcceptRule, Carrying, From, MAX_RULES};
+use gateway_core::firewall::{Action, Carrying, MAX_RULES, Rule, To, Whom};
+use gateway_core::packet::Direction;
 
 use super::error::ConfigError;
 use super::layer::{Node, Value};
@@ -15,12 +16,12 @@ pub(super) const RULES: Limit = Limit { most: MAX_RULES, expected: "at most 256 
 /// A rule that names more is better written as ranges.
 const PORTS: Limit = Limit { most: 64, expected: "at most 64 ports or ranges" };
 
-const FROM: Form<From> = Form {
+const FROM: Form<Whom> = Form {
     expected: "\"any\", \"configured\" or the address of a remote",
     parse: |value| match text(value)? {
-        "any" => Some(From::Any),
-        "configured" => Some(From::Configured),
-        address => address.parse().ok().map(From::Remote),
+        "any" => Some(Whom::Any),
+        "configured" => Some(Whom::Configured),
+        address => address.parse().ok().map(Whom::Remote),
     },
 };
 
@@ -52,12 +53,19 @@ fn text(value: &Value) -> Option<&str> {
 }
 
 /// Reads one rule; without `protocol` it is for TCP and UDP, without `ports` for all of them.
-pub(super) fn rule(name: String, node: &Node) -> Result<AcceptRule, ConfigError> {
+pub(super) fn rule(name: String, node: &Node) -> Result<Rule, ConfigError> {
+    let label = name.as_str().into();
     only(Section::open(name, node)?, |rule| {
-        Ok(AcceptRule {
-            from: rule.get("from", &FROM)?,
+        Ok(Rule {
+            name: label,
+            action: Action::Accept,
+            direction: Direction::Inbound,
+            remote: rule.get("from", &FROM)?,
             carrying: rule.get_optional("protocol", &PROTOCOL)?.unwrap_or(Carrying::TcpAndUdp),
             ports: rule.get_list_or_none("ports", PORTS, &PORT)?,
+            to: To::Ourselves,
+            rate: None,
+            log: false,
         })
     })
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
 use super::*;
-use gateway_core::admission::{Carrying, From};
+use gateway_core::firewall::{Action, Carrying, To, Whom};
+use gateway_core::packet::Direction;
 use std::fs;
 
 const KEY: &str = "8A88-E3DD-7409-F195-FD52-DB2D-3CBA-5D72-CA67-09BF-1D94-121B-F374-8801-B40F-6F5C";
@@ -24,7 +25,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.inet.listen, ["[::]:5860".parse().unwrap()]);
     assert_eq!(config.routes, []);
     assert_eq!(config.accept_sessions, Accept::Any);
-    assert_eq!(config.accept_flows, []);
+    assert_eq!(config.firewall_rules, []);
     assert_eq!(config.control_socket, Path::new("/run/irdest-gateway/control.sock"));
     assert_eq!(config.log_filter.as_str(), "info");
 }
@@ -71,14 +72,21 @@ fn every_key_is_taken() {
     assert_eq!(config.inet.listen.len(), 2);
     assert_eq!(config.routes[1].prefix.to_string(), "fd01::/16");
     assert_eq!(config.routes[1].via, KEY.parse().unwrap());
-    let ports = vec![22..=22, 8000..=8099];
-    let rule = AcceptRule { from: From::Configured, carrying: Carrying::Tcp, ports };
-    assert_eq!(config.accept_flows[0], rule);
-    assert_eq!(
-        config.accept_flows[1],
-        AcceptRule { from: From::Any, carrying: Carrying::TcpAndUdp, ports: vec![] }
-    );
-    assert_eq!(config.accept_flows[2].from, From::Remote(KEY.parse().unwrap()));
+    let short = Rule {
+        name: "firewall.accept[0]".into(),
+        action: Action::Accept,
+        direction: Direction::Inbound,
+        remote: Whom::Configured,
+        carrying: Carrying::Tcp,
+        ports: vec![22..=22, 8000..=8099],
+        to: To::Ourselves,
+        rate: None,
+        log: false,
+    };
+    assert_eq!(config.firewall_rules[0], short);
+    let rule = &config.firewall_rules[1];
+    assert_eq!((rule.remote, rule.carrying, rule.ports.len()), (Whom::Any, Carrying::TcpAndUdp, 0));
+    assert_eq!(config.firewall_rules[2].remote, Whom::Remote(KEY.parse().unwrap()));
     assert_eq!((config.accept_sessions, config.accept_unknown_peers), (Accept::Configured, false));
 }
 

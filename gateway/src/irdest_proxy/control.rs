@@ -9,7 +9,7 @@ use std::time::Duration;
 use gateway_core::drop_reason::{GatewayDrop, Reason};
 use gateway_core::icmp::Unreachable;
 use gateway_core::offload::VirtioNetHeader;
-use gateway_core::packet::PacketInfo;
+use gateway_core::packet::{Direction, PacketInfo};
 use gateway_core::pending::{Awaited, Pending, Waiting};
 use gateway_core::remotes::{Lookup, OverlayStats, Remotes, overlay_address};
 use gateway_core::session::{
@@ -207,7 +207,7 @@ impl ControlHalf {
     /// Opens the flow of a packet whose remote has become known, and takes the next step for it.
     fn admit(&mut self, header: VirtioNetHeader, packet: &[u8], remote: Address, now: Now) {
         let verdict = PacketInfo::parse(packet)
-            .and_then(|info| self.data.flow_table().outbound(&info, packet, remote, now.at));
+            .and_then(|info| self.data.ask_flows(&info, packet, (remote, Direction::Outbound), now.at));
         match verdict {
             Ok(_) => {
                 self.keep(Awaited::Remote(remote), header, packet, now);

@@ -4,7 +4,7 @@
 
 use gateway_core::drop_reason::GatewayDrop;
 use gateway_core::offload::{VirtioNetHeader, check};
-use gateway_core::packet::PacketInfo;
+use gateway_core::packet::{Direction, PacketInfo};
 use gateway_core::remotes::Remotes;
 use ratman_types::{Address, Hop, Timestamp};
 use ratman_wire::carrier::SESSION_HEADER;
@@ -77,7 +77,7 @@ impl DataHalf {
             tracing::trace!(target: TARGET, remote = %remote.short(), %error, "metadata refused");
             GatewayDrop::BadMetadata
         })?;
-        self.flow_table().inbound(&info, packet, remote, now)?;
+        self.ask_flows(&info, packet, (remote, Direction::Inbound), now)?;
         Ok(header)
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use gateway_core::drop_reason::GatewayDrop;
 use gateway_core::icmp::Unreachable;
 use gateway_core::offload::VirtioNetHeader;
-use gateway_core::packet::PacketInfo;
+use gateway_core::packet::{Direction, PacketInfo};
 use gateway_core::pending::Awaited;
 use gateway_core::remotes::{Lookup, Remotes};
 use gateway_core::session::{Piece, Sealed, SendKey, SessionDrop};
@@ -190,7 +190,7 @@ impl DataHalf {
         let info = PacketInfo::parse(packet)?;
         match remotes.lookup(info.destination) {
             Lookup::Remote(remote) => {
-                self.flow_table().outbound(&info, packet, remote, now)?;
+                self.ask_flows(&info, packet, (remote, Direction::Outbound), now)?;
                 Ok(Some(remote))
             }
             Lookup::UnknownOverlay => {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! Which flow a later fragment belongs to: only the first fragment has ports, the others share its
-//! identification.
+//! Which flow a later fragment belongs to: only the first fragment has ports, the others share its identification,
+//! its remote and its direction.
 
 use core::hash::BuildHasher;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use ratman_types::Timestamp;
+use ratman_types::{Address, Timestamp};
 
 use super::key::FlowKey;
 use super::seed::HashSeed;
-use crate::packet::{Fragment, PacketInfo};
+use crate::packet::{Direction, Fragment, PacketInfo};
 
 /// Fragmented packets remembered at once. Fragments of one packet follow each other closely, so a few are enough;
 /// a newer packet takes the place of an older one whose hash is the same.
@@ -20,8 +20,13 @@ pub(super) const SLOTS: usize = 1024;
 /// 15 s of RFC 791 and the 60 s of RFC 8200.
 const LIFETIME: Duration = Duration::from_secs(30);
 
+/// Which remote a packet goes to or comes from.
+pub(super) type Way = (Address, Direction);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct FragmentKey {
+    remote: Address,
+    direction: Direction,
     source: IpAddr,
     destination: IpAddr,
     protocol: u8,
@@ -49,16 +54,23 @@ impl Fragments {
 
     /// Remembers that the first fragment `info` passed as part of `flow`; says whether another packet, whose
     /// fragments might still come, was forgotten for it.
-    pub(super) fn note(&mut self, info: &PacketInfo, id: u32, flow: FlowKey, now: Timestamp) -> bool {
-        let key = FragmentKey::new(info, id);
+    pub(super) fn note(
+        &mut self,
+        info: &PacketInfo,
+        way: Way,
+        id: u32,
+        flow: FlowKey,
+        now: Timestamp,
+    ) -> bool {
+        let key = FragmentKey::new(info, way, id);
         let before = self.slot(&key).replace(Noted { key, flow, until: now + LIFETIME });
         before.is_some_and(|noted| noted.key != key && noted.until > now)
     }
 
     /// The flow of a later fragment, if its first one passed in time.
-    pub(super) fn find(&mut self, info: &PacketInfo, now: Timestamp) -> Option<FlowKey> {
+    pub(super) fn find(&mut self, info: &PacketInfo, way: Way, now: Timestamp) -> Option<FlowKey> {
         let Fragment::Later { id, .. } = info.fragment else { return None };
-        let key = FragmentKey::new(info, id);
+        let key = FragmentKey::new(info, way, id);
         let noted = (*self.slot(&key))?;
         (noted.key == key && noted.until > now).then_some(noted.flow)
     }
@@ -76,7 +88,8 @@ impl Fragments {
 }
 
 impl FragmentKey {
-    fn new(info: &PacketInfo, id: u32) -> Self {
-        Self { source: info.source, destination: info.destination, protocol: info.protocol, id }
+    fn new(info: &PacketInfo, (remote, direction): Way, id: u32) -> Self {
+        let (source, destination) = (info.source, info.destination);
+        Self { remote, direction, source, destination, protocol: info.protocol, id }
     }
 }

@@ -7,22 +7,25 @@ use ratman_types::{Address, Timestamp};
 
 use super::key::FlowKey;
 use super::tcp::{TcpPhase, Track};
-use crate::packet::{PacketInfo, TcpFlags, Transport};
+use crate::packet::{Direction, PacketInfo, TcpFlags, Transport};
 
 /// Which side sent the packet that made a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// An application behind our TUN device.
     Ours,
-    /// The remote; only ICMP echo.
+    /// The remote: ICMP echo, and what the firewall accepts.
     Theirs,
 }
 
-/// Which way a packet goes, seen from our side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    Outbound,
-    Inbound,
+impl Origin {
+    /// Who began, by the direction of the first packet.
+    pub(super) fn of(direction: Direction) -> Self {
+        match direction {
+            Direction::Outbound => Self::Ours,
+            Direction::Inbound => Self::Theirs,
+        }
+    }
 }
 
 /// What kind of flow this is; decides for how long it may be idle.
@@ -64,6 +67,21 @@ impl FlowKind {
     }
 }
 
+/// What a full table tells flows apart by. Flows of one standing are forgotten after the same idle time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// TCP that is opening or closing.
+    HalfOpen,
+    /// Nothing but the side that began has sent.
+    Unanswered,
+    /// ICMP echo, answered or not: the next request makes it anew.
+    Echo,
+    /// Both sides have sent.
+    Answered,
+    /// TCP, both sides of which have answered each other.
+    Established,
+}
+
 /// What went one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -99,6 +117,12 @@ pub struct Flow {
     pub sent: Traffic,
     /// From the remote to our side.
     pub received: Traffic,
+    /// The seeded hash of its key, the same for both directions; what queues tell flows apart by.
+    pub hash: u64,
+    /// The TUN queue that its packets are written to: the one on which its first packet was read, or for a flow from
+    /// outside one that its hash picks.
+    pub queue: u8,
+    answered: bool,
     tcp: Track,
 }
 
@@ -108,6 +132,7 @@ impl Flow {
         info: &PacketInfo,
         remote: Address,
         origin: Origin,
+        (hash, queue): (u64, u8),
         now: Timestamp,
     ) -> Self {
         Self {
@@ -119,6 +144,9 @@ impl Flow {
             last_seen: now,
             sent: Traffic::default(),
             received: Traffic::default(),
+            hash,
+            queue,
+            answered: false,
             tcp: Track::default(),
         }
     }
@@ -126,6 +154,17 @@ impl Flow {
     /// When it is forgotten unless another packet passes.
     pub fn expires(&self) -> Timestamp {
         self.last_seen + self.kind.idle_limit()
+    }
+
+    /// How much a full table wants to keep it.
+    pub(super) fn standing(&self) -> Standing {
+        match self.kind {
+            FlowKind::Tcp(TcpPhase::Established) => Standing::Established,
+            FlowKind::Tcp(TcpPhase::Opening | TcpPhase::Closing) => Standing::HalfOpen,
+            FlowKind::Echo => Standing::Echo,
+            FlowKind::Udp | FlowKind::Other if self.answered => Standing::Answered,
+            FlowKind::Udp | FlowKind::Other => Standing::Unanswered,
+        }
     }
 
     /// Whether a TCP segment from the remote with these flags may belong to this flow.
@@ -137,6 +176,7 @@ impl Flow {
     pub(super) fn pass(&mut self, info: &PacketInfo, len: usize, direction: Direction, now: Timestamp) {
         self.count(len, direction);
         self.last_seen = self.last_seen.max(now);
+        self.answered |= Origin::of(direction) != self.origin;
         if let Transport::Tcp { flags, .. } = info.transport {
             self.kind = FlowKind::Tcp(self.tcp.observe(flags, direction));
         }

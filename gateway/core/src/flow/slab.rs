@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! Where the flows live, in the order in which they were last touched: one list for each idle time, so that the flow
-//! that expires first is the head of a list and every step takes constant time.
+//! Where the flows live, in the order in which they were last touched: one list for each origin and standing, so that
+//! the flow that expires first, and the one that a full table gives up first, is the head of a list.
 //!
 //! Threads read the clock before they come here, so two packets may come in the other order than their times. A flow
 //! then ends late by that little, and never early: its `last_seen` does not go back.
 
-use super::record::{Flow, FlowKind};
-use super::tcp::TcpPhase;
+use core::time::Duration;
 
-/// Lists of equal idle time: TCP established, TCP else, UDP and others, ICMP echo.
-const LISTS: usize = 4;
+use ratman_types::{Address, Timestamp};
+
+use super::record::{Flow, Origin, Standing};
+
+/// Standings, and as many lists of either origin.
+const STANDINGS: usize = 5;
+
+/// What a flow that both sides have used is worth: not given up within this time, in which most applications that
+/// still want it send something.
+const RECENT: Duration = Duration::from_secs(30);
+
+/// How many flows of each list are looked at for one of a certain remote. It holds half of those of its origin when it
+/// is looked for, so that a few tries find one.
+const TRIES: usize = 32;
 
 #[derive(Debug)]
 struct Slot {
@@ -30,23 +41,28 @@ struct List {
 pub(super) struct FlowSlab {
     slots: Vec<Slot>,
     free: Vec<usize>,
-    // INVARIANT: each used slot is in exactly the list of its flow's kind, behind all that were touched before it.
-    lists: [List; LISTS],
+    // INVARIANT: each used slot is in exactly the list that it names, behind all that were touched before it.
+    lists: [List; 2 * STANDINGS],
 }
 
-fn list_of(kind: FlowKind) -> usize {
-    match kind {
-        FlowKind::Tcp(TcpPhase::Established) => 0,
-        FlowKind::Tcp(TcpPhase::Opening | TcpPhase::Closing) => 1,
-        FlowKind::Udp | FlowKind::Other => 2,
-        FlowKind::Echo => 3,
+fn list_of(origin: Origin, standing: Standing) -> usize {
+    let standing = match standing {
+        Standing::HalfOpen => 0,
+        Standing::Unanswered => 1,
+        Standing::Echo => 2,
+        Standing::Answered => 3,
+        Standing::Established => 4,
+    };
+    match origin {
+        Origin::Ours => standing,
+        Origin::Theirs => STANDINGS + standing,
     }
 }
 
 impl FlowSlab {
     /// Adds a flow as the one seen last.
     pub(super) fn insert(&mut self, flow: Flow) -> usize {
-        let slot = Slot { flow, list: list_of(flow.kind), older: None, newer: None };
+        let slot = Slot { flow, list: list_of(flow.origin, flow.standing()), older: None, newer: None };
         let at = match self.free.pop() {
             Some(at) => {
                 self.slots[at] = slot;
@@ -65,14 +81,15 @@ impl FlowSlab {
         &self.slots[at].flow
     }
 
-    /// After a change of kind or time, [`touched`](Self::touched) must follow.
+    /// After a change of standing or time, [`touched`](Self::touched) must follow.
     pub(super) fn get_mut(&mut self, at: usize) -> &mut Flow {
         &mut self.slots[at].flow
     }
 
-    /// Puts a flow behind all others of its kind, as the one seen last.
+    /// Puts a flow behind all others of its standing, as the one seen last.
     pub(super) fn touched(&mut self, at: usize) {
-        let list = list_of(self.slots[at].flow.kind);
+        let flow = &self.slots[at].flow;
+        let list = list_of(flow.origin, flow.standing());
         if self.lists[list].newest == Some(at) {
             return;
         }
@@ -90,6 +107,21 @@ impl FlowSlab {
     pub(super) fn first_to_expire(&self) -> Option<usize> {
         let heads = self.lists.iter().filter_map(|list| list.oldest);
         heads.min_by_key(|&at| self.slots[at].flow.expires())
+    }
+
+    /// The flow of this origin that a new one may push out, of all remotes or of `only` one: the longest idle that
+    /// nobody has answered, or one that was answered but not used lately. Never an established TCP connection.
+    pub(super) fn victim(&self, origin: Origin, only: Option<&Address>, now: Timestamp) -> Option<usize> {
+        let first = |standing| self.oldest_of(list_of(origin, standing), only);
+        let spare = [Standing::HalfOpen, Standing::Unanswered, Standing::Echo].map(first);
+        let spare = spare.into_iter().flatten().min_by_key(|&at| self.slots[at].flow.last_seen);
+        let idle = || first(Standing::Answered).filter(|&at| self.slots[at].flow.last_seen + RECENT <= now);
+        spare.or_else(idle)
+    }
+
+    fn oldest_of(&self, list: usize, only: Option<&Address>) -> Option<usize> {
+        let wanted = |at: &usize| only.is_none_or(|remote| self.slots[*at].flow.remote == *remote);
+        core::iter::successors(self.lists[list].oldest, |&at| self.slots[at].newer).take(TRIES).find(wanted)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Flow> {

@@ -2,8 +2,7 @@
 //! How far a TCP connection is, from the flags alone: enough to choose its idle time and to keep the outside from
 //! opening one. Sequence numbers are left to the two stacks.
 
-use super::record::Direction;
-use crate::packet::TcpFlags;
+use crate::packet::{Direction, TcpFlags};
 
 /// The phases that RFC 5382 section 5 tells apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

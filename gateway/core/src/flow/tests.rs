@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::admission::{AcceptRule, Carrying, From};
+use crate::firewall::{Action, Carrying, Rule, To, Whom};
 use crate::packet::samples::*;
 
 const US: &str = "10.1.0.1";
@@ -20,6 +20,21 @@ fn remote(number: u8) -> Address {
     Address::from_bytes([number; 32])
 }
 
+/// A rule that accepts flows to our own addresses.
+fn accepting(remote: Whom, carrying: Carrying) -> Rule {
+    Rule {
+        name: "accepting".into(),
+        action: Action::Accept,
+        direction: Direction::Inbound,
+        remote,
+        carrying,
+        ports: Vec::new(),
+        to: To::Ourselves,
+        rate: None,
+        log: false,
+    }
+}
+
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -27,7 +42,10 @@ fn seconds(seconds: u64) -> Duration {
 impl Bed {
     fn new() -> Self {
         let local = vec![US.parse().unwrap(), "fd69:7264::1".parse().unwrap()];
-        Self { table: FlowTable::new(HashSeed::from_bytes([9; 16]), local), now: Timestamp::from_micros(1) }
+        Self {
+            table: FlowTable::new(HashSeed::from_bytes([9; 16]), local, 4),
+            now: Timestamp::from_micros(1),
+        }
     }
 
     fn wait(&mut self, duration: Duration) {
@@ -35,11 +53,23 @@ impl Bed {
     }
 
     fn send_to(&mut self, number: u8, packet: &[u8]) -> Result<FlowVerdict, GatewayDrop> {
-        self.table.outbound(&PacketInfo::parse(packet).unwrap(), packet, remote(number), self.now)
+        self.ask_out(number, packet).map(|passed| passed.verdict).map_err(|denied| denied.reason)
     }
 
     fn receive_from(&mut self, number: u8, packet: &[u8]) -> Result<FlowVerdict, GatewayDrop> {
+        self.ask_in(number, packet).map(|passed| passed.verdict).map_err(|denied| denied.reason)
+    }
+
+    fn ask_out(&mut self, number: u8, packet: &[u8]) -> Result<Passed, Denied> {
+        self.table.outbound(&PacketInfo::parse(packet).unwrap(), packet, remote(number), 1, self.now)
+    }
+
+    fn ask_in(&mut self, number: u8, packet: &[u8]) -> Result<Passed, Denied> {
         self.table.inbound(&PacketInfo::parse(packet).unwrap(), packet, remote(number), self.now)
+    }
+
+    fn accept(&mut self, rule: Rule) {
+        self.table.set_firewall(Firewall::new(vec![rule], BTreeSet::new()));
     }
 
     fn send_tcp(&mut self, flags: u8) -> Result<FlowVerdict, GatewayDrop> {
@@ -222,7 +252,7 @@ fn later_fragments_follow_their_first_for_thirty_seconds() {
     assert_eq!(bed.receive_from(1, &answer), Err(GatewayDrop::UnknownFragment));
     bed.receive_from(1, &v4(them, us, UDP, 0x2000, &udp(53, 5000, &[0; 8]))).unwrap();
     assert_eq!(bed.receive_from(1, &answer), Ok(FlowVerdict::Known));
-    assert_eq!(bed.receive_from(2, &answer), Err(GatewayDrop::WrongRemote));
+    assert_eq!(bed.receive_from(2, &answer), Err(GatewayDrop::UnknownFragment));
     bed.wait(seconds(30));
     assert_eq!(bed.send_to(1, &later), Err(GatewayDrop::UnknownFragment));
 }
@@ -283,50 +313,6 @@ fn an_expired_flow_admits_nothing_even_before_it_is_removed() {
     assert!(bed.table.is_empty());
 }
 
-/// A UDP packet to a port of one of many destinations.
-fn numbered(number: u32) -> Vec<u8> {
-    let [_, high, middle, low] = number.to_be_bytes();
-    v4([10, 1, 0, 1].into(), [10, high, middle, low].into(), UDP, 0, &udp(5000, 53, b""))
-}
-
-#[test]
-fn a_full_table_forgets_the_flow_nearest_to_its_end() {
-    let mut bed = Bed::new();
-    bed.open_tcp();
-    bed.wait(seconds(1));
-    let half = u32::try_from(MAX_FLOWS_PER_REMOTE).unwrap();
-    let others = 2 * half - 1;
-    for number in 0..others {
-        bed.send_to(2 + u8::from(number >= half), &numbered(number)).unwrap();
-    }
-    assert_eq!((bed.table.len(), bed.table.stats().evicted), (MAX_FLOWS, 0));
-    // The second is used again, so the first is next; the connection has longer to live than both.
-    bed.wait(seconds(1));
-    bed.send_to(2, &numbered(0)).unwrap();
-    assert_eq!(bed.send_to(3, &numbered(others)), Ok(FlowVerdict::New));
-    assert_eq!((bed.table.len(), bed.table.stats().evicted), (MAX_FLOWS, 1));
-    assert_eq!(bed.send_to(2, &numbered(0)), Ok(FlowVerdict::Known));
-    assert_eq!(bed.receive_tcp(ACK), Ok(FlowVerdict::Known));
-    assert_eq!(bed.send_to(2, &numbered(1)), Ok(FlowVerdict::New));
-    assert_eq!(bed.table.iter().count(), MAX_FLOWS);
-}
-
-#[test]
-fn one_remote_fills_half_the_table_at_most() {
-    let mut bed = Bed::new();
-    let half = u32::try_from(MAX_FLOWS_PER_REMOTE).unwrap();
-    for number in 0..half {
-        bed.send_to(1, &numbered(number)).unwrap();
-    }
-    assert_eq!(bed.send_to(1, &numbered(half)), Err(GatewayDrop::RemoteFlows));
-    assert_eq!(bed.table.stats().refused, 1);
-    assert_eq!(bed.send_to(1, &numbered(0)), Ok(FlowVerdict::Known));
-    assert_eq!(bed.send_to(2, &numbered(half)), Ok(FlowVerdict::New));
-    // Once the old ones are idle for too long, there is room again.
-    bed.wait(seconds(300));
-    assert_eq!(bed.send_to(1, &numbered(half + 1)), Ok(FlowVerdict::New));
-}
-
 #[derive(Clone, Debug)]
 enum Step {
     Send(u8, u16),
@@ -376,7 +362,7 @@ proptest! {
             prop_assert_eq!(bed.table.len(), model.len());
             let ends = bed.table.iter().map(Flow::expires).min();
             prop_assert_eq!(ends, model.values().map(|(_, until)| *until).min());
-            prop_assert_eq!(bed.table.per_remote.values().sum::<usize>(), model.len());
+            prop_assert_eq!(bed.table.shares.sums(), (model.len(), 0));
         }
     }
 
@@ -398,9 +384,7 @@ proptest! {
 #[test]
 fn a_rule_lets_connections_in_from_whom_it_names() {
     let mut bed = Bed::new();
-    let rule =
-        AcceptRule { from: From::Remote(remote(1)), carrying: Carrying::Tcp, ports: vec![4000..=4000] };
-    bed.table.set_admission(Admission::new(vec![rule], BTreeSet::new()));
+    bed.accept(Rule { ports: vec![4000..=4000], ..accepting(Whom::Remote(remote(1)), Carrying::Tcp) });
     let stranger = ip(THEM, US, TCP, &tcp(22, 4000, SYN));
     assert_eq!(bed.receive_from(2, &stranger), Err(GatewayDrop::InboundConnection));
     assert_eq!(bed.receive_tcp(ACK), Err(GatewayDrop::NoFlow), "no SYN came before");
@@ -420,7 +404,7 @@ fn a_rule_lets_connections_in_from_whom_it_names() {
     bed.send_tcp(SYN | ACK).unwrap();
     bed.receive_tcp(ACK).unwrap();
 
-    bed.table.set_admission(Admission::default());
+    bed.table.set_firewall(Firewall::default());
     assert_eq!(bed.receive_tcp(SYN), Err(GatewayDrop::InboundConnection));
     assert_eq!(bed.receive_tcp(ACK), Ok(FlowVerdict::Known), "open connections outlive the rule");
 }
@@ -428,8 +412,7 @@ fn a_rule_lets_connections_in_from_whom_it_names() {
 #[test]
 fn rules_open_flows_to_our_own_addresses_only() {
     let mut bed = Bed::new();
-    let rule = AcceptRule { from: From::Any, carrying: Carrying::TcpAndUdp, ports: vec![] };
-    bed.table.set_admission(Admission::new(vec![rule], BTreeSet::new()));
+    bed.accept(accepting(Whom::Any, Carrying::TcpAndUdp));
     let behind_us = "10.1.0.2";
     let syn = ip(THEM, behind_us, TCP, &tcp(22, 4000, SYN));
     assert_eq!(bed.receive_from(1, &syn), Err(GatewayDrop::InboundConnection));
@@ -445,3 +428,5 @@ fn rules_open_flows_to_our_own_addresses_only() {
     assert_eq!(bed.receive_from(1, &syn), Err(GatewayDrop::InboundConnection));
     assert_eq!(bed.receive_tcp(SYN), Ok(FlowVerdict::New));
 }
+
+mod floods;
