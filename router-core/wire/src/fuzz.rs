@@ -39,6 +39,23 @@ pub fn fuzz_session(data: &[u8]) {
     }
 }
 
+/// A path report as a payload, and as the answer to any frame: it goes to the sender and is never reported about.
+pub fn fuzz_path_report(data: &[u8]) {
+    use crate::session::{PathReason, PathReport};
+    if let Ok(report) = PathReport::decode(data) {
+        assert_eq!(report.encode(), data);
+    }
+    if let Some(bytes) = PathReport::about(data, PathReason::HopLimit) {
+        let offending = Frame::decode(data).expect("only frames are reported about");
+        let frame = Frame::decode(&bytes).expect("a report is a frame");
+        assert_eq!(frame.header.sender, data[37..69]);
+        assert_eq!(&bytes[37..69], &offending.header.sender);
+        let report = PathReport::decode(frame.payload).expect("a report has the form of its mode");
+        assert_eq!(report.header.encode(), offending.payload[..16]);
+        assert_eq!(PathReport::about(&bytes, report.reason), None);
+    }
+}
+
 /// The frames of a peering.
 pub fn fuzz_peering(data: &[u8]) {
     use crate::peering::{self, Greeting, Role};

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! What gateways say to each other about their sessions: the payloads of modes 0x8001–0x8004, what stands inside
+//! What gateways say to each other about their sessions: the payloads of modes 0x8001–0x8005, what stands inside
 //! the handshake messages, and the records inside sealed data (source: wire page, gateway sessions).
 //!
 //! All lengths but that of data are fixed. The initiation is the largest of the handshake's messages, so that an
 //! answer to a forged sender never amplifies; a constant assertion below holds that.
 
+mod path_report;
+
 use ratman_types::WallTime;
+
+pub use path_report::{PathReason, PathReport};
 
 use crate::{DecodeError, Reader, Writer};
 
