@@ -79,7 +79,7 @@ fn measure(send: &SendKey, table: &SessionTable, length: u16, count: usize, mtu:
             let mut packets = 0;
             let start = Instant::now();
             for payload in &mut payloads {
-                let opened = table.open(payload, NOW.at, &mut |_, packet| {
+                let opened = table.open(payload, NOW.at, &mut |packet| {
                     black_box(packet);
                     packets += 1;
                 });

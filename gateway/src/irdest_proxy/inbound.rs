@@ -6,9 +6,9 @@ use gateway_core::drop_reason::GatewayDrop;
 use gateway_core::offload::{VirtioNetHeader, check};
 use gateway_core::packet::{Direction, PacketInfo};
 use gateway_core::remotes::Remotes;
+use gateway_core::session::OpenedPacket;
 use ratman_types::{Address, Hop, Timestamp};
 use ratman_wire::carrier::SESSION_HEADER;
-use ratman_wire::session::DataHeader;
 
 use super::{DataHalf, TARGET};
 use crate::forward::LocalSessions;
@@ -18,15 +18,8 @@ impl LocalSessions for DataHalf {
         let Some(payload) = frame.get_mut(SESSION_HEADER..) else { return };
         let sessions = self.sessions.load();
         let remotes = self.remotes.load();
-        let remote = payload
-            .first_chunk()
-            .and_then(|header| DataHeader::decode(header).ok())
-            .and_then(|header| sessions.receive_key(header.receiver))
-            .map(|key| key.remote());
-        let opened = sessions.open(payload, arrived, &mut |metadata, packet| {
-            if let Some(remote) = remote {
-                self.deliver(&remotes, remote, VirtioNetHeader::from_wire(*metadata), packet, arrived);
-            }
+        let opened = sessions.open(payload, arrived, &mut |OpenedPacket { remote, metadata, bytes }| {
+            self.deliver(&remotes, remote, VirtioNetHeader::from_wire(metadata), &bytes, arrived);
         });
         match opened {
             Ok(opened) if opened.first => {

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use gateway_core::remotes::overlay_address;
-use gateway_core::session::{Accept, Sealed, SessionConfig, SessionTransmit, Sessions};
+use gateway_core::session::{Accept, OpenedPacket, Sealed, SessionConfig, SessionTransmit, Sessions};
 use irdest_gateway::clock::Clock;
 use irdest_lab::{Gateway, Node, TimeLimit};
 use ratman_types::{
@@ -192,7 +192,7 @@ impl Inner {
             self.router.handle_frame(self.hop, &bytes, now.at, now);
         } else if header.mode == Mode::SESSION_DATA {
             let packets = &mut self.packets;
-            let mut deliver = |_: &[u8; 10], packet: &mut [u8]| packets.push(packet.to_vec());
+            let mut deliver = |packet: OpenedPacket<'_, '_>| packets.push(packet.bytes.to_vec());
             let table = self.sessions.table();
             if table.open(&mut bytes[SESSION_HEADER..], now.at, &mut deliver).is_ok_and(|opened| opened.first)
             {

@@ -50,6 +50,6 @@ pub fn fuzz_session_frame(data: &[u8]) {
     let outcome = sessions.handle_frame(from, &header, payload, now);
     // A cookie is not authentic: any may be tried. Nothing else is taken from random bytes.
     assert!(outcome.is_err() || header.mode == Mode::SESSION_COOKIE);
-    let opened = sessions.table().open(&mut payload.to_vec(), now.at, &mut |_, _| {});
+    let opened = sessions.table().open(&mut payload.to_vec(), now.at, &mut |_| {});
     assert!(opened.is_err());
 }

@@ -6,13 +6,13 @@
 
 use ratman_wire::session::{DataHeader, RecordHeader, SessionIndex};
 
-use super::SessionDrop;
+use super::{OpenedBytes, SessionDrop};
 
 /// The largest record.
 const MAX_RECORD: usize = RecordHeader::LEN + 65_535;
 
 /// Takes a packet with the virtio-net metadata that it had at the sender.
-pub(super) type Deliver<'a> = dyn FnMut(&[u8; 10], &mut [u8]) + 'a;
+pub(super) type Deliver<'frame, 'a> = dyn FnMut(&[u8; 10], OpenedBytes<'frame, '_>) + 'a;
 
 /// The record of one remote that is in the making.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Joiner {
         header: &DataHeader,
         part: &[u8],
         last: bool,
-        deliver: &mut Deliver<'_>,
+        deliver: &mut Deliver<'_, '_>,
     ) -> Result<(), SessionDrop> {
         if self.expected.take() != Some((header.receiver, header.counter)) {
             return Err(SessionDrop::MissingPart);
@@ -64,7 +64,7 @@ impl Joiner {
         if usize::from(record.length) != packet.len() {
             return Err(SessionDrop::MalformedRecord);
         }
-        deliver(&record.metadata, packet);
+        deliver(&record.metadata, OpenedBytes::Joined(packet));
         Ok(())
     }
 
@@ -81,11 +81,11 @@ impl Joiner {
 ///
 /// `joiner` is asked for only if a record was cut. Whatever is wrong goes to `refuse`; the other records of the
 /// frame are delivered nevertheless.
-pub(super) fn deliver_records<J: core::ops::DerefMut<Target = Joiner>>(
+pub(super) fn deliver_records<'frame, J: core::ops::DerefMut<Target = Joiner>>(
     header: &DataHeader,
-    plain: &mut [u8],
+    plain: &'frame mut [u8],
     joiner: impl Fn() -> J,
-    deliver: &mut Deliver<'_>,
+    deliver: &mut Deliver<'frame, '_>,
     refuse: &mut dyn FnMut(SessionDrop),
 ) {
     let Some((continued, mut rest)) = plain.split_at_mut_checked(usize::from(header.continued)) else {
@@ -104,7 +104,7 @@ pub(super) fn deliver_records<J: core::ops::DerefMut<Target = Joiner>>(
         let (start, behind) = rest.split_first_chunk_mut::<{ RecordHeader::LEN }>().expect("a whole record");
         let (packet, behind) = behind.split_at_mut(usize::from(record.length));
         let metadata = start.last_chunk().expect("the header ends with the metadata");
-        deliver(metadata, packet);
+        deliver(metadata, OpenedBytes::InFrame(packet));
         rest = behind;
     }
     // What is left is the beginning of a record if, and only if, the header says that one goes on.

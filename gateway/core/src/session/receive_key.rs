@@ -14,21 +14,8 @@ use super::replay_window::ReplayWindow;
 use super::send_key::MAX_FRAMES_PER_KEY;
 use super::timers::REJECT_AFTER;
 use super::traffic::Traffic;
-use super::{Role, SessionDrop};
+use super::{Opened, OpenedPacket, Role, SessionDrop};
 use crate::drop_reason::Counters;
-
-/// What came of a frame that authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opened {
-    /// Who sealed it: cryptokey routing asks whether the packets' sources belong to it.
-    pub remote: Address,
-    /// This frame is the first under a key for which we were the responder: tell
-    /// [`Sessions::confirmed`](super::Sessions::confirmed), so that we may send under it at once and not only when
-    /// the sessions are next looked over. True once per key.
-    pub first: bool,
-    /// How many packets were delivered.
-    pub packets: u64,
-}
 
 /// Opens the frames of one remote under one key; shared by all threads that read from links.
 pub struct ReceiveKey {
@@ -74,18 +61,19 @@ impl ReceiveKey {
     }
 
     /// Opens a frame's payload (session header, ciphertext, tag) where it lies and hands every packet that it
-    /// completes to `deliver`, with the virtio-net metadata, both untrusted. Allocates nothing but
-    /// the remote's join buffer, once, and takes its lock only for records that were cut.
+    /// completes to `deliver`, which may keep those that lie in the frame
+    /// ([`OpenedBytes`](super::OpenedBytes)). Allocates nothing but the remote's join buffer, once, and takes its lock
+    /// only for records that were cut.
     ///
     /// Records that are malformed or lack a part are counted and passed over.
     ///
     /// # Errors
     /// Why nothing of the frame was used; counted by [`SessionTable::open`](super::SessionTable::open), not here.
-    pub fn open(
+    pub fn open<'frame>(
         &self,
-        payload: &mut [u8],
+        payload: &'frame mut [u8],
         now: Timestamp,
-        deliver: &mut dyn FnMut(&[u8; 10], &mut [u8]),
+        deliver: &mut dyn FnMut(OpenedPacket<'frame, '_>),
     ) -> Result<Opened, SessionDrop> {
         let (start, sealed) = payload.split_first_chunk_mut().ok_or(SessionDrop::MalformedFrame)?;
         let header = DataHeader::decode(start).map_err(|_| SessionDrop::MalformedFrame)?;
@@ -114,11 +102,11 @@ impl ReceiveKey {
         self.window.check(header.counter)
     }
 
-    fn deliver(
+    fn deliver<'frame>(
         &self,
         header: &DataHeader,
-        plain: &mut [u8],
-        deliver: &mut dyn FnMut(&[u8; 10], &mut [u8]),
+        plain: &'frame mut [u8],
+        deliver: &mut dyn FnMut(OpenedPacket<'frame, '_>),
     ) -> u64 {
         let (mut packets, mut bytes) = (0, 0);
         // A panic while the lock was held left at worst a record in the making, which the next part drops.
@@ -130,7 +118,7 @@ impl ReceiveKey {
             &mut |metadata, packet| {
                 packets += 1;
                 bytes += u64::try_from(packet.len()).expect("a packet is below 64 KiB");
-                deliver(metadata, packet);
+                deliver(OpenedPacket { remote: self.remote, metadata: *metadata, bytes: packet });
             },
             &mut |drop| self.drops.count(drop),
         );

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ratman_types::{Address, Timestamp};
 use ratman_wire::session::{DataHeader, SessionIndex};
 
-use super::{Opened, ReceiveKey, SendKey, SessionDrop};
+use super::{Opened, OpenedPacket, ReceiveKey, SendKey, SessionDrop};
 use crate::drop_reason::Counters;
 
 /// All keys of one moment; a new one is made whenever a key comes or goes, and the old one stays good until its
@@ -37,11 +37,11 @@ impl SessionTable {
     }
 
     /// Finds the key for a frame's payload and opens it, see [`ReceiveKey::open`]; counts what it refuses.
-    pub fn open(
+    pub fn open<'frame>(
         &self,
-        payload: &mut [u8],
+        payload: &'frame mut [u8],
         now: Timestamp,
-        deliver: &mut dyn FnMut(&[u8; 10], &mut [u8]),
+        deliver: &mut dyn FnMut(OpenedPacket<'frame, '_>),
     ) -> Result<Opened, SessionDrop> {
         let opened = self.find(payload).and_then(|key| key.open(payload, now, deliver));
         opened.inspect_err(|drop| self.drops.count(*drop))

@@ -49,7 +49,7 @@ fn a_key_that_was_used_is_confirmed_within_a_second_even_if_nobody_says_so() {
     net.run(Duration::from_millis(45));
     let keepalive = net.history.last().unwrap().clone();
     let (table, now) = (net.table(1), net.now(1));
-    let opened = table.open(&mut keepalive.payload.clone(), now.at, &mut |_, _| {}).unwrap();
+    let opened = table.open(&mut keepalive.payload.clone(), now.at, &mut |_| {}).unwrap();
     assert!(opened.first);
     assert!(net.table(1).send_key(&address(1)).is_none());
     net.run(SECOND);

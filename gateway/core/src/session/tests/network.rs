@@ -226,9 +226,9 @@ impl Network {
         let outcome = if carried.mode == Mode::SESSION_DATA {
             let mut payload = carried.payload.clone();
             let mut packets = Vec::new();
-            let opened = node.sessions.table().open(&mut payload, now.at, &mut |metadata, packet| {
-                assert_eq!(metadata, &[7; 10]);
-                packets.push(packet.to_vec());
+            let opened = node.sessions.table().open(&mut payload, now.at, &mut |packet| {
+                assert_eq!((packet.remote, packet.metadata), (sender, [7; 10]));
+                packets.push(packet.bytes.to_vec());
             });
             opened.map(|opened| {
                 assert_eq!(opened.remote, sender);

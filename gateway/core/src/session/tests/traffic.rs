@@ -10,7 +10,8 @@ use ratman_wire::Mode;
 use ratman_wire::carrier::SESSION_HEADER;
 
 use super::super::{
-    EndReason, MAX_FRAMES_PER_KEY, Role, Sealed, SessionDrop, SessionEvent, SessionState, TrafficTotals,
+    EndReason, MAX_FRAMES_PER_KEY, OpenedBytes, OpenedPacket, Role, Sealed, SessionDrop, SessionEvent,
+    SessionState, TrafficTotals,
 };
 use super::network::{Network, Weather, address, batch};
 
@@ -195,7 +196,7 @@ fn a_key_serves_until_180_seconds_and_not_a_moment_longer() {
     assert_eq!(frame(limit), Err(SessionDrop::KeyExpired));
     // The responder's key was created one way of 20 ms earlier.
     let theirs = created - Duration::from_millis(20);
-    let open = |payload: &mut [u8], age| table.open(payload, theirs + age, &mut |_, _| {});
+    let open = |payload: &mut [u8], age| table.open(payload, theirs + age, &mut |_| {});
     assert_eq!(open(&mut last.clone(), limit), Err(SessionDrop::KeyExpired));
     assert_eq!(open(&mut last, limit - microsecond).map(|opened| opened.packets), Ok(1));
 }
@@ -312,7 +313,7 @@ fn threads_seal_and_open_together_and_every_packet_comes_once() {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 for frame in &frames {
-                    let mut count = |_: &[u8; 10], _: &mut [u8]| {
+                    let mut count = |_: OpenedPacket<'_, '_>| {
                         delivered.fetch_add(1, Ordering::Relaxed);
                     };
                     if table.open(&mut frame.clone(), now, &mut count).is_ok() {
@@ -332,4 +333,27 @@ fn what_the_driver_drops_is_counted_with_the_rest() {
     let mut net = Network::strangers(1);
     net.table(0).drops().count(SessionDrop::BatchTooLarge);
     assert_eq!(net.drops(0, SessionDrop::BatchTooLarge), 1);
+}
+
+#[test]
+fn packets_in_frames_can_be_gathered_over_several_frames() {
+    let mut net = connected();
+    let key = Arc::clone(net.table(0).send_key(&address(2)).unwrap());
+    let (table, now, mut sealed) = (net.table(1), net.now(1).at, Sealed::new());
+    let mut batch = batch(&[b"first", b"second", &[3; 3000], &[4; 1000]]);
+    key.seal(&mut batch, Mtu(1500), now, &mut sealed).unwrap();
+    let mut frames: Vec<_> = sealed
+        .pieces(&batch)
+        .map(|piece| [&piece.head[SESSION_HEADER..], piece.body, piece.tail].concat())
+        .collect();
+    let (mut gathered, mut joined) = (Vec::new(), Vec::new());
+    for frame in &mut frames {
+        let opened = table.open(frame, now, &mut |packet| match packet.bytes {
+            OpenedBytes::InFrame(bytes) => gathered.push(bytes),
+            OpenedBytes::Joined(bytes) => joined.push(bytes.to_vec()),
+        });
+        assert_eq!(opened.map(|opened| opened.remote), Ok(address(1)));
+    }
+    assert_eq!(gathered, [&b"first"[..], b"second", &[4; 1000]]);
+    assert_eq!(joined, [vec![3; 3000]]);
 }
