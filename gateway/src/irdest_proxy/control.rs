@@ -296,6 +296,9 @@ impl ControlHalf {
                     }
                 }
             }
+            SessionEvent::NoWay { remote } => {
+                tracing::debug!(target: TARGET, remote = %remote.short(), "a router on the path has no way on");
+            }
             SessionEvent::Persist { remote, sent, received } => {
                 self.outgoing.push_back(Outgoing::Persist { remote, sent, received });
             }

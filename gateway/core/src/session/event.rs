@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What comes out of the control half: frames to send, events, and rows for `status`.
 
-use ratman_types::{Address, Timestamp, WallTime};
+use ratman_types::{Address, Mtu, Timestamp, WallTime};
 use ratman_wire::Mode;
 
 use super::{Cipher, TrafficTotals};
@@ -52,6 +52,12 @@ pub enum SessionEvent {
         /// Why.
         reason: EndReason,
     },
+    /// A router on the path says that it has no way to `remote`, or that hops ran out: a hint to look for another
+    /// way, and nothing that packets depend on. At most once a second.
+    NoWay {
+        /// The gateway at the other end.
+        remote: Address,
+    },
     /// These times of a configured remote are to be made durable, for
     /// [`ConfiguredRemote`](super::ConfiguredRemote) at the next start.
     Persist {
@@ -90,6 +96,8 @@ pub struct SessionStatus {
     pub cipher: Option<Cipher>,
     /// Since when packets can be sent without a break.
     pub established: Option<Timestamp>,
+    /// The largest carrier frame that the path carries, where a path report lowered it.
+    pub path_mtu: Option<Mtu>,
     /// What was carried since then.
     pub traffic: TrafficTotals,
 }

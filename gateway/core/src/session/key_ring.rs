@@ -6,6 +6,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use ratman_types::Timestamp;
+use ratman_wire::session::SessionIndex;
 
 use super::timers::REJECT_AFTER;
 use super::{Cipher, ReceiveKey, Role, SendKey};
@@ -69,6 +70,12 @@ impl KeyRing {
     /// All keys that we receive under.
     pub(super) fn receive_keys(&self) -> impl Iterator<Item = &Arc<ReceiveKey>> {
         [&self.previous, &self.current, &self.next].into_iter().flatten().map(|pair| &pair.receive)
+    }
+
+    /// The key that we send under, or sent under until the current one came, with this index at the remote.
+    pub(super) fn send_key(&self, receiver: SessionIndex) -> Option<&SendKey> {
+        let pairs = [&self.current, &self.previous].into_iter().flatten();
+        pairs.map(|pair| &*pair.send).find(|key| key.receiver() == receiver)
     }
 
     pub(super) fn is_empty(&self) -> bool {

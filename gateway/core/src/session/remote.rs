@@ -11,6 +11,7 @@ use super::cipher::TransportKey;
 use super::handshake::{Begun, Split};
 use super::joiner::Joiner;
 use super::key_ring::{KeyPair, KeyRing};
+use super::path_mtu::PathMtu;
 use super::traffic::Traffic;
 use super::{Cipher, ReceiveKey, Role, SendKey, SessionDrop, SessionState, SessionStatus};
 use crate::drop_reason::Counters;
@@ -49,6 +50,7 @@ pub(super) struct Remote {
     pub(super) neighbour: Option<RouterId>,
     /// Since when there is a key to send under, without a break.
     pub(super) established: Option<Timestamp>,
+    pub(super) path: PathMtu,
     pub(super) traffic: Arc<Traffic>,
     joiner: Arc<Mutex<Joiner>>,
 }
@@ -81,6 +83,7 @@ impl Remote {
             known: false,
             neighbour: None,
             established: None,
+            path: PathMtu::default(),
             traffic: Arc::default(),
             joiner: Arc::new(Mutex::new(Joiner::new())),
         }
@@ -137,6 +140,7 @@ impl Remote {
             role: current.map(|pair| pair.role),
             cipher: current.map(|pair| pair.cipher),
             established: self.established,
+            path_mtu: self.path.believed(),
             traffic: self.traffic.totals(),
         }
     }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use ratman_types::{Address, Mtu, Recipient, Timestamp};
 use ratman_wire::carrier::SESSION_HEADER;
-use ratman_wire::session::{RecordHeader, SessionIndex};
+use ratman_wire::session::{DataHeader, RecordHeader, SessionIndex};
 use ratman_wire::{Header, Mode};
 
 use super::SessionDrop;
-use super::cipher::TransportKey;
-use super::sealed::Sealed;
+use super::cipher::{TAG, TransportKey};
+use super::sealed::{HEAD, Sealed};
+use super::sent_frames::SentFrames;
 use super::timers::REJECT_AFTER;
 use super::traffic::Traffic;
 
@@ -28,6 +29,7 @@ pub struct SendKey {
     /// The carrier header of every frame; the payload length is written per frame.
     carrier: [u8; SESSION_HEADER],
     next_counter: AtomicU64,
+    sent: SentFrames,
     traffic: Arc<Traffic>,
 }
 
@@ -45,7 +47,8 @@ impl SendKey {
         let mut carrier = Vec::with_capacity(SESSION_HEADER);
         header.encode_into(0, &mut carrier);
         let carrier = carrier.try_into().expect("a session header has 74 bytes");
-        Self { remote, receiver, created, key, carrier, next_counter: AtomicU64::new(0), traffic }
+        let (next_counter, sent) = (AtomicU64::new(0), SentFrames::new());
+        Self { remote, receiver, created, key, carrier, next_counter, sent, traffic }
     }
 
     /// The gateway at the other end.
@@ -54,7 +57,8 @@ impl SendKey {
     }
 
     /// Seals `batch` where it lies, into as many frames of at most `mtu` bytes as it takes, with consecutive counters
-    /// even while other threads seal. Allocates nothing and takes no lock. Frames are all of one size or one byte less,
+    /// even while other threads seal. Takes no lock, and allocates nothing but the memory of the first 65 536 frames of a
+    /// key, 8 KiB at a time. Frames are all of one size or one byte less,
     /// or end where records end on paths that [cut super-packets](crate::mtu::cuts_super_packets); a batch of at most
     /// [`max_batch`](super::max_batch) bytes is never too large.
     ///
@@ -77,7 +81,8 @@ impl SendKey {
         out: &mut Sealed,
     ) -> Result<(), SessionDrop> {
         out.clear();
-        if now.since(self.created) >= REJECT_AFTER {
+        let age = now.since(self.created);
+        if age >= REJECT_AFTER {
             return Err(SessionDrop::KeyExpired);
         }
         let records = out.plan(batch, mtu, &self.carrier, self.receiver)?;
@@ -88,9 +93,31 @@ impl SendKey {
                 return Err(drop);
             }
         };
-        out.fill(batch, first, |header, counter, body| self.key.seal(header, counter, body));
+        out.fill(batch, first, |header, counter, body| {
+            let tag = self.key.seal(header, counter, body);
+            self.sent.remember(counter, &tag, age, HEAD + body.len() + TAG);
+            tag
+        });
         self.traffic.sent(records, packet_bytes(batch.len(), records), now);
         Ok(())
+    }
+
+    /// Whether `header` and `tag` are those of one of our last 65 536 frames under this key, sealed at most 10 s
+    /// ago; returns the length of that carrier frame.
+    ///
+    /// # Errors
+    /// [`ReportNotOurs`](SessionDrop::ReportNotOurs), [`ReportTooOld`](SessionDrop::ReportTooOld) and
+    /// [`ReportForged`](SessionDrop::ReportForged); not counted.
+    pub fn quoted(&self, header: &DataHeader, tag: &[u8; TAG], now: Timestamp) -> Result<Mtu, SessionDrop> {
+        if header.receiver != self.receiver {
+            return Err(SessionDrop::ReportNotOurs);
+        }
+        self.sent.find(header.counter, tag, self.frames(), now.since(self.created))
+    }
+
+    /// The index by which the remote finds this key.
+    pub(super) fn receiver(&self) -> SessionIndex {
+        self.receiver
     }
 
     /// How many frames were sealed.

@@ -6,7 +6,7 @@ crate::drop_reasons! {
     pub enum SessionDrop {
         /// A handshake message, cookie or data frame of the wrong length or form.
         MalformedFrame = "malformed_session_frame", "not the form of its mode";
-        /// A mode that is none of the four of a session.
+        /// A mode that is none of the control half's: data goes to the table.
         NotASessionMode = "not_a_session_mode", "not a mode of gateway sessions";
         /// The frame is for another address, or for nobody.
         NotForUs = "not_for_us", "the frame is not for our address";
@@ -60,6 +60,14 @@ crate::drop_reasons! {
         MalformedRecord = "malformed_record", "records that contradict their lengths";
         /// A record of which another part did not come, or not in order.
         MissingPart = "missing_part", "another part of the record is missing";
+        /// A path report about a frame that we did not send: no key of ours, or a counter that was not given out.
+        ReportNotOurs = "report_not_ours", "the path report is about no frame of ours";
+        /// A path report about a frame that is not among our last 65 536, or over 10 s old.
+        ReportTooOld = "report_too_old", "the path report is about too old a frame";
+        /// A path report with another tag than its frame had.
+        ReportForged = "report_forged", "the path report quotes another tag";
+        /// A path report that a frame was too big for an MTU that holds it.
+        ReportWrong = "report_wrong", "the reported MTU holds the quoted frame";
         /// The path's frames hold no session data at all.
         PathTooSmall = "path_too_small", "the path's frames are too small for sessions";
         /// The batch would need more frames than one call seals.

@@ -49,7 +49,7 @@ pub struct Sessions {
     /// Configured remotes whose times changed.
     pub(super) persist: BTreeSet<Address>,
     pub(super) drops: Arc<Counters<SessionDrop>>,
-    /// The published table; nothing once a key came or went.
+    /// The published table; nothing once a key came or went, or the MTU of a path.
     table: Option<Arc<SessionTable>>,
     /// Where keepalives are sealed.
     pub(super) sealed: Sealed,
@@ -118,7 +118,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Takes a frame of mode 0x8001, 0x8002 or 0x8004 for our address; data goes through
+    /// Takes a frame of mode 0x8001, 0x8002, 0x8004 or 0x8005 for our address; data goes through
     /// [`SessionTable::open`].
     ///
     /// # Errors
@@ -146,6 +146,7 @@ impl Sessions {
             Mode::SESSION_INITIATION => self.handle_initiation(from, remote, payload, now),
             Mode::SESSION_RESPONSE => self.handle_response(remote, payload, now),
             Mode::SESSION_COOKIE => self.handle_cookie(remote, payload),
+            Mode::PATH_REPORT => self.handle_path_report(remote, payload, now.at),
             _ => Err(SessionDrop::NotASessionMode),
         }
     }
@@ -175,7 +176,8 @@ impl Sessions {
         self.events.pop_front()
     }
 
-    /// The keys as they are now; the same snapshot as before (`Arc::ptr_eq`) unless a key came or went.
+    /// The keys as they are now; the same snapshot as before (`Arc::ptr_eq`) unless a key came or
+    /// went, or the MTU of a path.
     pub fn table(&mut self) -> Arc<SessionTable> {
         let table = self.table.take().unwrap_or_else(|| Arc::new(self.build_table()));
         self.table = Some(Arc::clone(&table));
@@ -186,10 +188,12 @@ impl Sessions {
         let current = |(remote, state): (&Address, &Remote)| {
             state.ring.current().map(|pair| (*remote, Arc::clone(&pair.send)))
         };
+        let path = |(remote, state): (&Address, &Remote)| state.path.believed().map(|mtu| (*remote, mtu));
         let receive = self.remotes.values().flat_map(|state| state.ring.receive_keys());
         SessionTable {
             send: self.remotes.iter().filter_map(current).collect(),
             receive: receive.map(|key| (key.index(), Arc::clone(key))).collect(),
+            paths: self.remotes.iter().filter_map(path).collect(),
             drops: Arc::clone(&self.drops),
         }
     }
@@ -235,9 +239,14 @@ impl Sessions {
         KeyContext { local, remote, hops_left, drops, now }
     }
 
+    /// What the data half sees is another from now on.
+    pub(super) fn table_changed(&mut self) {
+        self.table = None;
+    }
+
     /// A key of `remote` came or went.
     pub(super) fn keys_changed(&mut self, now: Timestamp) {
-        self.table = None;
+        self.table_changed();
         self.next_tick.get_or_insert(now + super::timers::TICK);
     }
 
@@ -270,7 +279,7 @@ impl Sessions {
         }
     }
 
-    fn event(&mut self, event: SessionEvent) {
+    pub(super) fn event(&mut self, event: SessionEvent) {
         if self.events.len() < MAX_WAITING {
             self.events.push_back(event);
         } else {

@@ -4,18 +4,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ratman_types::{Address, Timestamp};
+use ratman_types::{Address, Mtu, Timestamp};
 use ratman_wire::session::{DataHeader, SessionIndex};
 
 use super::{Opened, OpenedPacket, ReceiveKey, SendKey, SessionDrop};
 use crate::drop_reason::Counters;
 
-/// All keys of one moment; a new one is made whenever a key comes or goes, and the old one stays good until its
+/// All keys and lowered MTUs of one moment; a new one is made whenever one comes or goes, and the old one stays good until its
 /// last reader lets go.
 #[derive(Debug)]
 pub struct SessionTable {
     pub(super) send: BTreeMap<Address, Arc<SendKey>>,
     pub(super) receive: BTreeMap<SessionIndex, Arc<ReceiveKey>>,
+    pub(super) paths: BTreeMap<Address, Mtu>,
     pub(super) drops: Arc<Counters<SessionDrop>>,
 }
 
@@ -28,6 +29,12 @@ impl SessionTable {
     /// The key that frames with this receiver index are opened with.
     pub fn receive_key(&self, index: SessionIndex) -> Option<&Arc<ReceiveKey>> {
         self.receive.get(&index)
+    }
+
+    /// The largest carrier frame that the path to `remote` carries, where a path report lowered it, at least
+    /// [`MIN_PATH_MTU`](super::MIN_PATH_MTU); the smaller of this and the route's MTU holds.
+    pub fn path_mtu(&self, remote: &Address) -> Option<Mtu> {
+        self.paths.get(remote).copied()
     }
 
     /// Where both halves count what they refuse, and where the driver counts what [`SendKey::seal`] refuses and it

@@ -6,5 +6,6 @@ mod golden;
 mod handshakes;
 mod limits;
 mod network;
+mod paths;
 mod replays;
 mod traffic;

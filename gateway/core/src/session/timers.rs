@@ -125,6 +125,9 @@ impl Sessions {
             }
             self.keys_changed(now.at);
         }
+        if self.remotes.get_mut(&remote).is_some_and(|state| state.path.expire(now.at)) {
+            self.table_changed();
+        }
         let Some(state) = self.remotes.get(&remote) else { return };
         if state.attempt.is_none() && wants_handshake(state, now.at) {
             self.initiate(remote, now.at, now);
