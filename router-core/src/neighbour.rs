@@ -11,6 +11,17 @@ use crate::limits::{
     ONE_HOP_VERIFICATIONS, ROUTED_VERIFICATIONS, TokenBucket, VERIFICATIONS,
 };
 
+/// What a verification is counted against; one kind of frame must not starve another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quota {
+    /// What the neighbour floods.
+    Announcements,
+    /// What the neighbour signed for one link.
+    OneHop,
+    /// Routed frames, which the neighbour need not have made.
+    Routed,
+}
+
 /// One proven neighbour.
 #[derive(Debug)]
 pub(crate) struct Neighbour {
@@ -40,18 +51,12 @@ impl Neighbour {
     }
 
     /// Whether a signature that this neighbour brought may be verified now.
-    pub(crate) fn may_verify(&mut self, now: Timestamp) -> bool {
-        self.verifications.take(now)
-    }
-
-    /// Whether a signature that this neighbour made for one link may be verified now.
-    pub(crate) fn may_verify_one_hop(&mut self, now: Timestamp) -> bool {
-        self.one_hop_verifications.take(now)
-    }
-
-    /// Whether the signature of a routed frame that this neighbour brought may be verified now.
-    pub(crate) fn may_verify_routed(&mut self, now: Timestamp) -> bool {
-        self.routed_verifications.take(now)
+    pub(crate) fn may_verify(&mut self, quota: Quota, now: Timestamp) -> bool {
+        match quota {
+            Quota::Announcements => self.verifications.take(now),
+            Quota::OneHop => self.one_hop_verifications.take(now),
+            Quota::Routed => self.routed_verifications.take(now),
+        }
     }
 
     /// Whether this neighbour may bring an address never seen before.

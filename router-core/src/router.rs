@@ -25,7 +25,7 @@ use crate::fib::FibEntry;
 use crate::forward::decode_error;
 use crate::limits::{MAX_EVENTS, MAX_TRANSMITS};
 use crate::link::Link;
-use crate::neighbour::Neighbours;
+use crate::neighbour::{Neighbours, Quota};
 use crate::prng::Prng;
 use crate::rib::Rib;
 use crate::scorer::{LiveScorer, RouteScorer, ScorerConfiguration};
@@ -245,57 +245,16 @@ impl Router {
     fn verify(
         &mut self,
         from: Hop,
+        quota: Quota,
         public: &[u8; 32],
         message: &[u8],
         signature: &Signature,
         now: Now,
     ) -> Result<(), DropReason> {
         let neighbour = self.neighbours.get_mut(&from.neighbour).ok_or(DropReason::UnknownHop)?;
-        if !neighbour.may_verify(now.at) {
+        if !neighbour.may_verify(quota, now.at) {
             return Err(DropReason::VerificationQuota);
         }
-        self.verify_now(from, public, message, signature, now)
-    }
-
-    /// The same for a routed frame, which has a quota of its own.
-    fn verify_routed(
-        &mut self,
-        from: Hop,
-        public: &[u8; 32],
-        message: &[u8],
-        signature: &Signature,
-        now: Now,
-    ) -> Result<(), DropReason> {
-        let neighbour = self.neighbours.get_mut(&from.neighbour).ok_or(DropReason::UnknownHop)?;
-        if !neighbour.may_verify_routed(now.at) {
-            return Err(DropReason::VerificationQuota);
-        }
-        self.verify_now(from, public, message, signature, now)
-    }
-
-    /// The same for a frame that the neighbour itself signed for this link.
-    fn verify_one_hop(
-        &mut self,
-        from: Hop,
-        message: &[u8],
-        signature: &Signature,
-        now: Now,
-    ) -> Result<(), DropReason> {
-        let neighbour = self.neighbours.get_mut(&from.neighbour).ok_or(DropReason::UnknownHop)?;
-        if !neighbour.may_verify_one_hop(now.at) {
-            return Err(DropReason::VerificationQuota);
-        }
-        self.verify_now(from, from.neighbour.as_bytes(), message, signature, now)
-    }
-
-    fn verify_now(
-        &mut self,
-        from: Hop,
-        public: &[u8; 32],
-        message: &[u8],
-        signature: &Signature,
-        now: Now,
-    ) -> Result<(), DropReason> {
         self.counters.signatures_verified += 1;
         if self.verifier.verify(public, message, signature) {
             return Ok(());

@@ -9,6 +9,7 @@ use ratman_wire::router_meta::RouterMeta;
 use ratman_wire::{Frame, Header, Mode};
 
 use super::Router;
+use crate::neighbour::Quota;
 use crate::{Class, DropReason, Event, Timer};
 
 /// How often a neighbour is told about ourselves (source: wire page, routes).
@@ -65,7 +66,8 @@ impl Router {
             return Err(DropReason::UnaskedEcho);
         }
         let signed = frame.hop_signed_bytes(&link.proofs);
-        self.verify_one_hop(from, &signed, &signature, now)?;
+        let public = from.neighbour.as_bytes();
+        self.verify(from, Quota::OneHop, public, &signed, &signature, now)?;
         let link = self.links.get_mut(&from).ok_or(DropReason::UnknownHop)?;
         link.note_time(mode, time);
         match message {

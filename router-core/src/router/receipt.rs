@@ -10,6 +10,7 @@ use ratman_wire::{DecodeError, Frame};
 
 use super::Router;
 use crate::limits::{CLOCK_WINDOW, VERIFY_AGAIN_AFTER, believed_interval, live_window};
+use crate::neighbour::Quota;
 use crate::newest::{Newest, told_interval};
 use crate::origin_times::Remembered;
 use crate::rib::{Entry, Known};
@@ -251,7 +252,8 @@ impl Router {
     fn verify_origin(&mut self, copy: &Copied, now: Now) -> Result<(), DropReason> {
         let message = origin_signed_bytes(&copy.address, copy.announcement.origin_time);
         let signature = copy.announcement.origin_signature;
-        self.verify(copy.from, copy.address.as_bytes(), &message, &signature, now)
+        let public = copy.address.as_bytes();
+        self.verify(copy.from, Quota::Announcements, public, &message, &signature, now)
     }
 
     /// Verifies the peer part, if one counts.
@@ -259,7 +261,8 @@ impl Router {
         let Some(peer) = copy.peer else { return Ok(()) };
         let message =
             copy.announcement.hop_signed_bytes(&copy.address, &peer.router, peer.latency, peer.interval);
-        self.verify(copy.from, peer.router.as_bytes(), &message, &peer.signature, now)
+        let public = peer.router.as_bytes();
+        self.verify(copy.from, Quota::Announcements, public, &message, &peer.signature, now)
     }
 
     /// Takes a verified copy over into its hop's entry. `news` says that the hop brings this announcement for the

@@ -7,6 +7,7 @@ use ratman_wire::Frame;
 use ratman_wire::carrier::set_hops_left;
 
 use super::Router;
+use crate::neighbour::Quota;
 use crate::{Class, DropReason, Lookup};
 
 impl Router {
@@ -34,7 +35,8 @@ impl Router {
             return Err(DropReason::FrameTooBig);
         }
         let signature = frame.header.signature.ok_or(DropReason::Unsigned)?;
-        self.verify_routed(from, &frame.header.sender, &frame.signed_bytes(), &signature, now)?;
+        let sender = &frame.header.sender;
+        self.verify(from, Quota::Routed, sender, &frame.signed_bytes(), &signature, now)?;
         let mut forwarded = bytes.to_vec();
         set_hops_left(&mut forwarded, hops_left);
         self.counters.frames_forwarded += 1;
