@@ -32,8 +32,9 @@ pub(crate) struct LocalAddress {
     initial_hops: u8,
     // INVARIANT: at most REMEMBERED_TIMES of them, ascending.
     issued: VecDeque<WallTime>,
+    /// The last time issued; what was issued before the clock was set back counts as `before`.
     highest: WallTime,
-    /// The last time that an earlier run may have used.
+    /// The last time that an earlier run, or this one before its clock was set back, may have used.
     before: WallTime,
     ceiling: WallTime,
     told_used_twice: Option<Timestamp>,
@@ -45,8 +46,8 @@ pub(crate) struct LocalAddress {
 pub(crate) struct Made {
     /// The ceiling that is to be made durable, where it moved.
     pub(crate) ceiling: Option<WallTime>,
-    /// The clock had to go back: others drop what comes now until they forget.
-    pub(crate) set_back: bool,
+    /// The former ceiling, where the clock had to go back behind it: others drop what comes now until they forget.
+    pub(crate) discarded: Option<WallTime>,
 }
 
 impl LocalAddress {
@@ -79,17 +80,19 @@ impl LocalAddress {
     /// Makes the next announcement.
     pub(crate) fn announce(&mut self, corrected: WallTime, now: Now, interval: u16) -> Made {
         let issued = self.clock.issue(corrected, now.at);
+        let discarded = issued.set_back.then_some(self.ceiling);
         if issued.set_back {
             self.issued.clear();
+            self.before = self.before.max(self.highest);
         }
         if self.issued.len() == REMEMBERED_TIMES {
             self.issued.pop_front();
         }
         self.issued.push_back(issued.time);
-        self.highest = self.highest.max(issued.time);
+        self.highest = issued.time;
         let signature = self.key.sign(&origin_signed_bytes(&self.key.address(), issued.time));
         self.newest = Some(self.newest(issued.time, signature, interval));
-        Made { ceiling: self.raise_ceiling(issued.time), set_back: issued.set_back }
+        Made { ceiling: self.raise_ceiling(issued.time), discarded }
     }
 
     /// The narrowest and the smallest of nothing: each router on the way puts its own link in.
@@ -108,7 +111,7 @@ impl LocalAddress {
         Some(self.ceiling)
     }
 
-    /// The highest origin time that was used; nothing before the first announcement.
+    /// The last origin time that was used; nothing before the first announcement.
     pub(crate) fn last_origin_time(&self) -> Option<WallTime> {
         Some(self.highest).filter(|time| *time > WallTime::default())
     }
@@ -116,7 +119,7 @@ impl LocalAddress {
     /// Whether an announcement of this time cannot be ours. Times of earlier runs and those that we no longer
     /// remember get the benefit of the doubt.
     pub(crate) fn is_foreign(&self, time: WallTime) -> bool {
-        let remembered = self.issued.front().is_some_and(|oldest| *oldest <= time);
+        let remembered = self.issued.front().is_some_and(|oldest| (*oldest..=self.highest).contains(&time));
         time > self.highest.max(self.before) || remembered && self.issued.binary_search(&time).is_err()
     }
 

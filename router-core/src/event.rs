@@ -118,7 +118,8 @@ pub enum Event {
         /// The local address.
         address: Address,
     },
-    /// A persisted origin time lay too far ahead of the clock and was discarded.
+    /// A persisted origin time lies too far ahead of the clock, at the start or because the clock went back, and is
+    /// to be discarded: the [`Event::OriginTime`] that follows is lower.
     OriginTimeDiscarded {
         /// The local address.
         address: Address,

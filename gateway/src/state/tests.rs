@@ -48,6 +48,17 @@ fn the_ceiling_of_origin_times_survives_a_crash_and_a_clean_end_lowers_it() {
 }
 
 #[test]
+fn a_discarded_ceiling_makes_room_for_a_lower_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = State::open(dir.path()).unwrap();
+    state.raise_origin(LOCAL, at(1060)).unwrap();
+    state.settle_origin(LOCAL, WallTime::default()).unwrap();
+    state.raise_origin(LOCAL, at(800)).unwrap();
+    drop(state);
+    assert_eq!(State::open(dir.path()).unwrap().last_origin(&LOCAL), Some(at(800)));
+}
+
+#[test]
 fn initiation_times_survive_and_are_written_only_when_they_change() {
     let dir = tempfile::tempdir().unwrap();
     let mut state = State::open(dir.path()).unwrap();

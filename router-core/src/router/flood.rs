@@ -27,8 +27,8 @@ impl Router {
         let interval = told_interval(self.config.announce_interval);
         let Some(local) = self.locals.get_mut(&address) else { return };
         let made = local.announce(corrected, now, interval);
-        if made.set_back {
-            tracing::warn!(%address, "the clock was over four minutes ahead and was set back");
+        if let Some(time) = made.discarded {
+            self.tell(Event::OriginTimeDiscarded { address, time });
         }
         if let Some(time) = made.ceiling {
             self.tell(Event::OriginTime { address, time });

@@ -76,6 +76,39 @@ fn a_persisted_time_is_continued_and_one_too_far_ahead_is_discarded() {
 }
 
 #[test]
+fn what_was_made_durable_is_discarded_when_the_clock_has_to_go_back() {
+    let mut rig = Rig::with_neighbours(1);
+    let address = add(&mut rig, 1);
+    rig.pass(secs(3));
+    let before = rig.neighbours[0].take().pop().unwrap().1;
+    let ceiling = rig.events.iter().rev().find_map(|event| match event {
+        Event::OriginTime { time, .. } => Some(*time),
+        _ => None,
+    });
+    rig.events.clear();
+    rig.now.wall = rig.now.wall.shifted(-300_000_000);
+    rig.pass(secs(3));
+    let after = rig.neighbours[0].take().pop().unwrap().1.origin_time;
+    assert!(after < before.origin_time);
+    let times: Vec<&Event> = rig
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::OriginTimeDiscarded { .. } | Event::OriginTime { .. }))
+        .collect();
+    let [Event::OriginTimeDiscarded { time: discarded, .. }, Event::OriginTime { time, .. }] = times[..]
+    else {
+        panic!("first the old one goes, then there is a lower one: {times:?}");
+    };
+    assert_eq!(Some(*discarded), ceiling);
+    assert!(*time < *discarded && *time >= after);
+    let last: Vec<_> = rig.router.origin_times().collect();
+    assert_eq!(last, [(address, after)], "the next start goes on from here");
+    let back = sign_peer(address, before, &rig.neighbours[0].key, 900, 2);
+    rig.receive(0, &frame_of(address, &back));
+    assert!(!rig.events.contains(&Event::KeyUsedTwice { address }), "that one was ours");
+}
+
+#[test]
 fn a_removed_address_is_taken_back() {
     let mut rig = Rig::with_neighbours(1);
     let address = add(&mut rig, 1);
