@@ -106,8 +106,10 @@ drop_reasons! {
     RibFull = "rib_full",
     /// A known address made room for another.
     Evicted = "evicted",
-    /// The address already has as many hops as we keep.
+    /// The address already has as many hops as we keep, all of them better.
     TooManyHops = "too_many_hops",
+    /// A hop of an address made room for another.
+    HopReplaced = "hop_replaced",
     /// An address was flooded less than a second ago.
     FloodInterval = "flood_interval",
     /// The driver did not take frames as fast as they came out.

@@ -47,6 +47,8 @@ pub(crate) const MAX_LINKS: usize = 1_024;
 pub(crate) const MAX_NEIGHBOURS: usize = 4_096;
 /// Hops kept per address. Beyond a few the best does not get better; parallel links count too.
 pub(crate) const MAX_HOPS_PER_ADDRESS: usize = 32;
+/// Of which one neighbour has so many at most: more parallel links to one router than this serve nobody.
+pub(crate) const MAX_HOPS_PER_NEIGHBOUR: usize = 8;
 /// Frames that wait for the driver, which takes all of them after each call: a new link's first burst of a large
 /// table is paced far below this.
 pub(crate) const MAX_TRANSMITS: usize = 65_536;

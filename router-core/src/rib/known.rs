@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What is known about one address: its last announcements, the hops that they came over, and the hop in use.
 
+mod slots;
+
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -9,7 +11,7 @@ use ratman_wire::announcement::{Announcement, PathLatency, Peer};
 
 use crate::clock::LagCheck;
 use crate::fib::{FibEntry, Via};
-use crate::limits::{FORGET_AFTER, MAX_HOPS_PER_ADDRESS, believed_interval, fresh_window, live_window};
+use crate::limits::{FORGET_AFTER, believed_interval, fresh_window, live_window};
 use crate::link::Link;
 use crate::newest::Newest;
 use crate::origin_times::OriginTimes;
@@ -100,7 +102,7 @@ pub(crate) struct Known {
     pub(crate) told: bool,
     /// When the last announcement arrived that was newer than all others.
     pub(crate) heard: Timestamp,
-    // INVARIANT: at most one for each hop, at most MAX_HOPS_PER_ADDRESS.
+    // INVARIANT: at most one for each hop, MAX_HOPS_PER_NEIGHBOUR for each neighbour, MAX_HOPS_PER_ADDRESS in all.
     entries: Vec<Entry>,
 }
 
@@ -131,19 +133,6 @@ impl Known {
     /// The hop in use.
     pub(crate) fn hop_in_use(&self) -> Option<Hop> {
         self.selection.current().map(|choice| choice.hop)
-    }
-
-    /// Sets the entry of a hop; false if there are too many.
-    pub(crate) fn set_entry(&mut self, entry: Entry) -> bool {
-        if let Some(other) = self.entries.iter_mut().find(|other| other.hop == entry.hop) {
-            *other = entry;
-            return true;
-        }
-        let room = self.entries.len() < MAX_HOPS_PER_ADDRESS;
-        if room {
-            self.entries.push(entry);
-        }
-        room
     }
 
     /// Removes the entry of a hop; whether there was one.

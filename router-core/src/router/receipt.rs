@@ -193,7 +193,7 @@ impl Router {
         if unknown {
             self.tell(Event::Learned { address: copy.address });
         }
-        self.update_entry(copy, true)
+        self.update_entry(copy, true, now)
     }
 
     /// A further copy of a remembered announcement: it changes its own hop's route at most.
@@ -220,7 +220,7 @@ impl Router {
         }
         let news = entry.is_none_or(|entry| entry.origin_time < copy.announcement.origin_time);
         self.verify_hop(copy, now)?;
-        self.update_entry(copy, news)?;
+        self.update_entry(copy, news, now)?;
         self.reselect(&copy.address, now);
         if slot.is_feasible(copy.from, Some(peer.latency)) { Ok(()) } else { Err(DropReason::Infeasible) }
     }
@@ -267,7 +267,7 @@ impl Router {
 
     /// Takes a verified copy over into its hop's entry. `news` says that the hop brings this announcement for the
     /// first time.
-    fn update_entry(&mut self, copy: &Copied, news: bool) -> Result<(), DropReason> {
+    fn update_entry(&mut self, copy: &Copied, news: bool, now: Now) -> Result<(), DropReason> {
         let Some(known) = self.rib.get_mut(&copy.address) else { return Ok(()) };
         let mut entry = copy.entry(known.entry(copy.from), self.config.announce_interval);
         if !known.lag.admit(copy.announcement.origin_time, copy.arrived, live_window(entry.interval)) {
@@ -278,8 +278,8 @@ impl Router {
         if let Some(slot) = slot.filter(|slot| slot.first_arrived >= copy.live_since) {
             entry.ping.observe(&slot.first, copy.arrived);
         }
-        if !known.set_entry(entry) {
-            return Err(DropReason::TooManyHops);
+        if known.set_entry(entry, &self.links, now.at)?.is_some() {
+            self.drops.count(DropReason::HopReplaced);
         }
         self.scorer.irq_live_announcement(
             &copy.address,

@@ -2,7 +2,7 @@
 //! What a neighbour may cost us: quotas, shares, cut-offs, and full queues.
 
 use super::*;
-use crate::limits::{MAX_HOPS_PER_ADDRESS, MAX_LINKS};
+use crate::limits::{MAX_HOPS_PER_ADDRESS, MAX_HOPS_PER_NEIGHBOUR, MAX_LINKS};
 
 fn numbered(number: u32) -> Origin {
     let mut seed = [42; 32];
@@ -176,16 +176,44 @@ fn links_are_limited() {
 #[test]
 fn hops_per_address_are_limited() {
     let mut rig = Rig::new();
-    let count = u8::try_from(MAX_HOPS_PER_ADDRESS + 1).unwrap();
-    (0..count).for_each(|link| drop(rig.link(link, 100).to_string()));
+    for link in 0..10 {
+        rig.link(link, 100);
+    }
     rig.settle_links();
     let origin = Origin::new(1);
     let time = rig.wall();
     let refused = rig.dropped(DropReason::TooManyHops, |rig| {
-        (0..usize::from(count)).for_each(|index| rig.announce(index, &origin, time, 5_000));
+        (0..10).for_each(|index| rig.announce(index, &origin, time, 5_000));
     });
-    assert_eq!(refused, 1);
+    assert_eq!(refused, 2);
+    assert_eq!(rig.router.routes().count(), MAX_HOPS_PER_NEIGHBOUR);
+}
+
+#[test]
+fn neighbours_with_many_links_do_not_keep_others_out() {
+    let mut rig = Rig::new();
+    for link in 0..32 {
+        rig.link(link, 100 + link / 8);
+    }
+    let honest = rig.link(32, 120);
+    rig.settle_links();
+    let origin = Origin::new(1);
+    let time = rig.wall();
+    (0..32).for_each(|index| rig.announce(index, &origin, time, 1_000));
     assert_eq!(rig.router.routes().count(), MAX_HOPS_PER_ADDRESS);
+    let in_use = rig.hop_to(&origin.address());
+    assert_eq!(
+        rig.dropped(DropReason::HopReplaced, |rig| rig.announce(honest, &origin, time, 1_900)),
+        1,
+        "though its way is longer"
+    );
+    assert_eq!(rig.router.routes().count(), MAX_HOPS_PER_ADDRESS);
+    assert_eq!(rig.hop_to(&origin.address()), in_use);
+    for index in 0..32 {
+        let hop = rig.hop(index).unwrap();
+        rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+    }
+    assert_eq!(rig.hop_to(&origin.address()), rig.hop(honest));
 }
 
 #[test]
