@@ -41,6 +41,10 @@ pub(crate) const CUT_OFF: Duration = Duration::from_secs(60);
 /// Where the doubling ends: a day is long enough for a person to look.
 pub(crate) const CUT_OFF_LONGEST: Duration = Duration::from_secs(24 * 3600);
 
+/// In this time without another cut-off the next one gets half as long: a flaw that was mended half a day ago is
+/// forgotten, and who tries again and again stays out.
+pub(crate) const CUT_OFF_DECAY: Duration = Duration::from_secs(3600);
+
 /// Links at a time. Each costs a few KiB and two signatures a second; more belong on more than one router.
 pub(crate) const MAX_LINKS: usize = 1_024;
 /// Neighbours remembered, linked or not: four times the links, so that a cut-off outlives a reconnection.

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use ratman_types::{RouterId, Timestamp};
 
 use crate::limits::{
-    BAD_SIGNATURE_WINDOW, BAD_SIGNATURES, CUT_OFF, CUT_OFF_LONGEST, MAX_NEIGHBOURS, NEW_ADDRESSES,
-    ONE_HOP_VERIFICATIONS, ROUTED_VERIFICATIONS, TokenBucket, VERIFICATIONS,
+    BAD_SIGNATURE_WINDOW, BAD_SIGNATURES, CUT_OFF, CUT_OFF_DECAY, CUT_OFF_LONGEST, MAX_NEIGHBOURS,
+    NEW_ADDRESSES, ONE_HOP_VERIFICATIONS, ROUTED_VERIFICATIONS, TokenBucket, VERIFICATIONS,
 };
 
 /// What a verification is counted against; one kind of frame must not starve another.
@@ -32,8 +32,15 @@ pub(crate) struct Neighbour {
     new_addresses: TokenBucket,
     // INVARIANT: at most BAD_SIGNATURES + 1 of them, ascending.
     bad_signatures: VecDeque<Timestamp>,
-    cut_off_until: Option<Timestamp>,
-    next_cut_off: Duration,
+    /// The last one, over or not.
+    cut_off: Option<CutOff>,
+}
+
+/// A time in which nothing of a neighbour counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CutOff {
+    length: Duration,
+    until: Timestamp,
 }
 
 impl Neighbour {
@@ -45,8 +52,7 @@ impl Neighbour {
             routed_verifications: TokenBucket::new(ROUTED_VERIFICATIONS, now),
             new_addresses: TokenBucket::new(NEW_ADDRESSES, now),
             bad_signatures: VecDeque::new(),
-            cut_off_until: None,
-            next_cut_off: CUT_OFF,
+            cut_off: None,
         }
     }
 
@@ -66,7 +72,7 @@ impl Neighbour {
 
     /// Whether nothing of it counts for now.
     pub(crate) fn is_cut_off(&self, now: Timestamp) -> bool {
-        self.cut_off_until.is_some_and(|until| now < until)
+        self.cut_off.is_some_and(|cut_off| now < cut_off.until)
     }
 
     /// Notes a signature that did not hold; whether that cuts the neighbour off.
@@ -79,9 +85,18 @@ impl Neighbour {
             return false;
         }
         self.bad_signatures.clear();
-        self.cut_off_until = Some(now + self.next_cut_off);
-        self.next_cut_off = (self.next_cut_off * 2).min(CUT_OFF_LONGEST);
+        let length = self.next_cut_off(now);
+        self.cut_off = Some(CutOff { length, until: now + length });
         true
+    }
+
+    /// Twice the last one, halved for each [`CUT_OFF_DECAY`] that passed since its end.
+    fn next_cut_off(&self, now: Timestamp) -> Duration {
+        let Some(last) = self.cut_off else { return CUT_OFF };
+        let quiet = now.since(last.until).as_secs() / CUT_OFF_DECAY.as_secs();
+        let halvings = u32::try_from(quiet).unwrap_or(u32::MAX);
+        let decayed = (last.length * 2) / 2_u32.saturating_pow(halvings);
+        decayed.clamp(CUT_OFF, CUT_OFF_LONGEST)
     }
 }
 
@@ -152,10 +167,26 @@ mod tests {
         assert!((0..17).any(|_| neighbour.note_bad_signature(at(80))));
         assert!(neighbour.is_cut_off(at(199)));
         assert!(!neighbour.is_cut_off(at(200)));
-        for round in 0..40 {
-            (0..17).for_each(|_| _ = neighbour.note_bad_signature(at(1_000_000 * round)));
+    }
+
+    fn cut_off_at(neighbour: &mut Neighbour, now: Timestamp) -> Duration {
+        (0..17).for_each(|_| _ = neighbour.note_bad_signature(now));
+        neighbour.cut_off.unwrap().until.since(now)
+    }
+
+    #[test]
+    fn the_time_ends_at_a_day_and_halves_with_every_quiet_hour() {
+        let mut neighbour = Neighbour::new(at(0));
+        let mut now = at(0);
+        for _ in 0..20 {
+            now = now + cut_off_at(&mut neighbour, now) + Duration::from_secs(3_599);
         }
-        assert_eq!(neighbour.next_cut_off, CUT_OFF_LONGEST);
+        assert_eq!(cut_off_at(&mut neighbour, now), CUT_OFF_LONGEST);
+        now = now + CUT_OFF_LONGEST + 3 * CUT_OFF_DECAY;
+        assert_eq!(cut_off_at(&mut neighbour, now), CUT_OFF_LONGEST / 4, "doubled once, halved three times");
+        now = now + CUT_OFF_LONGEST + 100 * CUT_OFF_DECAY;
+        assert_eq!(cut_off_at(&mut neighbour, now), CUT_OFF, "all is forgotten");
+        assert_eq!(cut_off_at(&mut neighbour, at(u64::from(u32::MAX) * 1_000)), CUT_OFF);
     }
 
     #[test]
