@@ -122,7 +122,12 @@ impl Link {
 
     /// Whether routes may use it now.
     pub(crate) fn carries_routes(&self) -> bool {
-        self.state == LinkState::Live
+        self.state == LinkState::Live && !self.closing
+    }
+
+    /// Notes that the driver was asked to close it: until it is down, nothing is asked of it any more.
+    pub(crate) const fn close(&mut self) {
+        self.closing = true;
     }
 
     /// The time for the next one-hop frame: the corrected time, strictly increasing.
@@ -212,7 +217,6 @@ impl Link {
             return due;
         }
         if now >= self.heard + DOWN_AFTER {
-            self.closing = true;
             due.close = true;
             return due;
         }

@@ -261,7 +261,7 @@ impl Router {
         }
         let neighbour = self.neighbours.get_mut(&from.neighbour).ok_or(DropReason::UnknownHop)?;
         if neighbour.note_bad_signature(now.at) {
-            self.close_links_of(from.neighbour, CloseReason::CutOff);
+            self.close_links_of(from.neighbour, CloseReason::CutOff, now);
         }
         Err(DropReason::BadSignature)
     }

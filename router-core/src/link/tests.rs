@@ -46,6 +46,7 @@ impl Bench {
             self.note_state();
             if due.close {
                 self.closed_at.get_or_insert(self.now);
+                self.link.close();
             }
             for _ in 0..due.echoes {
                 self.nonce += 1;

@@ -62,7 +62,7 @@ impl Router {
         let Some(link) = self.links.get_mut(&hop) else { return };
         let due = link.handle_timeout(now.at);
         if due.close {
-            return self.tell(Event::CloseLink { hop, reason: CloseReason::Silent });
+            return self.close_link(hop, CloseReason::Silent, now);
         }
         for _ in 0..due.echoes {
             let nonce = self.prng.bytes();
@@ -87,10 +87,20 @@ impl Router {
     }
 
     /// Gives up every link of a neighbour that was cut off; nothing of it counts until they are closed.
-    pub(super) fn close_links_of(&mut self, neighbour: RouterId, reason: CloseReason) {
+    pub(super) fn close_links_of(&mut self, neighbour: RouterId, reason: CloseReason, now: Now) {
         let hops: Vec<Hop> = self.links.keys().filter(|hop| hop.neighbour == neighbour).copied().collect();
         for hop in hops {
-            self.tell(Event::CloseLink { hop, reason });
+            self.close_link(hop, reason, now);
         }
+    }
+
+    /// Has the driver close a link. Its routes are left at once: it may take a while until it is down.
+    fn close_link(&mut self, hop: Hop, reason: CloseReason, now: Now) {
+        if let Some(link) = self.links.get_mut(&hop) {
+            link.close();
+        }
+        self.tell(Event::CloseLink { hop, reason });
+        self.watch_link(hop, now);
+        self.reselect_over(hop, now);
     }
 }

@@ -238,6 +238,42 @@ fn a_stalled_link_is_left_at_once_and_comes_back_with_its_routes() {
 }
 
 #[test]
+fn a_link_that_is_to_be_closed_is_left_before_the_netmod_says_that_it_is_down() {
+    let mut rig = Rig::with_neighbours(2);
+    let origin = Origin::new(1);
+    let time = rig.wall();
+    rig.announce(0, &origin, time, 5_000);
+    rig.announce(1, &origin, time, 5_500);
+    for number in 0..17 {
+        let mut forged = Origin::new(50 + number).bare(time);
+        forged.origin_signature.0[0] ^= 1;
+        rig.receive(0, &frame_of(Origin::new(50 + number).address(), &forged));
+    }
+    let hop = rig.hop(0).unwrap();
+    assert!(rig.events.contains(&Event::CloseLink { hop, reason: CloseReason::CutOff }));
+    assert_eq!(rig.hop_to(&origin.address()), rig.hop(1));
+    rig.pass(secs(1));
+    assert_eq!(rig.hop_to(&origin.address()), rig.hop(1), "whatever it still answers");
+}
+
+#[test]
+fn a_link_with_acknowledged_bytes_but_no_frames_is_left_when_it_is_to_be_closed() {
+    let mut rig = Rig::with_neighbours(1);
+    let origin = Origin::new(1);
+    rig.announce(0, &origin, rig.wall(), 5_000);
+    rig.neighbours[0].answers = false;
+    let hop = rig.hop(0).unwrap();
+    for step in 1..=60 {
+        let activity =
+            LinkEvent::Activity { hop, sent_bytes: 9, received_frames: 5, acked_bytes: Some(step) };
+        rig.router.handle_link(activity, rig.now);
+        rig.pass(millis(100));
+    }
+    assert!(rig.events.contains(&Event::CloseLink { hop, reason: CloseReason::Silent }));
+    assert_eq!(rig.hop_to(&origin.address()), None);
+}
+
+#[test]
 fn the_mtu_of_a_way_is_that_of_its_narrowest_link() {
     let mut rig = Rig::with_neighbours(1);
     let origin = Origin::new(1);
