@@ -284,6 +284,13 @@ impl Driver {
                     proxy.handle_forgotten(address);
                 }
             }
+            Event::Resync => {
+                warn!("changes of routes were lost in a full queue; reading all of them anew");
+                self.parts.ways.set_fib(self.parts.router.fib());
+                if let Some(proxy) = &mut self.parts.proxy {
+                    proxy.handle_resync(&self.parts.router.known_addresses().collect(), now);
+                }
+            }
             Event::OriginTime { address, time } => {
                 if let Err(error) = self.parts.state.raise_origin(address, time) {
                     warn!(%error, "an origin time was not made durable");

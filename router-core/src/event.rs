@@ -91,6 +91,9 @@ pub enum Event {
         /// The address.
         address: Address,
     },
+    /// [`Event::Learned`], [`Event::Forgotten`] and [`Event::RouteChanged`] found no room: what they told is to be read
+    /// anew from [`Router::known_addresses`](crate::Router::known_addresses) and [`Router::fib`](crate::Router::fib).
+    Resync,
     /// The origin times of a local address stay at or below this for now: to be made durable, and given back to
     /// [`Router::add_local`](crate::Router::add_local) after a restart.
     OriginTime {

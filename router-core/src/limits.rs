@@ -56,8 +56,8 @@ pub(crate) const MAX_HOPS_PER_NEIGHBOUR: usize = 8;
 /// Frames that wait for the driver, which takes all of them after each call: a new link's first burst of a large
 /// table is paced far below this.
 pub(crate) const MAX_TRANSMITS: usize = 65_536;
-/// Events that wait for the driver, which takes all of them after each call: the loss of a link can move every route
-/// of a full table, which is a quarter of this.
+/// Changes of addresses and routes that wait for the driver, which takes all of them after each call: the loss of a
+/// link can move every route of a full table, which is a quarter of this. Beyond, the driver reads the tables anew.
 pub(crate) const MAX_EVENTS: usize = 65_536;
 /// Announcements that a new link gets every [`RESEND_PAUSE`]: 1 600 a second, below what the other end verifies for us
 /// and what an outbox holds; 2 000 addresses are across within 1.3 s.

@@ -2,9 +2,10 @@
 //! The router: takes frames, link events and time, gives frames, events and deadlines.
 //!
 //! This file holds the doors. What happens behind them: [`receipt`] decides about announcements, [`routes`] keeps
-//! selections and the forwarding table, [`flood`] sends announcements on, [`one_hop`] and [`links`] talk with
+//! selections and the forwarding table, [`events`] what the driver is to hear, [`flood`] sends announcements on, [`one_hop`] and [`links`] talk with
 //! neighbours, [`routed`] forwards signed frames.
 
+mod events;
 mod flood;
 mod links;
 mod one_hop;
@@ -23,7 +24,7 @@ use crate::announcing::{LocalAddress, initial_hops};
 use crate::clock::ClockCorrection;
 use crate::fib::FibEntry;
 use crate::forward::decode_error;
-use crate::limits::{MAX_EVENTS, MAX_TRANSMITS};
+use crate::limits::MAX_TRANSMITS;
 use crate::link::Link;
 use crate::neighbour::{Neighbours, Quota};
 use crate::prng::Prng;
@@ -34,6 +35,7 @@ use crate::{
     Class, CloseReason, Counters, DropCounters, DropReason, Event, Fib, LinkEvent, RouterConfig, Timer,
     Transmit,
 };
+use events::Events;
 
 /// The control plane of one router.
 pub struct Router {
@@ -52,10 +54,9 @@ pub struct Router {
     scorer: Box<dyn RouteScorer>,
     scorer_config: ScorerConfiguration,
     fib: Arc<Fib>,
-    fib_changed: bool,
     timers: Timers,
     transmits: VecDeque<Transmit>,
-    events: VecDeque<Event>,
+    events: Events,
     drops: DropCounters,
     counters: Counters,
     /// As of the last call, for the tables that people read.
@@ -94,10 +95,9 @@ impl Router {
             scorer,
             scorer_config,
             fib: Arc::default(),
-            fib_changed: false,
             timers: Timers::default(),
             transmits: VecDeque::new(),
-            events: VecDeque::new(),
+            events: Events::default(),
             drops: DropCounters::default(),
             counters: Counters::default(),
             now,
@@ -201,10 +201,7 @@ impl Router {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        if let Some(event) = self.events.pop_front() {
-            return Some(event);
-        }
-        core::mem::take(&mut self.fib_changed).then_some(Event::FibChanged)
+        self.events.pop()
     }
 
     /// When [`Router::handle_timeout`] is to be called next, and the first reason.
@@ -277,10 +274,9 @@ impl Router {
     }
 
     fn tell(&mut self, event: Event) {
-        if self.events.len() >= MAX_EVENTS {
-            return self.drops.count(DropReason::EventQueueFull);
+        if !self.events.push(event) {
+            self.drops.count(DropReason::EventQueueFull);
         }
-        self.events.push_back(event);
     }
 }
 

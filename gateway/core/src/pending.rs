@@ -118,6 +118,11 @@ impl<M> Pending<M> {
         self.queue.iter().any(|waiting| waiting.awaited == awaited)
     }
 
+    /// What the packets wait for, once for each packet.
+    pub fn awaited(&self) -> impl Iterator<Item = Awaited> + '_ {
+        self.queue.iter().map(|waiting| waiting.awaited)
+    }
+
     /// How many packets wait, at most [`MAX_PACKETS`].
     pub fn len(&self) -> usize {
         self.queue.len()

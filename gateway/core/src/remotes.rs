@@ -130,6 +130,11 @@ impl Remotes {
         self.overlay.forget(address)
     }
 
+    /// Every address that was learned and not forgotten; not the configured remotes.
+    pub fn learned(&self) -> impl Iterator<Item = Address> + '_ {
+        self.overlay.learned()
+    }
+
     /// What is known of the overlay; the counts go on in clones.
     pub fn overlay_stats(&self) -> OverlayStats {
         self.overlay.stats()

@@ -2,7 +2,7 @@
 //! The control half of irdest-proxy: owns the sessions and the remotes, publishes snapshots of both to the data half,
 //! and lets packets wait until their route and session are there.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,15 +153,36 @@ impl ControlHalf {
         let learned = self.remotes.learn(address);
         tracing::debug!(target: TARGET, address = %address.short(), ?learned, "address learned");
         self.publish_remotes();
-        for waiting in self.pending.take(Awaited::Overlay(overlay_address(&address))) {
-            self.admit(waiting.metadata, &waiting.packet, address, now);
-        }
+        self.admit_waiting(address, now);
     }
 
     /// An address is announced no more.
     pub fn handle_forgotten(&mut self, address: Address) {
         if self.remotes.forget(&address) {
             self.publish_remotes();
+        }
+    }
+
+    /// Changes were lost: `known` is every address that is announced now, and any route may be another.
+    pub fn handle_resync(&mut self, known: &BTreeSet<Address>, now: Now) {
+        let gone: Vec<Address> = self.remotes.learned().filter(|address| !known.contains(address)).collect();
+        for address in &gone {
+            self.remotes.forget(address);
+        }
+        for address in known {
+            self.remotes.learn(*address);
+        }
+        self.publish_remotes();
+        let awaited: Vec<Awaited> = self.pending.awaited().collect();
+        for awaited in awaited {
+            match awaited {
+                Awaited::Remote(remote) => self.proceed(remote, now),
+                Awaited::Overlay(overlay) => {
+                    if let Lookup::Remote(remote) = self.remotes.lookup(overlay.into()) {
+                        self.admit_waiting(remote, now);
+                    }
+                }
+            }
         }
     }
 
@@ -201,6 +222,13 @@ impl ControlHalf {
     fn keep(&mut self, awaited: Awaited, header: VirtioNetHeader, packet: &[u8], now: Now) {
         for _ in 0..self.pending.push(awaited, header, packet, now.at) {
             self.data.drops.count(GatewayDrop::WaitingFull);
+        }
+    }
+
+    /// Admits the packets that waited for the owner of an overlay address.
+    fn admit_waiting(&mut self, owner: Address, now: Now) {
+        for waiting in self.pending.take(Awaited::Overlay(overlay_address(&owner))) {
+            self.admit(waiting.metadata, &waiting.packet, owner, now);
         }
     }
 

@@ -25,6 +25,7 @@ impl Router {
     }
 
     pub(super) fn link_down(&mut self, hop: Hop, now: Now) {
+        self.events.link_is_down(hop);
         if self.links.remove(&hop).is_none() {
             return;
         }

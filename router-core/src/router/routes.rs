@@ -59,7 +59,7 @@ impl Router {
             return;
         }
         Arc::make_mut(&mut self.fib).set(address, entry);
-        self.fib_changed = true;
+        self.tell(Event::FibChanged);
     }
 
     /// Looks at every address that may be reached over `hop` again.
@@ -134,6 +134,12 @@ impl Router {
             heard: Some(entry.heard),
             reason: choice.map(|choice| choice.why.to_string()).unwrap_or_default(),
         }
+    }
+
+    /// Every address of others that is known: what [`Event::Learned`] told and [`Event::Forgotten`] did not take back,
+    /// for [`Event::Resync`].
+    pub fn known_addresses(&self) -> impl Iterator<Item = Address> + '_ {
+        self.rib.iter().map(|(address, _)| *address)
     }
 
     /// What was dropped, by reason.

@@ -22,6 +22,7 @@ fn packets_of_one_remote_are_taken_in_order_with_their_metadata() {
     for (number, awaited) in [(1, remote(1)), (2, overlay), (3, remote(1)), (4, remote(2))] {
         assert_eq!(pending.push(awaited, number * 10, &[number; 5], at(0)), 0);
     }
+    assert!(pending.awaited().eq([remote(1), overlay, remote(1), remote(2)]));
     let taken = pending.take(remote(1));
     assert_eq!(first_bytes(&taken), [1, 3]);
     assert_eq!(taken[1].metadata, 30);

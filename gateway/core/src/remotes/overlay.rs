@@ -135,6 +135,11 @@ impl Overlay {
         true
     }
 
+    pub(super) fn learned(&self) -> impl Iterator<Item = Address> + '_ {
+        let owners = self.parts.iter().flat_map(|part| part.values());
+        owners.filter(|owner| !owner.pinned).map(|owner| owner.address)
+    }
+
     fn part_of(&self, overlay: &Ipv6Addr) -> usize {
         // Bits that the maps themselves use for other things: they place by the lowest and tag by the highest.
         let [_, _, part, ..] = self.seed.hash_one(overlay).to_be_bytes();

@@ -179,6 +179,8 @@ proptest! {
                 prop_assert_eq!(remotes.forget(&address(number)), model.remove(&number));
             }
             prop_assert_eq!(remotes.overlay_stats().learned, model.len());
+            prop_assert_eq!(remotes.learned().count(), model.len());
+            prop_assert!(remotes.learned().all(|learned| model.iter().any(|number| address(*number) == learned)));
         }
         for number in 0..30 {
             let known = remotes.lookup(overlay_address(&address(number)).into()) != Lookup::UnknownOverlay;

@@ -87,6 +87,7 @@ impl Network {
             Event::RouteChanged { .. }
             | Event::Learned { .. }
             | Event::Forgotten { .. }
+            | Event::Resync
             | Event::ClockSkew { .. }
             | Event::KeyUsedTwice { .. }
             | Event::OriginTimeDiscarded { .. } => {}

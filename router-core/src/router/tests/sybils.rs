@@ -2,7 +2,7 @@
 //! What a neighbour may cost us: quotas, shares, cut-offs, and full queues.
 
 use super::*;
-use crate::limits::{MAX_HOPS_PER_ADDRESS, MAX_HOPS_PER_NEIGHBOUR, MAX_LINKS};
+use crate::limits::{MAX_EVENTS, MAX_HOPS_PER_ADDRESS, MAX_HOPS_PER_NEIGHBOUR, MAX_LINKS};
 
 fn numbered(number: u32) -> Origin {
     let mut seed = [42; 32];
@@ -224,8 +224,26 @@ fn queues_that_the_driver_does_not_empty_are_limited() {
         rig.router.send(hop, Class::Data, Vec::new());
     }
     assert_eq!(rig.router.drops().get(DropReason::TransmitQueueFull), 3);
-    for _ in 0..MAX_EVENTS + 2 {
-        rig.router.tell(Event::FibChanged);
+    for _ in 0..MAX_EVENTS - 3 {
+        rig.router.tell(Event::KeyUsedTwice { address: Origin::new(1).address() });
     }
-    assert_eq!(rig.router.drops().get(DropReason::EventQueueFull), 2);
+    let (known, lost) = (Origin::new(2), Origin::new(3));
+    for origin in [&known, &lost] {
+        let frame = frame_of(origin.address(), &origin.copy(rig.wall(), &rig.neighbours[0].key, 5));
+        rig.router.handle_frame(hop, &frame, rig.now.at, rig.now);
+    }
+    assert_eq!(
+        rig.router.drops().get(DropReason::EventQueueFull),
+        1,
+        "that the route to the second is found"
+    );
+    rig.neighbours[0].answers = false;
+    rig.router.handle_timeout(rig.now + secs(6));
+    rig.router.transmits.clear();
+    rig.collect();
+    assert!(rig.events.contains(&Event::CloseLink { hop, reason: CloseReason::Silent }));
+    assert_eq!(rig.events.last(), Some(&Event::Resync));
+    let mut addresses = [known.address(), lost.address()];
+    addresses.sort_unstable();
+    assert!(rig.router.known_addresses().eq(addresses));
 }
