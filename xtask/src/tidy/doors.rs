@@ -60,6 +60,13 @@ const HOUSE: &[Room] = &[
         kind: Kind::Program,
     },
     room("irdest-lab", &[], Kind::Program),
+    // The same device and the same cutting of super-packets as the gateway has, and nothing else of it.
+    Room {
+        package: "irdest-yardstick",
+        doors: &["gateway-core", "gateway-tun"],
+        tests: &["irdest-lab"],
+        kind: Kind::Program,
+    },
     room("xtask", &["irdest-lab"], Kind::Program),
     // It feeds the parsers of every package.
     room(
