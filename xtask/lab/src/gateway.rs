@@ -143,6 +143,11 @@ impl Gateway {
         &self.identity
     }
 
+    /// The process id of the daemon, while it runs; it leads a process group of its own.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
     /// Starts it as `irdest-gateway` and returns once it listens and answers.
     pub fn start(&mut self) -> Result<()> {
         self.start_program(&gateway_program()?)

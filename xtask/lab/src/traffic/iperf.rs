@@ -57,19 +57,26 @@ impl IperfServer {
         seconds: u32,
         limit: TimeLimit,
     ) -> Result<Figure> {
+        let options: &[&str] = match transport {
+            Transport::Tcp => &[],
+            Transport::Udp => &["--udp", "--bitrate", "100M", "--length", "1200"],
+        };
+        let report = self.report(from, options, seconds, limit)?;
+        Figure::of(transport, &report).with_context(|| format!("reading the report of iperf3:\n{report:#}"))
+    }
+
+    /// Runs the client on the node for some seconds, with further options, and returns its whole report.
+    pub fn report(&self, from: &Node, options: &[&str], seconds: u32, limit: TimeLimit) -> Result<Value> {
         let (address, seconds) = (self.address.to_string(), seconds.to_string());
-        let mut arguments = vec!["--client", &address, "--time", &seconds, "--json"];
-        if transport == Transport::Udp {
-            arguments.extend(["--udp", "--bitrate", "100M", "--length", "1200"]);
-        }
+        let client = ["--client", &address, "--time", &seconds, "--json"];
+        let arguments: Vec<&str> = client.iter().chain(options).copied().collect();
         let report = from.run("iperf3", &arguments, limit)?;
-        Figure::parse(transport, &report).with_context(|| format!("reading the report of iperf3:\n{report}"))
+        serde_json::from_str(&report).with_context(|| format!("reading the report of iperf3:\n{report}"))
     }
 }
 
 impl Figure {
-    fn parse(transport: Transport, report: &str) -> Result<Self> {
-        let report: Value = serde_json::from_str(report)?;
+    fn of(transport: Transport, report: &Value) -> Result<Self> {
         let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64);
         let (received, trouble) = match transport {
             Transport::Tcp => ("/end/sum_received/bits_per_second", "/end/sum_sent/retransmits"),
@@ -95,15 +102,18 @@ impl fmt::Display for Figure {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn reads_both_kinds_of_report() {
-        let tcp = r#"{"end": {"sum_sent": {"retransmits": 3}, "sum_received": {"bits_per_second": 2.5e9}}}"#;
-        let figure = Figure::parse(Transport::Tcp, tcp).unwrap();
+        let tcp =
+            json!({"end": {"sum_sent": {"retransmits": 3}, "sum_received": {"bits_per_second": 2.5e9}}});
+        let figure = Figure::of(Transport::Tcp, &tcp).unwrap();
         assert_eq!(figure.to_string(), "TCP 2500 Mbit/s, 3 retransmissions");
-        let udp = r#"{"end": {"sum": {"bits_per_second": 99.9e6, "lost_percent": 0.25}}}"#;
-        assert_eq!(Figure::parse(Transport::Udp, udp).unwrap().to_string(), "UDP 100 Mbit/s, 0.25 % lost");
-        assert!(Figure::parse(Transport::Tcp, r#"{"error": "unable to connect"}"#).is_err());
+        let udp = json!({"end": {"sum": {"bits_per_second": 99.9e6, "lost_percent": 0.25}}});
+        assert_eq!(Figure::of(Transport::Udp, &udp).unwrap().to_string(), "UDP 100 Mbit/s, 0.25 % lost");
+        assert!(Figure::of(Transport::Tcp, &json!({"error": "unable to connect"})).is_err());
     }
 }
