@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! `cargo xtask`: builds, runs, tests and checks irdest-gateway. One file per command.
+//! `cargo xtask`: builds, runs, tests, checks and measures irdest-gateway. One file per command.
 //!
 //! It depends on Rust packages only, so that it builds on a machine on which nothing else is installed yet;
 //! each command then installs the programs that it needs, or says which they are.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the person at the terminal")]
 
+mod bench;
 mod build;
 mod cargo;
 mod ci;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-/// Builds, runs, tests and checks irdest-gateway.
+/// Builds, runs, tests, checks and measures irdest-gateway.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -38,6 +39,7 @@ enum Command {
     Tidy(tidy::Tidy),
     Ci(ci::Ci),
     Fuzz(fuzz::Fuzz),
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -59,5 +61,6 @@ fn run(command: Command) -> Result<()> {
         Command::Tidy(tidy) => tidy.run(),
         Command::Ci(ci) => ci.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
+        Command::Bench(bench) => bench.run(),
     }
 }

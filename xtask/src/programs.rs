@@ -37,6 +37,13 @@ pub(crate) const SSH: Program = Program { probe: &["ssh"], packages: &["openssh-
 /// The other end of it.
 pub(crate) const SSHD: Program = Program { probe: &["sshd"], packages: &["openssh-server"] };
 
+/// WireGuard in user space, and what configures it.
+pub(crate) const WIREGUARD_GO: Program = Program { probe: &["wireguard-go"], packages: &["wireguard-go"] };
+/// See [`WIREGUARD_GO`].
+pub(crate) const WG: Program = Program { probe: &["wg"], packages: &["wireguard-tools"] };
+/// Another mesh.
+pub(crate) const TINC: Program = Program { probe: &["tincd"], packages: &["tinc"] };
+
 /// A daemon whose wall clock is wrong.
 pub(crate) const FAKETIME: Program = Program { probe: &["faketime"], packages: &["faketime"] };
 
@@ -48,6 +55,10 @@ pub(crate) const FOR_A_LAB: &[Program] = &[IP];
 pub(crate) const TO_DEMONSTRATE: &[Program] = &[IP, PING, IPERF3, PYTHON];
 /// What the lab tests send.
 pub(crate) const TO_TEST: &[Program] = &[IP, PING, IPERF3, PYTHON, SSH, SSHD, FAKETIME];
+/// What the bench measures with.
+pub(crate) const TO_MEASURE: &[Program] = &[IP, PING, IPERF3];
+/// Other products that Debian has.
+pub(crate) const FOR_PEERS: &[Program] = &[WIREGUARD_GO, WG, TINC];
 
 /// Makes sure that the programs are there: as root it installs those that are missing, and says so.
 ///
