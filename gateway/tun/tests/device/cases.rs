@@ -27,7 +27,7 @@ pub(crate) fn open_as(config: &TunConfig) -> Tun {
     tun
 }
 
-fn pattern(length: usize) -> Vec<u8> {
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| u8::try_from((at * 7 + at / 256) % 256).unwrap()).collect()
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn a_datagram_is_echoed_by_the_kernels_stack(offload: bool) {
 }
 
 /// 10 007 bytes each way: more than one segment, less than a first window.
-async fn tcp_both_ways(tun: &Tun, here: &str, listener: TcpListener) -> Vec<Arrived> {
+pub(crate) async fn tcp_both_ways(tun: &Tun, here: &str, listener: TcpListener) -> Vec<Arrived> {
     let sent = pattern(10_007);
     let mut remote = Remote::new(tun, here, listener.local_addr().unwrap());
     let mut tcp = remote.connect().await;
@@ -78,7 +78,7 @@ async fn tcp_both_ways(tun: &Tun, here: &str, listener: TcpListener) -> Vec<Arri
 }
 
 /// Whether the device took a super-packet of this host whole.
-fn any_whole(packets: &[Arrived]) -> bool {
+pub(crate) fn any_whole(packets: &[Arrived]) -> bool {
     packets.iter().any(|arrived| arrived.packet.len() > 1_420 && arrived.header.gso_size > 0)
 }
 
@@ -147,21 +147,6 @@ pub(crate) async fn more_datagrams_than_every_kernel_takes(offload: bool) {
     }
     assert_eq!(tun.counters().segmented, 3);
     assert_eq!(tun.counters().sent, 65 + 128 + 150);
-}
-
-pub(crate) async fn an_interface_that_is_down_is_counted_and_recovers(offload: bool) {
-    let tun = open(offload);
-    let socket = UdpSocket::bind("10.9.0.1:7").await.unwrap();
-    let mut remote = Remote::new(&tun, "10.9.0.2", socket.local_addr().unwrap());
-    echo(&mut remote, &socket, b"before").await;
-    ip(&format!("link set {NAME} down"));
-    let (header, packet) = remote.udp(b"lost", 0);
-    for _ in 0..3 {
-        assert!(matches!(tun.try_send(0, &header, &packet), Err(IoError::Down)));
-    }
-    assert_eq!(tun.counters().down, 3);
-    ip(&format!("link set {NAME} up"));
-    echo(&mut remote, &socket, b"after").await;
 }
 
 pub(crate) async fn a_deleted_interface_is_noticed(offload: bool) {
@@ -235,17 +220,6 @@ pub(crate) async fn a_short_buffer_is_refused(offload: bool) {
     let tun = open(offload);
     let answer = tun.try_recv(0, &mut vec![0; RECV_BUFFER - 1]);
     assert!(matches!(answer, Err(IoError::BufferTooShort { len: 65_549, expected: RECV_BUFFER })));
-}
-
-pub(crate) async fn bytes_that_are_no_packet_are_refused(offload: bool) {
-    let tun = open(offload);
-    for bytes in [&[][..], &[0x00], &[0x55; 40]] {
-        assert!(matches!(tun.try_send(0, &VirtioNetHeader::NONE, bytes), Err(IoError::Refused)), "{bytes:?}");
-    }
-    let lie = VirtioNetHeader { flags: 1, gso_type: 1, gso_size: 9, ..VirtioNetHeader::NONE };
-    assert!(tun.try_send(0, &lie, &[0x45; 40]).is_err());
-    assert_eq!(tun.counters().refused, 4);
-    assert_eq!(tun.counters().sent, 0);
 }
 
 pub(crate) async fn many_packets_are_drained(offload: bool) {

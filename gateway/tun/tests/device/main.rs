@@ -15,6 +15,9 @@ mod ethtool;
 mod namespace;
 mod queues;
 mod remote;
+mod seccomp;
+mod trouble;
+mod writes;
 
 /// Each case as two tests, over the offloading and over the plain backend.
 macro_rules! on_both_backends {
@@ -36,14 +39,12 @@ on_both_backends! {
         segments_survive_a_receiver_that_verifies,
         udp_super_packets_become_datagrams,
         more_datagrams_than_every_kernel_takes,
-        an_interface_that_is_down_is_counted_and_recovers,
         a_deleted_interface_is_noticed,
         a_busy_name_is_refused_and_free_again_after,
         a_name_of_another_kind_is_refused,
         a_persistent_device_takes_either_backend,
         the_mtu_is_set,
         a_short_buffer_is_refused,
-        bytes_that_are_no_packet_are_refused,
         many_packets_are_drained,
     }
     queues {
@@ -56,4 +57,31 @@ on_both_backends! {
         the_queue_length_is_set,
         a_persistent_device_gets_its_queue_length_back,
     }
+    trouble {
+        a_persistent_device_with_other_flags_is_taken,
+        without_the_capability_it_says_so,
+        an_interface_that_goes_down_is_counted_and_recovers,
+        a_full_send_buffer_drops_counts_and_recovers,
+        a_kernel_without_memory_is_counted_and_recovers,
+        every_queue_notices_that_the_interface_was_deleted,
+    }
+    writes {
+        every_row_of_the_table_of_writes,
+        bytes_that_are_no_packet_are_refused,
+        a_partial_checksum_without_its_flag_is_dropped,
+        a_forwarded_mebibyte_has_no_wrong_checksum,
+    }
 }
+
+/// Cases about the choice between the backends.
+macro_rules! on_their_own {
+    ($($case:ident),+ $(,)?) => {
+        $(#[test] fn $case() { namespace::run(trouble::$case) })+
+    };
+}
+
+on_their_own![
+    a_kernel_without_udp_offload_gets_udp_in_datagrams,
+    a_kernel_that_refuses_offload_gets_packets_one_by_one,
+    a_kernel_without_features_gets_packets_one_by_one,
+];

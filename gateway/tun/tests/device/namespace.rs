@@ -3,9 +3,10 @@
 
 use std::fs::File;
 use std::future::Future;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,14 +37,52 @@ pub(crate) fn run<Case: Future<Output = ()>>(case: impl FnOnce() -> Case + Send 
 
 /// `ip ARGUMENTS` in the namespace of this thread.
 pub(crate) fn ip(arguments: &str) {
-    let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("iproute2 is needed");
-    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    run_program("ip", arguments);
+}
+
+/// A program of iproute2 in the namespace of this thread; it must succeed.
+pub(crate) fn run_program(program: &str, arguments: &str) {
+    let output =
+        Command::new(program).args(arguments.split_whitespace()).output().expect("iproute2 is needed");
+    assert!(output.status.success(), "{program} {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A counter of TCP in the namespace of this thread.
+pub(crate) fn tcp_counter(name: &str) -> u64 {
+    let counters = std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
+    let mut lines = counters.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let at = names.split(' ').position(|other| other == name).unwrap();
+    values.split(' ').nth(at).unwrap().parse().unwrap()
 }
 
 /// What `ip ARGUMENTS` prints.
 pub(crate) fn ip_says(arguments: &str) -> String {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("iproute2 is needed");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs `task`, and returns what was logged beside it.
+pub(crate) fn saying<T>(task: impl FnOnce() -> T) -> (T, String) {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let writer = Log(Arc::clone(&log));
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let result = tracing::subscriber::with_default(subscriber, task);
+    let said = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    (result, said)
+}
+
+#[derive(Clone)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Nobody else is on our links, so nothing is gained by waiting for who might have the same address.

@@ -7,7 +7,7 @@ use gateway_tun::{ConfigError, IoError, MAX_QUEUES, RECV_BUFFER, Tun, TunConfig,
 use tokio::net::UdpSocket;
 
 use crate::cases::{NAME, config, echo, open_as};
-use crate::namespace::{ip, ip_says, up};
+use crate::namespace::{ip, ip_says, saying, up};
 use crate::remote::Remote;
 
 const QUEUES: u8 = 4;
@@ -87,16 +87,18 @@ async fn echoes_on_every_queue(tun: &Tun) {
 
 pub(crate) async fn a_device_made_for_one_queue_has_one(offload: bool) {
     ip(&format!("tuntap add {NAME} mode tun"));
-    let tun = open_as(&several(offload));
+    let (tun, said) = saying(|| open_as(&several(offload)));
     assert_eq!(tun.queues(), 1);
+    assert!(said.contains("WARN") && said.contains("made with a single queue"), "{said}");
     echoes_on_every_queue(&tun).await;
 }
 
 pub(crate) async fn a_device_made_for_several_queues_takes_as_many_as_asked(offload: bool) {
     ip(&format!("tuntap add {NAME} mode tun multi_queue"));
     for queues in [1, QUEUES, 1, MAX_QUEUES] {
-        let tun = open_as(&TunConfig { queues, ..config(offload) });
+        let (tun, said) = saying(|| open_as(&TunConfig { queues, ..config(offload) }));
         assert_eq!(tun.queues(), queues);
+        assert_eq!(said.contains("made for several queues"), queues == 1, "{said}");
         echoes_on_every_queue(&tun).await;
         drop(tun);
         assert!(ip_says("-o link").contains(NAME));
@@ -142,11 +144,11 @@ pub(crate) async fn the_queue_length_is_set(offload: bool) {
     for (configured, len) in [(Some(1_000), 1_000), (None, 500), (Some(40), 40)] {
         let tun = open_as(&TunConfig { tx_queue_len: configured, ..several(offload) });
         has_queue_len(len);
-        // What the kernel said of its own when the interface came up.
         let queue = 1;
         let socket = UdpSocket::bind("10.9.0.1:7").await.unwrap();
         let mut remote = Remote::on_queue(queue, &tun, "10.9.0.2", socket.local_addr().unwrap());
         echo(&mut remote, &socket, b"steers").await;
+        // Nothing is left of what the kernel said of its own when the interface came up.
         waiting(&tun, queue);
         for _ in 0..len + 100 {
             socket.send_to(b"x", remote.here).await.unwrap();

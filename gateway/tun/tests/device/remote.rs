@@ -52,7 +52,13 @@ impl<'a> Remote<'a> {
         self.packet(IpNumber::UDP, &udp.to_bytes(), payload, gso_size)
     }
 
-    fn tcp(&self, header: &TcpHeader, payload: &[u8], gso_size: u16) -> (VirtioNetHeader, Vec<u8>) {
+    /// A segment, or a super-packet of segments of `gso_size` bytes; its checksum is partial.
+    pub(crate) fn tcp(
+        &self,
+        header: &TcpHeader,
+        payload: &[u8],
+        gso_size: u16,
+    ) -> (VirtioNetHeader, Vec<u8>) {
         self.packet(IpNumber::TCP, &header.to_bytes(), payload, gso_size)
     }
 
@@ -163,9 +169,20 @@ impl<'a> Remote<'a> {
 
     /// Sends `payload` as one super-packet of segments of `gso_size` bytes.
     pub(crate) async fn send_tcp(&self, tcp: &mut TcpHeader, payload: &[u8], gso_size: u16) {
+        self.send(self.next(tcp, payload, gso_size)).await;
+    }
+
+    /// The super-packet that is next in the connection.
+    pub(crate) fn next(
+        &self,
+        tcp: &mut TcpHeader,
+        payload: &[u8],
+        gso_size: u16,
+    ) -> (VirtioNetHeader, Vec<u8>) {
         tcp.psh = true;
-        self.send(self.tcp(tcp, payload, gso_size)).await;
+        let packet = self.tcp(tcp, payload, gso_size);
         tcp.sequence_number = tcp.sequence_number.wrapping_add(u32::try_from(payload.len()).unwrap());
+        packet
     }
 
     /// Receives `length` bytes of the connection, and the packets that brought them.
