@@ -21,8 +21,9 @@ pub const MAX_QUEUES: u8 = 16;
 /// which drop from the longest flow.
 pub const DEFAULT_TX_QUEUE_LEN: u32 = 1_000;
 
-/// The greatest length of a queue in packets: ten times what anybody was seen to need, 0.8 MB of pointers.
-pub const MAX_TX_QUEUE_LEN: u32 = 100_000;
+/// The greatest length of a queue in packets: the most that others use, and 640 MiB of the kernel's memory if they are
+/// super-packets.
+pub const MAX_TX_QUEUE_LEN: u32 = 10_000;
 
 /// How to open the device.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -32,7 +32,7 @@ pub(crate) struct Queues {
 }
 
 impl Found {
-    /// Looks at the interface in the network namespace of this thread, and leaves one that is there as it was.
+    /// Looks at the interface in the network namespace of this thread, by attaching to it for a moment where it is there.
     pub(crate) fn under(name: &DeviceName) -> Result<Self, TunError> {
         match if_nametoindex(name.as_str()) {
             Err(Errno::ENODEV) => return Ok(Self::Nothing),
