@@ -31,7 +31,7 @@ fn push_and_pop(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("push and pop");
     for (flows, bytes) in [(1, 1400), (10, 1400), (10, 65_000), (1000, 1400)] {
         let mut queue = FairQueue::new(QueueLimits { memory: 64 << 20, ..QueueLimits::default() });
-        let (mut now, mut flow) = (Timestamp::default(), 0);
+        let (mut now, mut flow) = (Timestamp::default(), 0_u64);
         let mut push = |queue: &mut FairQueue<Item>, now| {
             flow = (flow + 1) % flows;
             let key =
