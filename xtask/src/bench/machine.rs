@@ -80,10 +80,15 @@ fn members(group: u32) -> Vec<Member> {
     stats.filter(|member| member.group == group).collect()
 }
 
+/// A process that has not ended; one that has is there until its parent has asked for it (state Z).
+///
 /// The name of a program may contain anything, so the fields count from the last parenthesis.
 fn parse_member(id: u32, stat: &str) -> Option<Member> {
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
+    if *fields.first()? == "Z" {
+        return None;
+    }
     let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
     Some(Member { id, group: fields.get(2)?.parse().ok()?, ticks: ticks(11)? + ticks(12)? })
 }
@@ -115,6 +120,7 @@ mod tests {
         let stat = "7 (a) b (c) S 1 5 5 0 -1 4194560 0 0 0 0 30 12 0 0 20 0 1 0 1 1 1";
         assert_eq!(parse_member(7, stat), Some(Member { id: 7, group: 5, ticks: 42.0 }));
         assert_eq!(parse_member(7, "7 (short) S 1"), None);
+        assert_eq!(parse_member(7, &stat.replace(" S ", " Z ")), None, "it has ended");
     }
 
     #[test]

@@ -70,14 +70,16 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Target { key, bound, what } = self.target;
-        let verdict = if self.is_met() { "met   " } else { "missed" };
         let bound = match bound {
             Bound::AtLeast(bound) => format!("at least {bound}"),
             Bound::AtMost(bound) => format!("at most {bound}"),
         };
         match self.value {
-            Some(value) => write!(f, "{verdict} {key} = {value:.3}, {bound}: {what}"),
-            None => write!(f, "{verdict} {key} was not measured, {bound}: {what}"),
+            Some(value) => {
+                let verdict = if self.is_met() { "met" } else { "missed" };
+                write!(f, "{verdict:<7} {key} = {value:.3}, {bound}: {what}")
+            }
+            None => write!(f, "unknown {key} was not measured, {bound}: {what}"),
         }
     }
 }
@@ -97,7 +99,7 @@ mod tests {
         assert!(!verdict("ping.loaded_ms").is_met());
         assert_eq!(
             verdict("rss_mib").to_string(),
-            "missed rss_mib = 64.500, at most 64: resident memory of a gateway, in MiB"
+            "missed  rss_mib = 64.500, at most 64: resident memory of a gateway, in MiB"
         );
         assert!(verdict("ping.loaded_ms").to_string().contains("was not measured"));
     }
