@@ -34,10 +34,7 @@ fn end(place: &Place, overlay: &str, other: &str) -> Result<(Process, Leftover)>
     let device = format!("wg{}{}", std::process::id(), node.name());
     let socket = Leftover(PathBuf::from(format!("/var/run/wireguard/{device}.sock")));
     let mut command = node.command("wireguard-go");
-    command
-        .args(["-f", &device])
-        .env("LOG_LEVEL", "error")
-        .env("WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD", "1");
+    command.args(["-f", &device]).env("LOG_LEVEL", "error");
     let process = Process::spawn(&mut command, node.directory().join("wireguard-go.log"))?;
     let process = bring_up(node, process, &device, overlay)?;
     let endpoint = format!("{}:51820", place.peers[0]);
