@@ -65,7 +65,7 @@ impl Inbound {
 
     /// What the device does not take now is lost, as on any link.
     fn write(&self, header: &VirtioNetHeader, packet: &[u8]) -> Result<()> {
-        match self.tun.try_send(header, packet) {
+        match self.tun.try_send(0, header, packet) {
             Err(error @ IoError::Gone) => Err(error).context("writing to the TUN device"),
             Ok(()) | Err(_) => Ok(()),
         }

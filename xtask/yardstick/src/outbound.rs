@@ -36,9 +36,9 @@ impl Outbound {
         let tun = Arc::clone(&self.tun);
         let mut buffer = vec![0; RECV_BUFFER];
         loop {
-            tun.readable().await?;
+            tun.readable(0).await?;
             loop {
-                match tun.try_recv(&mut buffer) {
+                match tun.try_recv(0, &mut buffer) {
                     Ok(received) => self.forward(&received.header, &buffer[..received.len])?,
                     Err(IoError::WouldBlock) => break,
                     Err(error) => return Err(error).context("reading from the TUN device"),
