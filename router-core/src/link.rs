@@ -62,8 +62,8 @@ pub(crate) struct Link {
     pub(crate) live_since: Option<Timestamp>,
     pub(crate) clock_offset: Option<i64>,
     pub(crate) meta: Option<RouterMeta>,
-    /// The addresses whose newest announcement the new link is still to get.
-    pub(crate) resend: Vec<Address>,
+    /// The last address whose newest announcement the new link got of all that it is to get.
+    pub(crate) resent: Option<Address>,
     state: LinkState,
     closing: bool,
     rtt: RttWindow,
@@ -91,7 +91,7 @@ impl Link {
             live_since: None,
             clock_offset: None,
             meta: None,
-            resend: Vec::new(),
+            resent: None,
             state: LinkState::Starting,
             closing: false,
             rtt: RttWindow::default(),

@@ -4,6 +4,7 @@
 
 mod known;
 
+use core::ops::RangeBounds;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ratman_types::{Address, RouterId};
@@ -36,6 +37,10 @@ impl Rib {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Address, &Known)> {
         self.addresses.iter()
+    }
+
+    pub(crate) fn range(&self, range: impl RangeBounds<Address>) -> impl Iterator<Item = (&Address, &Known)> {
+        self.addresses.range(range)
     }
 
     /// Whether there is room for a new address from `neighbour`, and which address makes it.

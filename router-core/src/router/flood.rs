@@ -2,6 +2,7 @@
 //! Announcements on their way out: our own every two seconds, others' as they come, retractions, and all of the
 //! newest ones for a link that just came up.
 
+use core::ops::Bound;
 use core::time::Duration;
 
 use ratman_types::{Address, Hop, Now, RouterId};
@@ -118,27 +119,31 @@ impl Router {
         }
     }
 
-    /// A link answered for the first time: it gets the newest announcement of every live route and local address, so
-    /// that a router that was restarted need not wait for the next round.
-    pub(super) fn resend_everything(&mut self, hop: Hop, now: Now) {
-        let mut addresses: Vec<Address> = self.locals.keys().copied().collect();
-        addresses.extend(
-            self.rib.iter().filter(|(_, known)| known.hop_in_use().is_some()).map(|(address, _)| *address),
-        );
-        // In an order that does not tell which are local.
-        addresses.sort_unstable_by(|a, b| b.cmp(a));
-        if let Some(link) = self.links.get_mut(&hop) {
-            link.resend = addresses;
-            self.resend(hop, now);
-        }
-    }
-
-    /// Sends the next of what a new link is to get.
+    /// Sends a link that answered for the first time the next of the newest announcements of every live route and
+    /// local address, so that a router that was restarted need not wait for the next round. They go in the order of
+    /// the addresses, which does not tell which are local.
     pub(super) fn resend(&mut self, hop: Hop, now: Now) {
-        for _ in 0..RESEND_BATCH {
-            let Some(address) = self.links.get_mut(&hop).and_then(|link| link.resend.pop()) else { return };
+        let Some(link) = self.links.get(&hop) else { return };
+        let batch = self.next_to_resend(link.resent);
+        let Some(last) = batch.last().copied() else { return };
+        for address in batch {
             self.send_newest(&address, vec![hop]);
         }
+        if let Some(link) = self.links.get_mut(&hop) {
+            link.resent = Some(last);
+        }
         self.timers.set(Timer::Resend(hop), now.at + RESEND_PAUSE);
+    }
+
+    /// The next few addresses with something to send, in order.
+    fn next_to_resend(&self, after: Option<Address>) -> Vec<Address> {
+        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let locals = self.locals.range(range).map(|(address, _)| *address).take(RESEND_BATCH);
+        let routes = self.rib.range(range).filter(|(_, known)| known.hop_in_use().is_some());
+        let mut next: Vec<Address> =
+            locals.chain(routes.map(|(address, _)| *address).take(RESEND_BATCH)).collect();
+        next.sort_unstable();
+        next.truncate(RESEND_BATCH);
+        next
     }
 }

@@ -88,7 +88,7 @@ impl Router {
         self.clock.observe(from.neighbour, echo.wall_time, asked, rtt);
         self.tell_skew(now);
         if first {
-            self.resend_everything(from, now);
+            self.resend(from, now);
         }
         if changed {
             tracing::info!(link = from.link.0, neighbour = %from.neighbour.short(), "link is live");

@@ -149,7 +149,9 @@ fn a_link_that_goes_live_gets_every_live_route_and_local_address_at_once() {
     let new = rig.link(7, 150);
     rig.pass(millis(1));
     assert_eq!(rig.neighbours[new].take(), [], "not before it answers");
-    rig.pass(millis(160));
+    rig.pass(millis(11));
+    assert_eq!(rig.neighbours[new].got.len(), 16, "eight every ten milliseconds");
+    rig.pass(millis(260));
     let mut got: Vec<Address> =
         rig.neighbours[new].take().iter().map(|(header, _)| header.sender_address()).collect();
     assert!(got.is_sorted(), "in an order that tells nothing");
@@ -157,7 +159,7 @@ fn a_link_that_goes_live_gets_every_live_route_and_local_address_at_once() {
     addresses.sort_unstable();
     assert_eq!(got, addresses);
     let again = rig.link(8, 100);
-    rig.pass(millis(160));
+    rig.pass(millis(260));
     let back: Vec<Address> =
         rig.neighbours[again].take().iter().map(|(header, _)| header.sender_address()).collect();
     assert_eq!(back, [SecretKey::from_seed([1; 32]).address()], "never back to the neighbour it came from");
