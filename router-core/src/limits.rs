@@ -92,17 +92,20 @@ impl TokenBucket {
 
     /// Takes one token, if there is one.
     pub(crate) fn take(&mut self, now: Timestamp) -> bool {
+        let has = self.has(now);
+        if has {
+            self.level -= MICRO;
+        }
+        has
+    }
+
+    /// Whether there is a token.
+    pub(crate) fn has(&mut self, now: Timestamp) -> bool {
         let micros = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX);
         let more = micros.saturating_mul(u64::from(self.rate.per_second));
         self.level = self.level.saturating_add(more).min(u64::from(self.rate.burst) * MICRO);
         self.at = self.at.max(now);
-        match self.level.checked_sub(MICRO) {
-            Some(rest) => {
-                self.level = rest;
-                true
-            }
-            None => false,
-        }
+        self.level >= MICRO
     }
 }
 

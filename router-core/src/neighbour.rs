@@ -67,7 +67,12 @@ impl Neighbour {
 
     /// Whether this neighbour may bring an address never seen before.
     pub(crate) fn may_bring_address(&mut self, now: Timestamp) -> bool {
-        self.new_addresses.take(now)
+        self.new_addresses.has(now)
+    }
+
+    /// Notes that an address that this neighbour brought was never seen before, and verified.
+    pub(crate) fn note_new_address(&mut self, now: Timestamp) {
+        self.new_addresses.take(now);
     }
 
     /// Whether nothing of it counts for now.

@@ -144,6 +144,10 @@ impl Router {
             }
             Err(reason) => return Err(reason),
         }
+        if unknown && !self.config.pinned.contains(&copy.address) {
+            let neighbour = self.neighbours.get_mut(&copy.from.neighbour).ok_or(DropReason::UnknownHop)?;
+            neighbour.note_new_address(now.at);
+        }
         if let Some(evicted) = evicted {
             self.drops.count(DropReason::Evicted);
             self.forget(&evicted, now);

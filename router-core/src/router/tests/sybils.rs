@@ -41,6 +41,18 @@ fn never_seen_addresses_come_at_twenty_a_second_after_a_burst_of_a_thousand() {
 }
 
 #[test]
+fn an_address_that_was_not_verified_counts_against_no_quota() {
+    let mut rig = Rig::with_neighbours(1);
+    let origin = Origin::new(1);
+    let start = rig.wall();
+    (0..1_000).for_each(|step| rig.announce(0, &origin, start + Duration::from_micros(step), 5_000));
+    let refused = rig.dropped(DropReason::VerificationQuota, |rig| bring(rig, 0, 0..500));
+    assert!(refused >= 480, "{refused}");
+    rig.pass(secs(1));
+    assert_eq!(rig.dropped(DropReason::NewAddressQuota, |rig| bring(rig, 0, 500..1_490)), 0);
+}
+
+#[test]
 fn verifications_are_limited_per_neighbour() {
     let mut rig = Rig::with_neighbours(2);
     let origin = Origin::new(1);
