@@ -110,7 +110,7 @@ drop_reasons! {
     TooManyHops = "too_many_hops",
     /// A hop of an address made room for another.
     HopReplaced = "hop_replaced",
-    /// An address was flooded less than a second ago.
+    /// An address was flooded less than a second ago: what came now waits, and may be overtaken.
     FloodInterval = "flood_interval",
     /// The driver did not take frames as fast as they came out.
     TransmitQueueFull = "transmit_queue_full",

@@ -189,6 +189,7 @@ impl Router {
                 Timer::RouterMeta(hop) => self.send_router_meta(hop, now),
                 Timer::Resend(hop) => self.resend(hop, now),
                 Timer::Announce(address) => self.announce(address, now),
+                Timer::Flood(address) => self.flood(&address, now),
                 Timer::Route(address) => self.age(&address, now),
             }
         }

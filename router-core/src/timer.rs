@@ -16,6 +16,8 @@ pub enum Timer {
     Resend(Hop),
     /// A local address is to be announced.
     Announce(Address),
+    /// An announcement that came too soon after the one before is to be flooded now.
+    Flood(Address),
     /// A route gets too old, or an address without routes is to be forgotten.
     Route(Address),
 }

@@ -41,16 +41,20 @@ impl Router {
         self.send_newest(&address, self.flooded_hops());
     }
 
-    /// Sends the newest announcement of somebody else's address on, at most once a second.
+    /// Sends the newest announcement of somebody else's address on, at most once a second: what comes sooner waits.
     pub(super) fn flood(&mut self, address: &Address, now: Now) {
         let Some(known) = self.rib.get_mut(address) else { return };
-        if known.newest.as_ref().is_none_or(|newest| newest.hops_left.is_none()) {
+        let Some(newest) = &known.newest else { return };
+        if newest.hops_left.is_none() {
             return self.drops.count(DropReason::HopLimit);
         }
-        if known.flooded_at.is_some_and(|at| now.at.since(at) < FLOOD_INTERVAL) {
+        let may_go = known.flooded_at.map(|at| at + FLOOD_INTERVAL).filter(|at| *at > now.at);
+        if let Some(at) = may_go {
+            self.timers.set(Timer::Flood(*address), at);
             return self.drops.count(DropReason::FloodInterval);
         }
         known.flooded_at = Some(now.at);
+        self.timers.stop(Timer::Flood(*address));
         self.counters.announcements_flooded += 1;
         self.send_newest(address, self.flooded_hops());
     }
@@ -64,10 +68,7 @@ impl Router {
     fn send_newest(&mut self, address: &Address, mut hops: Vec<Hop>) {
         let newest = match (self.locals.get_mut(address), self.rib.get_mut(address)) {
             (Some(local), _) => local.newest.as_mut(),
-            (None, Some(known)) => {
-                known.told = true;
-                known.newest.as_mut()
-            }
+            (None, Some(known)) => known.newest.as_mut(),
             (None, None) => None,
         };
         let Some(newest) = newest else { return };
@@ -78,6 +79,9 @@ impl Router {
         let Some((frame, signed)) = newest.frame(address, &*self.key) else { return };
         let frame = frame.to_vec();
         self.counters.signatures_made += u64::from(signed);
+        if let Some(known) = self.rib.get_mut(address) {
+            known.told = true;
+        }
         for hop in hops {
             self.send(hop, Class::Data, frame.clone());
         }

@@ -94,6 +94,7 @@ impl Router {
         self.reselect(address, now);
         self.rib.forget(address);
         self.timers.stop(Timer::Route(*address));
+        self.timers.stop(Timer::Flood(*address));
         self.tell(Event::Forgotten { address: *address });
     }
 

@@ -309,9 +309,28 @@ fn an_address_is_flooded_at_most_once_a_second_but_what_would_have_been_flooded_
     let infeasible =
         rig.dropped(DropReason::Infeasible, |rig| rig.announce(2, &origin, time + millis(1), 1_500));
     assert_eq!(infeasible, 1, "500 and half of 2 ms is not above 1500");
+    rig.announce(0, &origin, time + millis(2), 700);
     rig.pass(secs(1));
-    rig.announce(0, &origin, time + millis(2), 500);
+    let [(_, made_up)] = rig.neighbours[1].take().try_into().unwrap();
+    assert_eq!(made_up.origin_time, time + millis(2), "the newest, once, when the second is over");
+    rig.pass(secs(1));
+    rig.announce(0, &origin, time + millis(3), 500);
     assert_eq!(rig.neighbours[1].take().len(), 1);
+    rig.announce(0, &origin, time + millis(4), 500);
+    rig.announce(0, &origin, time + millis(4), u32::MAX);
+    rig.neighbours[1].take();
+    rig.pass(secs(1));
+    assert_eq!(rig.neighbours[1].take(), [], "nothing of a route that was taken back meanwhile");
+}
+
+#[test]
+fn a_route_that_nobody_was_told_of_is_not_taken_back() {
+    let mut rig = Rig::with_neighbours(1);
+    let origin = Origin::new(1);
+    let time = rig.wall();
+    rig.announce(0, &origin, time, 5_000);
+    rig.announce(0, &origin, time, u32::MAX);
+    assert_eq!(rig.neighbours[0].take(), [], "the only neighbour has it from itself");
 }
 
 #[test]
