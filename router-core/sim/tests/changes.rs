@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use proptest::prelude::*;
 use ratman_sim::{CableId, Fate, Medium, Network, NodeId, Random, Setup, Signatures, topology};
-use ratman_types::Bandwidth;
+use ratman_types::{Bandwidth, Mtu};
 use router_core::{DropReason, Event};
 
 fn secs(seconds: u64) -> Duration {
@@ -90,6 +90,30 @@ fn a_dead_link_is_left_within_half_a_second_while_it_is_used() {
         lost += u32::from(network.probe(probe).fate == Fate::Lost);
     }
     assert!((10..=25).contains(&lost), "{lost} frames at one in 20 ms were lost");
+}
+
+#[test]
+fn both_ends_know_the_smallest_mtu_of_the_way_within_one_announcement() {
+    let mut network = laid_out(11, 5, &[]);
+    for (link, mtu) in [9_000, 1_500, 33_004, 4_000].into_iter().enumerate() {
+        let medium = Medium { mtu: Mtu(mtu), ..Medium::with_delay(millis(5)) };
+        network.connect(NodeId(link), NodeId(link + 1), medium);
+    }
+    let ends = [network.address(NodeId(0)), network.address(NodeId(4))];
+    let mtus =
+        |network: &Network| [network.path_mtu(NodeId(0), &ends[1]), network.path_mtu(NodeId(4), &ends[0])];
+    network.run_for(secs(4));
+    assert_eq!(mtus(&network), [Some(Mtu(1_500)); 2]);
+    assert_eq!(network.path_mtu(NodeId(2), &ends[1]), Some(Mtu(4_000)), "only what lies ahead");
+    // In the middle, at the far end of one and at the near end of the other, and wider again.
+    for (cable, mtu, smallest) in [(2, 1_280, 1_280), (3, 1_200, 1_200), (3, 9_000, 1_280), (2, 9_000, 1_500)]
+    {
+        network.set_mtu(CableId(cable), Mtu(mtu));
+        network.run_for(secs(3));
+        assert_eq!(mtus(&network), [Some(Mtu(smallest)); 2], "cable {cable} carries {mtu}");
+    }
+    network.set_mtu(CableId(0), Mtu(1_280));
+    assert_eq!(network.path_mtu(NodeId(0), &ends[1]), Some(Mtu(1_280)), "its own link at once");
 }
 
 #[test]

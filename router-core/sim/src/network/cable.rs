@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use ratman_types::{Digest, Hop, LinkId};
+use ratman_types::{Digest, Hop, LinkId, Mtu};
 use router_core::{Class, LinkEvent};
 
 use super::{Happening, Network, NodeId};
@@ -80,6 +80,16 @@ impl Network {
     /// Changes what the cable is like; the routers are not told. A loss of 1 000 000 is a silent cut.
     pub fn set_medium(&mut self, cable: CableId, medium: Medium) {
         self.cables[cable.0].medium = medium;
+    }
+
+    /// Changes the largest frame of a cable; the routers at both ends are told.
+    pub fn set_mtu(&mut self, cable: CableId, mtu: Mtu) {
+        self.cables[cable.0].medium.mtu = mtu;
+        for (side, end) in self.cables[cable.0].ends.into_iter().enumerate() {
+            if let Some(hop) = self.hop(&self.cables[cable.0], side) {
+                self.tell(end, LinkEvent::Mtu { hop, mtu });
+            }
+        }
     }
 
     /// Whether a cable's link is up; routers may have closed it.

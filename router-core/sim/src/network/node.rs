@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ratman_types::{Address, Now, RouterId, Signer, Timestamp, WallTime};
+use ratman_types::{Address, Mtu, Now, RouterId, Signer, Timestamp, WallTime};
 use router_core::{DropReason, Event, Fib, Lookup, Router, RouterConfig};
 
 use super::{Happening, Network, START};
@@ -219,6 +219,14 @@ impl Network {
     pub fn next_hop(&self, node: NodeId, to: &Address) -> Option<NodeId> {
         match self.nodes[node.0].fib.lookup(to, None) {
             Lookup::Via(via) => self.neighbour(node, via.hop.link),
+            Lookup::Local | Lookup::OnlyWayBack | Lookup::NoRoute => None,
+        }
+    }
+
+    /// The largest frame that a router takes the way to an address to carry.
+    pub fn path_mtu(&self, node: NodeId, to: &Address) -> Option<Mtu> {
+        match self.nodes[node.0].fib.lookup(to, None) {
+            Lookup::Via(via) => Some(via.mtu),
             Lookup::Local | Lookup::OnlyWayBack | Lookup::NoRoute => None,
         }
     }
