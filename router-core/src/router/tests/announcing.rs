@@ -81,10 +81,12 @@ fn what_was_made_durable_is_discarded_when_the_clock_has_to_go_back() {
     let address = add(&mut rig, 1);
     rig.pass(secs(3));
     let before = rig.neighbours[0].take().pop().unwrap().1;
-    let ceiling = rig.events.iter().rev().find_map(|event| match event {
-        Event::OriginTime { time, .. } => Some(*time),
-        _ => None,
-    });
+    let mut ceiling = None;
+    for event in &rig.events {
+        if let Event::OriginTime { time, .. } = event {
+            ceiling = Some(*time);
+        }
+    }
     rig.events.clear();
     rig.now.wall = rig.now.wall.shifted(-300_000_000);
     rig.pass(secs(3));
