@@ -102,7 +102,7 @@ fn main() -> io::Result<()> {
     let listening = InetConfig { listen: vec![address], accept_unknown_peers: true, ..InetConfig::default() };
     let listener = start(1, listening, Arc::clone(&far));
     let address = listener.listening()[0];
-    let peer = PeerLine { host: address.ip().to_string(), port: address.port(), router_key: None };
+    let peer = PeerLine { host: address.ip().to_string(), port: address.port(), router_key: None, mtu: None };
     let _dialer = start(2, InetConfig { peers: vec![peer], ..InetConfig::default() }, Arc::clone(&near));
     let link = told.recv().expect("the inbox lives");
     for case in CASES {

@@ -57,6 +57,6 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, remote: SocketAddr) {
 async fn meet(shared: &Arc<Shared>, mut stream: TcpStream) -> Result<(), Refused> {
     socket::tune(&stream)?;
     let proven = shared.identity.listen(&mut stream, |router| shared.accepts(router)).await?;
-    shared.link(stream, &proven, false)?;
+    shared.link(stream, &proven, false, shared.mtu)?;
     Ok(())
 }

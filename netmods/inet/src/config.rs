@@ -6,7 +6,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ratman_types::RouterId;
+use ratman_types::{ByteCount, Mtu, RouterId};
+use ratman_wire::{MAX_FRAME, announcement, session};
 
 /// Fills a buffer with random bytes fit for nonces.
 pub type Entropy = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
@@ -20,7 +21,25 @@ pub struct PeerLine {
     pub port: u16,
     /// The key that the router must prove; without it any proven key is taken, since the line itself is trusted.
     pub router_key: Option<RouterId>,
+    /// The largest frame that we send over the links dialled by this line, [`LEAST_MTU`] to [`MOST_MTU`]; default
+    /// [`InetConfig::mtu`].
+    pub mtu: Option<Mtu>,
 }
+
+/// The smallest MTU that a link may be given, in bytes: 576, what every IPv4 host takes (RFC 791) and the lowest that a
+/// session believes of a path; every control frame fits.
+pub const LEAST_MTU: Mtu = Mtu({
+    let header = MAX_FRAME - ratman_wire::MAX_PAYLOAD;
+    assert!(header + announcement::LENGTH_WITH_PEER <= 576, "an announcement fits");
+    assert!(header + session::INITIATION_LEN <= 576, "a handshake fits");
+    576
+});
+
+/// The largest MTU of a link, in bytes, and what a link has unless it is told otherwise: any frame.
+pub const MOST_MTU: Mtu = Mtu({
+    assert!(MAX_FRAME == 33_004, "the number below is the same");
+    33_004
+});
 
 impl fmt::Display for PeerLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,6 +90,17 @@ pub struct InetConfig {
     pub peers: Vec<PeerLine>,
     /// Whether a router may connect to us whose key no peer line names.
     pub accept_unknown_peers: bool,
+    /// The largest frame that we send over links whose line says nothing else, those included that others dialled;
+    /// [`LEAST_MTU`] to [`MOST_MTU`], which is the default.
+    pub mtu: Option<Mtu>,
+    /// The mark of every socket (`SO_MARK`, socket(7)), by which a policy rule keeps our own connections out of routes
+    /// into the mesh; default none. Needs CAP_NET_ADMIN.
+    pub mark: Option<u32>,
+    /// What the kernel may buffer of every connection, each way (`SO_SNDBUF`, `SO_RCVBUF`, socket(7)), at most its
+    /// `net.core.wmem_max` and `rmem_max`. Default none: the kernel grows buffers with the path, up to 4 and 6 MiB,
+    /// and the driver bounds what a slow path may hold; a fixed size is too small for a long path or too large for
+    /// memory when many links are slow.
+    pub buffer: Option<ByteCount>,
     /// How much strangers may cost us.
     pub limits: InetLimits,
 }
@@ -93,4 +123,15 @@ pub enum InetError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// The kernel does not let us mark sockets.
+    #[error("cannot mark sockets with {mark:#x}, which needs CAP_NET_ADMIN: {error}")]
+    Mark {
+        /// The mark as configured.
+        mark: u32,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// No link can have this MTU.
+    #[error("an MTU of {} bytes: at least {}, at most {}", .0.0, LEAST_MTU.0, MOST_MTU.0)]
+    Mtu(Mtu),
 }

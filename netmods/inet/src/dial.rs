@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use netmod_api::DownReason;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
@@ -37,6 +38,8 @@ pub(crate) struct Dialer {
     peer: PeerLine,
     network: watch::Receiver<()>,
     backoff: Backoff,
+    /// The link that this line has.
+    link: Option<Arc<Link>>,
     /// What the log was told last, so that it is told of changes only.
     told: Option<String>,
 }
@@ -44,11 +47,23 @@ pub(crate) struct Dialer {
 impl Dialer {
     pub(crate) fn new(shared: Arc<Shared>, peer: PeerLine) -> Self {
         let network = shared.network.subscribe();
-        Self { shared, peer, network, backoff: Backoff::new(), told: None }
+        Self { shared, peer, network, backoff: Backoff::new(), link: None, told: None }
+    }
+
+    /// Keeps the peer connected until the sender of `stopped` is dropped, then closes the link.
+    pub(crate) async fn run(mut self, stopped: oneshot::Receiver<()>) {
+        tokio::select! {
+            _ = stopped => {}
+            () = self.dial() => {}
+        }
+        if let Some(link) = self.link {
+            link.close(DownReason::ClosedByUs);
+        }
     }
 
     /// Dials, waits for the end of the link, dials again.
-    pub(crate) async fn run(mut self) {
+    async fn dial(&mut self) {
+        let mtu = self.peer.mtu.unwrap_or(self.shared.mtu);
         loop {
             self.network.mark_unchanged();
             let attempt = tokio::select! {
@@ -58,7 +73,7 @@ impl Dialer {
                     continue;
                 }
             };
-            match attempt.and_then(|(stream, proven)| self.shared.link(stream, &proven, true)) {
+            match attempt.and_then(|(stream, proven)| self.shared.link(stream, &proven, true, mtu)) {
                 Ok(link) => {
                     self.live(&link).await;
                     self.pause().await;
@@ -72,10 +87,12 @@ impl Dialer {
         }
     }
 
-    async fn live(&mut self, link: &Link) {
+    async fn live(&mut self, link: &Arc<Link>) {
         self.told = None;
+        self.link = Some(Arc::clone(link));
         let since = Instant::now();
         link.ended().await;
+        self.link = None;
         if since.elapsed() >= SETTLED {
             self.backoff.reset();
         }
@@ -155,7 +172,7 @@ async fn connect_to(
     peer: &PeerLine,
     address: SocketAddr,
 ) -> Result<(TcpStream, Proven), Refused> {
-    let mut stream = timeout(CONNECT_LIMIT, TcpStream::connect(address))
+    let mut stream = timeout(CONNECT_LIMIT, socket::connect(address, shared.options))
         .await
         .unwrap_or_else(|_| Err(io::Error::new(ErrorKind::TimedOut, "the address does not answer")))?;
     socket::tune(&stream)?;

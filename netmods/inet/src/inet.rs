@@ -2,9 +2,8 @@
 //! The driver: its listeners, its dialers, its links.
 
 use core::fmt;
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
 use netmod_api::{Capabilities, Class, DownReason, FrameParts, Inbox, Netmod, Outbox, Sent, Target};
@@ -16,14 +15,14 @@ use tokio::task::AbortHandle;
 use tracing::{Instrument, debug, debug_span, info};
 
 use crate::accept::accept;
-use crate::config::{Entropy, InetConfig, InetError};
+use crate::config::{Entropy, InetConfig, InetError, LEAST_MTU, MOST_MTU, PeerLine};
 use crate::counters::{Counters, InetCounters};
-use crate::dial::Dialer;
 use crate::half_open::HalfOpen;
-use crate::link::{Link, MTU};
+use crate::lines::{Lines, Welcome};
+use crate::link::Link;
 use crate::links::Links;
 use crate::peering::{Identity, Proven, Refused};
-use crate::socket;
+use crate::socket::{self, Options};
 
 /// The name of the driver, in configuration and in peering proofs.
 pub const NAME: &str = "inet";
@@ -31,6 +30,7 @@ pub const NAME: &str = "inet";
 /// Links over TCP. Dropped, it closes all of them and listens no more.
 pub struct Inet {
     shared: Arc<Shared>,
+    lines: Lines,
     listening: Vec<SocketAddr>,
     tasks: Vec<AbortHandle>,
 }
@@ -42,7 +42,8 @@ impl Inet {
     /// told of links and frames.
     ///
     /// # Errors
-    /// [`InetError`] if an address to listen on cannot be had; nothing is left behind then.
+    /// [`InetError`] if an address to listen on cannot be had, or the kernel refuses the mark, or an MTU is out of
+    /// range; nothing is left behind then.
     ///
     /// # Panics
     /// Outside a tokio runtime with IO and time.
@@ -53,19 +54,23 @@ impl Inet {
         entropy: Entropy,
         inbox: Arc<dyn Inbox>,
     ) -> Result<Arc<Self>, InetError> {
+        check_mtus(config.mtu, &config.peers)?;
+        let options = Options { mark: config.mark, buffer: config.buffer };
+        options.check()?;
         let listeners = config
             .listen
             .iter()
-            .map(|address| Ok((*address, socket::listen(*address, &config.listen)?)))
+            .map(|address| Ok((*address, socket::listen(*address, &config.listen, options)?)))
             .collect::<Result<Vec<_>, InetError>>()?;
         let shared = Arc::new(Shared {
             links: Links::new(key.router_id(), config.limits, config.peers.len()),
+            options,
+            mtu: config.mtu.unwrap_or(MOST_MTU),
             identity: Identity { key, verifier, entropy },
             inbox,
             counters: Arc::default(),
             half_open: HalfOpen::new(config.limits.half_open, config.limits.half_open_per_source),
-            known: config.peers.iter().filter_map(|peer| peer.router_key).collect(),
-            accept_unknown_peers: config.accept_unknown_peers,
+            welcome: RwLock::new(Welcome::new(&config.peers, config.accept_unknown_peers)),
             network: watch::Sender::new(()),
         });
         let mut listening = Vec::new();
@@ -76,11 +81,32 @@ impl Inet {
             listening.push(bound);
             tasks.push(tokio::spawn(accept(Arc::clone(&shared), listener)).abort_handle());
         }
-        for peer in config.peers {
-            let dialer = Dialer::new(Arc::clone(&shared), peer);
-            tasks.push(tokio::spawn(dialer.run()).abort_handle());
+        let lines = Lines::default();
+        lines.replace(&shared, config.peers);
+        Ok(Arc::new(Self { shared, lines, listening, tasks }))
+    }
+
+    /// Takes other peer lines while links are up.
+    ///
+    /// A line that was there before keeps its dialer and its link, a new one is dialled. A line that is there no more is
+    /// dialled no more and its link is closed; so a line of which anything changed gets a new link. Links that
+    /// others dialled stay, unless strangers are not accepted (any more) and no line names their router's key.
+    ///
+    /// # Errors
+    /// [`InetError::Mtu`]; then nothing has changed.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with IO and time.
+    pub fn reload(&self, peers: Vec<PeerLine>, accept_unknown_peers: bool) -> Result<(), InetError> {
+        check_mtus(None, &peers)?;
+        let welcome = Welcome::new(&peers, accept_unknown_peers);
+        *self.shared.welcome.write().unwrap_or_else(PoisonError::into_inner) = welcome;
+        self.shared.links.set_lines(peers.len());
+        for link in self.shared.links.all_but(&[]) {
+            self.shared.close_unwelcome(&link);
         }
-        Ok(Arc::new(Self { shared, listening, tasks }))
+        self.lines.replace(&self.shared, peers);
+        Ok(())
     }
 
     /// The addresses that we listen on, with the ports that the kernel chose where 0 was configured.
@@ -104,7 +130,13 @@ impl Netmod for Inet {
     }
 
     fn mtu(&self, target: Option<Hop>) -> Option<Mtu> {
-        target.is_none_or(|hop| self.shared.links.get(hop).is_some()).then_some(MTU)
+        match target {
+            Some(hop) => self.shared.links.get(hop).map(|link| link.mtu()),
+            None => {
+                let links = self.shared.links.all_but(&[]);
+                Some(links.iter().map(|link| link.mtu()).fold(self.shared.mtu, Mtu::min))
+            }
+        }
     }
 
     fn send(&self, target: Target<'_>, class: Class, frame: &[u8]) -> Sent {
@@ -157,6 +189,11 @@ impl Drop for Inet {
     }
 }
 
+fn check_mtus(all: Option<Mtu>, lines: &[PeerLine]) -> Result<(), InetError> {
+    let mut mtus = all.into_iter().chain(lines.iter().filter_map(|line| line.mtu));
+    mtus.find(|mtu| !(LEAST_MTU..=MOST_MTU).contains(mtu)).map_or(Ok(()), |mtu| Err(InetError::Mtu(mtu)))
+}
+
 /// What listeners, dialers and links share.
 pub(crate) struct Shared {
     pub(crate) identity: Identity,
@@ -165,15 +202,29 @@ pub(crate) struct Shared {
     pub(crate) half_open: HalfOpen,
     /// Changes when the host's network does.
     pub(crate) network: watch::Sender<()>,
+    pub(crate) options: Options,
+    /// The MTU of links that have none of their own.
+    pub(crate) mtu: Mtu,
     inbox: Arc<dyn Inbox>,
-    known: BTreeSet<RouterId>,
-    accept_unknown_peers: bool,
+    welcome: RwLock<Welcome>,
 }
 
 impl Shared {
     /// Whether a router may connect to us.
     pub(crate) fn accepts(&self, router: &RouterId) -> bool {
-        self.accept_unknown_peers || self.known.contains(router)
+        self.welcome.read().unwrap_or_else(PoisonError::into_inner).accepts(router)
+    }
+
+    /// Whether a peer line names a router.
+    fn names(&self, router: &RouterId) -> bool {
+        self.welcome.read().unwrap_or_else(PoisonError::into_inner).names(router)
+    }
+
+    /// Closes a link over which its router may not connect to us any more.
+    fn close_unwelcome(&self, link: &Link) {
+        if !link.dialed && !self.accepts(&link.hop.neighbour) {
+            link.close(DownReason::ClosedByUs);
+        }
     }
 
     /// Makes a link of a connection whose ends have proven their keys.
@@ -185,11 +236,21 @@ impl Shared {
         stream: TcpStream,
         proven: &Proven,
         dialed: bool,
+        mtu: Mtu,
     ) -> Result<Arc<Link>, Refused> {
         let now = self.inbox.now();
         let hop = Hop { link: self.inbox.next_link(), neighbour: proven.router };
-        let link = Arc::new(Link::new(stream, hop, dialed, now, Arc::clone(&self.counters))?);
-        let leaving = self.links.add(&link, self.known.contains(&proven.router), now)?;
+        let link = Arc::new(Link::new(
+            stream,
+            hop,
+            dialed,
+            (mtu, self.options.buffer.is_some()),
+            now,
+            Arc::clone(&self.counters),
+        )?);
+        let leaving = self.links.add(&link, self.names(&proven.router), now)?;
+        // Once it is in the table a reload finds it; one that came just before has changed who is welcome.
+        self.close_unwelcome(&link);
         let run = Entered { shared: Arc::clone(self), link: Arc::clone(&link) }.run(*proven, leaving);
         let span = debug_span!("link", id = %hop.link, remote = %link.remote);
         let span = debug_span!(parent: &span, "neighbour", router = %hop.neighbour.short());

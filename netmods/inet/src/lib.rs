@@ -18,12 +18,14 @@ mod dial;
 pub mod fuzz;
 mod half_open;
 mod inet;
+mod lines;
 mod link;
 mod links;
 mod outgoing;
+mod path;
 mod peering;
 mod socket;
 
-pub use config::{Entropy, InetConfig, InetError, InetLimits, PeerLine};
+pub use config::{Entropy, InetConfig, InetError, InetLimits, LEAST_MTU, MOST_MTU, PeerLine};
 pub use counters::InetCounters;
 pub use inet::{Inet, NAME};

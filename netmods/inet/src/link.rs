@@ -10,26 +10,21 @@ use std::time::Duration;
 
 use netmod_api::{Activity, Class, DownReason, FrameParts, Inbox, LinkUp, Outbox, Sent};
 use ratman_types::{Hop, Mtu, Timestamp};
-use ratman_wire::MAX_FRAME;
 use ratman_wire::peering::is_peering;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, SetOnce};
 use tokio::task::yield_now;
-use tracing::trace;
+use tracing::{debug, trace};
 
 use crate::counters::Counters;
 use crate::deframer::Deframer;
 use crate::inet::NAME;
 use crate::outgoing::Outgoing;
+use crate::path::{Bounds, Path};
 use crate::peering::Proven;
 use crate::socket;
 
-/// The largest frame of every TCP link, in bytes.
-pub(crate) const MTU: Mtu = Mtu({
-    assert!(MAX_FRAME == 33_004, "the number below is the same");
-    33_004
-});
 /// Bytes that one link may read before the others of its thread have their turn: 1 ms of a fast one.
 const TURN: usize = 1024 * 1024;
 /// Without a byte for this long a link counts as stalled when another one of the same pair comes up: the
@@ -43,8 +38,11 @@ pub(crate) struct Link {
     pub(crate) dialed: bool,
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
+    mtu: Mtu,
     stream: TcpStream,
     outgoing: Mutex<Outgoing>,
+    /// Whether the operator has chosen the size of the kernel's buffers.
+    fixed_buffer: bool,
     /// Wakes the task that writes what waits.
     waiting: Notify,
     /// Why the link ends; set once, then the socket is shut down.
@@ -60,6 +58,7 @@ impl Link {
         stream: TcpStream,
         hop: Hop,
         dialed: bool,
+        (mtu, fixed_buffer): (Mtu, bool),
         now: Timestamp,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
@@ -68,8 +67,10 @@ impl Link {
             dialed,
             local: stream.local_addr()?,
             remote: stream.peer_addr()?,
+            mtu,
             stream,
-            outgoing: Mutex::new(Outgoing::new(MAX_FRAME)),
+            outgoing: Mutex::new(Outgoing::new(usize::try_from(mtu.0).unwrap_or(usize::MAX))),
+            fixed_buffer,
             waiting: Notify::new(),
             end: SetOnce::new(),
             received_frames: AtomicU64::new(0),
@@ -85,7 +86,7 @@ impl Link {
             hop: self.hop,
             netmod: NAME,
             outbox: link,
-            mtu: MTU,
+            mtu: self.mtu,
             dialed: self.dialed,
             local: self.local.to_string(),
             remote: self.remote.to_string(),
@@ -195,12 +196,14 @@ impl Link {
     /// No wake-up is lost: only this task writes what waits, and whether something waits, whether data was refused and
     /// the permit of `waiting` change together under the lock.
     async fn drain(self: Arc<Self>, inbox: Arc<dyn Inbox>) {
+        let (mut path, mut bounds) = (Path::default(), Bounds::NONE);
         while !self.is_closed() {
             tokio::select! {
                 () = self.waiting.notified() => {}
                 _ = self.end.wait() => return,
             }
             while self.flush(&*inbox) {
+                self.learn(&mut path, &mut bounds, inbox.now());
                 tokio::select! {
                     writable = self.stream.writable() => if let Err(error) = writable {
                         return self.close(DownReason::Io(error.kind()));
@@ -211,10 +214,31 @@ impl Link {
         }
     }
 
+    /// Gives the kernel as much as the path carries, asked while something waits, since an idle link says nothing.
+    fn learn(&self, path: &mut Path, bounds: &mut Bounds, now: Timestamp) {
+        if !path.wants_sample(now) {
+            return;
+        }
+        let Some(sample) = socket::sample(&self.stream, now) else { return };
+        let found = path.sample(sample);
+        trace!(?sample, ?found, "path");
+        if found == *bounds {
+            return;
+        }
+        *bounds = found;
+        if let Err(error) = socket::bound(&self.stream, found, self.fixed_buffer) {
+            debug!(%error, "the kernel does not let us bound what it holds");
+        }
+        self.lock().set_at_once(found.at_once());
+    }
+
     /// Writes what the socket takes and says so when that was everything; whether something waits for it afterwards.
     fn flush(&self, inbox: &dyn Inbox) -> bool {
         let mut outgoing = self.lock();
-        if let Err(error) = outgoing.flush(|slices: &[IoSlice<'_>]| self.stream.try_write_vectored(slices)) {
+        let sparing = outgoing.at_once() < usize::MAX;
+        if let Err(error) =
+            outgoing.flush(|slices: &[IoSlice<'_>]| socket::write(&self.stream, slices, sparing))
+        {
             self.close(DownReason::Io(error.kind()));
         }
         if self.is_closed() {
@@ -244,7 +268,10 @@ impl Link {
         if self.is_closed() {
             return outgoing.drop_frames(frames.len());
         }
-        match outgoing.send(class, frames, |slices: &[IoSlice<'_>]| self.stream.try_write_vectored(slices)) {
+        let sparing = outgoing.at_once() < usize::MAX;
+        match outgoing
+            .send(class, frames, |slices: &[IoSlice<'_>]| socket::write(&self.stream, slices, sparing))
+        {
             Ok(sent) => sent,
             Err(error) => {
                 self.close(DownReason::Io(error.kind()));
@@ -256,7 +283,7 @@ impl Link {
 
 impl Outbox for Link {
     fn mtu(&self) -> Mtu {
-        MTU
+        self.mtu
     }
 
     fn send(&self, class: Class, frames: &[FrameParts<'_>]) -> Sent {

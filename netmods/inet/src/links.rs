@@ -16,23 +16,30 @@ use crate::peering::Refused;
 pub(crate) struct Links {
     own: RouterId,
     limits: InetLimits,
-    /// Places that strangers may have.
-    for_strangers: usize,
     table: Mutex<Table>,
 }
 
 #[derive(Debug, Default)]
 struct Table {
     up: BTreeMap<LinkId, Arc<Link>>,
+    /// Places that strangers may have.
+    for_strangers: usize,
     stopped: bool,
 }
 
 impl Links {
     /// `lines` is the number of peer lines.
     pub(crate) fn new(own: RouterId, limits: InetLimits, lines: usize) -> Self {
+        let links = Self { own, limits, table: Mutex::default() };
+        links.set_lines(lines);
+        links
+    }
+
+    /// Reserves places for so many peer lines from now on; who has a place keeps it.
+    pub(crate) fn set_lines(&self, lines: usize) {
         // A line has two places: its link, and the one that replaces it.
-        let reserved = limits.links_reserved.max(lines.saturating_mul(2));
-        Self { own, limits, for_strangers: limits.links.saturating_sub(reserved), table: Mutex::default() }
+        let reserved = self.limits.links_reserved.max(lines.saturating_mul(2));
+        self.lock().for_strangers = self.limits.links.saturating_sub(reserved);
     }
 
     /// Enters a link and returns those that have to make way for it.
@@ -68,7 +75,7 @@ impl Links {
         let staying = || table.up.values().filter(|up| leaving.iter().all(|gone| gone.hop != up.hop));
         let of_neighbour = || staying().filter(|up| up.hop.neighbour == link.hop.neighbour);
         let known = named || link.dialed || of_neighbour().any(|up| up.dialed);
-        let places = if known || !leaving.is_empty() { self.limits.links } else { self.for_strangers };
+        let places = if known || !leaving.is_empty() { self.limits.links } else { table.for_strangers };
         if staying().count() >= places || of_neighbour().count() >= self.limits.links_per_neighbour {
             return Err(Refused::LinksFull);
         }

@@ -36,6 +36,8 @@ pub(crate) struct Outgoing {
     data: Queue,
     /// Whether data was refused, so that somebody waits to be told that it is taken again.
     refused: bool,
+    /// Bytes handed to one write.
+    at_once: usize,
     written: u64,
     dropped: u64,
 }
@@ -48,6 +50,7 @@ impl Outgoing {
             control: Queue::default(),
             data: Queue::default(),
             refused: false,
+            at_once: usize::MAX,
             written: 0,
             dropped: 0,
         }
@@ -68,6 +71,16 @@ impl Outgoing {
     /// Whether something waits for the socket.
     pub(crate) fn waits(&self) -> bool {
         self.waiting() > 0
+    }
+
+    /// Hands the socket at most so many bytes at once from now on.
+    pub(crate) fn set_at_once(&mut self, bytes: usize) {
+        self.at_once = bytes;
+    }
+
+    /// Bytes handed to one write; `usize::MAX` where nothing bounds them.
+    pub(crate) fn at_once(&self) -> usize {
+        self.at_once
     }
 
     /// Bytes that wait.
@@ -152,7 +165,9 @@ impl Outgoing {
             let (started, more) = self.started.as_slices();
             let (control, more_control) = self.control.bytes.as_slices();
             let (data, more_data) = self.data.bytes.as_slices();
-            let slices = [started, more, control, more_control, data, more_data].map(IoSlice::new);
+            let mut room = self.at_once;
+            let slices = [started, more, control, more_control, data, more_data]
+                .map(|piece| IoSlice::new(cut(piece, &mut room)));
             let Some(count) = write_some(&slices, &mut write)? else { return Ok(()) };
             self.consume(count);
         }
@@ -166,10 +181,11 @@ impl Outgoing {
             *prefix = prefix_of(frame);
         }
         let mut slices = [IoSlice::new(&[]); 4 * BATCH];
-        let mut used = 0;
+        let (mut used, mut room) = (0, self.at_once);
         for (prefix, frame) in prefixes.iter().zip(frames) {
             let [head, body, tail] = frame.pieces();
-            for piece in [&prefix[..], head, body, tail].into_iter().filter(|piece| !piece.is_empty()) {
+            let pieces = [&prefix[..], head, body, tail].map(|piece| cut(piece, &mut room));
+            for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
                 slices[used] = IoSlice::new(piece);
                 used += 1;
             }
@@ -273,6 +289,13 @@ impl Queue {
 
 fn prefix_of(frame: &FrameParts<'_>) -> [u8; PREFIX] {
     u32::try_from(frame.len()).expect("INVARIANT: frames above the limit are not queued").to_be_bytes()
+}
+
+/// As much of a piece as there is room, which it takes.
+fn cut<'a>(piece: &'a [u8], room: &mut usize) -> &'a [u8] {
+    let length = piece.len().min(*room);
+    *room -= length;
+    &piece[..length]
 }
 
 /// One write; nothing when the socket takes nothing now.

@@ -1,20 +1,63 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What we ask of the kernel for our sockets.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
-use nix::sys::socket::GetSockOpt;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{GetSockOpt, SetSockOpt};
+use ratman_types::{ByteCount, Timestamp};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::Interest;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::InetError;
+use crate::path::{Bounds, Sample};
 
-/// Bytes that the kernel may hold unsent (`TCP_NOTSENT_LOWAT`, tcp(7)): two super-packets of 64 KiB, so that one
-/// always leaves by a single `writev`, and little enough that what waits, waits in our queues with their priority.
-const UNSENT: u32 = 128 * 1024;
 /// Connections that wait for `accept`; half-open places are fewer.
 const BACKLOG: i32 = 128;
+
+/// What the operator wants of every socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) mark: Option<u32>,
+    pub(crate) buffer: Option<ByteCount>,
+}
+
+impl Options {
+    /// Whether the kernel will let us.
+    ///
+    /// # Errors
+    /// [`InetError::Mark`]. A host without sockets at all says so where we listen and dial.
+    pub(crate) fn check(self) -> Result<(), InetError> {
+        let Some(mark) = self.mark else { return Ok(()) };
+        let Ok(socket) = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)) else { return Ok(()) };
+        socket.set_mark(mark).map_err(|error| InetError::Mark { mark, error })
+    }
+
+    /// A socket with these options, before it connects or listens: the first packet has the mark, and the window scale
+    /// fits the buffer. Accepted connections inherit both.
+    fn open(self, address: SocketAddr) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        if let Some(mark) = self.mark {
+            socket.set_mark(mark)?;
+        }
+        if let Some(ByteCount(bytes)) = self.buffer {
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            socket.set_send_buffer_size(bytes)?;
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        Ok(socket)
+    }
+}
+
+/// Connects to an address.
+pub(crate) async fn connect(address: SocketAddr, options: Options) -> io::Result<TcpStream> {
+    TcpSocket::from_std_stream(options.open(address)?.into()).connect(address).await
+}
 
 /// Sets up a connected socket.
 ///
@@ -23,19 +66,57 @@ const BACKLOG: i32 = 128;
 pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(UNSENT)
+    socket.set_tcp_notsent_lowat(Bounds::NONE.unsent)
+}
+
+/// Bounds what the kernel may hold; `fixed` says that the operator has chosen the size of the buffer.
+pub(crate) fn bound(stream: &TcpStream, bounds: Bounds, fixed: bool) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_notsent_lowat(bounds.unsent)?;
+    match bounds.in_flight {
+        // The kernel doubles the number, wants a third of that free before it takes more (tcp_poll), and counts its
+        // bookkeeping in: so three quarters let all of it be in flight.
+        Some(bytes) if !fixed => {
+            socket.set_send_buffer_size(usize::try_from(bytes / 4 * 3).unwrap_or(usize::MAX))
+        }
+        Some(_) => Ok(()),
+        None if fixed => Ok(()),
+        None => Ok(BufferLock.set(stream, &0)?),
+    }
+}
+
+/// Writes as `writev` does; with `sparing` only while the kernel holds less than it may.
+///
+/// The kernel itself adds to the last segment that it has not sent, up to 64 KiB, whatever `TCP_NOTSENT_LOWAT` says;
+/// `poll` alone goes by it, and arms the wake-up that follows.
+pub(crate) fn write(stream: &TcpStream, slices: &[IoSlice<'_>], sparing: bool) -> io::Result<usize> {
+    if !sparing {
+        return stream.try_write_vectored(slices);
+    }
+    stream.try_io(Interest::WRITABLE, || {
+        let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
+        if poll(&mut fds, PollTimeout::ZERO)? == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        SockRef::from(stream).send_vectored(slices)
+    })
 }
 
 /// Listens on `address`; `[::]` takes IPv4 too unless `all` asks for it separately.
 ///
 /// # Errors
 /// [`InetError`] names the address.
-pub(crate) fn listen(address: SocketAddr, all: &[SocketAddr]) -> Result<TcpListener, InetError> {
+pub(crate) fn listen(
+    address: SocketAddr,
+    all: &[SocketAddr],
+    options: Options,
+) -> Result<TcpListener, InetError> {
     let only_v6 = all.contains(&everywhere_v4(address.port()));
-    let bound = bind(address, only_v6).or_else(|error| match without_ipv6(address, only_v6, &error) {
-        Some(address) => bind(address, false),
-        None => Err(error),
-    });
+    let bound =
+        bind(address, only_v6, options).or_else(|error| match without_ipv6(address, only_v6, &error) {
+            Some(address) => bind(address, false, options),
+            None => Err(error),
+        });
     bound.map_err(|error| {
         if error.kind() == ErrorKind::AddrInUse {
             InetError::AddressInUse { address }
@@ -56,14 +137,13 @@ fn without_ipv6(address: SocketAddr, only_v6: bool, error: &io::Error) -> Option
     (everywhere && unsupported).then(|| everywhere_v4(address.port()))
 }
 
-fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn bind(address: SocketAddr, only_v6: bool, options: Options) -> io::Result<TcpListener> {
+    let socket = options.open(address)?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
     // A restarted router takes its port back although old connections are still in TIME_WAIT.
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -71,13 +151,41 @@ fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
 
 /// Bytes that the peer's kernel acknowledged (`tcpi_bytes_acked`, Linux 4.1), if ours tells.
 pub(crate) fn bytes_acked(stream: &TcpStream) -> Option<u64> {
-    let info = TcpInfoHead.get(stream).ok()?;
-    info.last_chunk().copied().map(u64::from_ne_bytes)
+    wide(&TcpInfoHead.get(stream).ok()?, BYTES_ACKED)
 }
 
-/// `struct tcp_info` of linux/tcp.h up to and with `tcpi_bytes_acked`, a part that never changes; what follows
-/// grows with the kernel.
-const TCP_INFO_HEAD: usize = 128;
+/// What the kernel knows of a connection's path, if ours tells.
+pub(crate) fn sample(stream: &TcpStream, at: Timestamp) -> Option<Sample> {
+    let info = TcpInfoHead.get(stream).ok()?;
+    let micros = |offset| Some(Duration::from_micros(narrow(&info, offset)?.into()));
+    Some(Sample {
+        at,
+        acked: wide(&info, BYTES_ACKED)?,
+        busy: Duration::from_micros(wide(&info, BUSY_TIME)?),
+        rtt: micros(RTT)?,
+        min_rtt: micros(MIN_RTT)?,
+    })
+}
+
+fn narrow(info: &[u8; TCP_INFO_HEAD], offset: usize) -> Option<u32> {
+    info[offset..].first_chunk().copied().map(u32::from_ne_bytes)
+}
+
+fn wide(info: &[u8; TCP_INFO_HEAD], offset: usize) -> Option<u64> {
+    info[offset..].first_chunk().copied().map(u64::from_ne_bytes)
+}
+
+/// `struct tcp_info` of linux/tcp.h up to and with `tcpi_busy_time` (Linux 4.10), a part that never changes; what
+/// follows grows with the kernel.
+const TCP_INFO_HEAD: usize = 176;
+/// Where `tcpi_rtt` lies, in microseconds.
+const RTT: usize = 68;
+/// Where `tcpi_bytes_acked` lies.
+const BYTES_ACKED: usize = 120;
+/// Where `tcpi_min_rtt` lies, in microseconds.
+const MIN_RTT: usize = 148;
+/// Where `tcpi_busy_time` lies, in microseconds.
+const BUSY_TIME: usize = 168;
 
 /// Reads the head of `TCP_INFO`.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +197,18 @@ nix::getsockopt_impl!(
     libc::TCP_INFO,
     [u8; TCP_INFO_HEAD],
     nix::sys::socket::sockopt::GetStruct<[u8; TCP_INFO_HEAD]>
+);
+
+/// Says whether the size of the send buffer is ours (`SO_BUF_LOCK`, Linux 5.14); 0 gives it back to the autotuning.
+#[derive(Clone, Copy, Debug)]
+struct BufferLock;
+
+nix::setsockopt_impl!(
+    BufferLock,
+    libc::SOL_SOCKET,
+    libc::SO_BUF_LOCK,
+    u32,
+    nix::sys::socket::sockopt::SetStruct<'_, u32>
 );
 
 #[cfg(test)]
@@ -114,13 +234,49 @@ mod tests {
 
     #[tokio::test]
     async fn sockets_are_set_up_as_the_driver_needs_them() {
-        let listener = listen("127.0.0.1:0".parse().unwrap(), &[]).unwrap();
+        let listener = listen("127.0.0.1:0".parse().unwrap(), &[], Options::default()).unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         tune(&stream).unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.tcp_nodelay().unwrap());
-        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), Bounds::NONE.unsent);
         assert!(!socket.keepalive().unwrap());
         assert!(bytes_acked(&stream).is_some());
+    }
+
+    #[tokio::test]
+    async fn bounds_are_kept_and_taken_back() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), &[], Options::default()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = connect(address, Options::default()).await.unwrap();
+        let locked = || SockRef::from(&stream).send_buffer_size().unwrap();
+        let free = locked();
+        for (bytes, fixed, expected) in
+            [(40_000, false, 60_000), (80_000, true, 60_000), (80_000, false, 120_000)]
+        {
+            bound(&stream, Bounds { unsent: 16_384, in_flight: Some(bytes) }, fixed).unwrap();
+            assert_eq!(locked(), expected);
+            assert_eq!(SockRef::from(&stream).tcp_notsent_lowat().unwrap(), 16_384);
+        }
+        assert!(free > 120_000);
+        bound(&stream, Bounds::NONE, false).unwrap();
+        assert!(sample(&stream, Timestamp::default()).unwrap().min_rtt < Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn sparing_writes_stop_before_the_kernel_would() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), &[], Options::default()).unwrap();
+        let stream = connect(listener.local_addr().unwrap(), Options::default()).await.unwrap();
+        let (_far, _) = listener.accept().await.unwrap();
+        stream.writable().await.unwrap();
+        bound(&stream, Bounds { unsent: 16_384, in_flight: Some(1_000_000) }, false).unwrap();
+        let mut written = 0;
+        let piece = [0; 8_192];
+        while let Ok(count) = write(&stream, &[IoSlice::new(&piece)], true) {
+            written += count;
+        }
+        let unsent = wide(&TcpInfoHead.get(&stream).unwrap(), 144).unwrap() & 0xffff_ffff;
+        assert!(written > 0 && unsent <= 16_384, "{unsent} of {written}");
+        assert_eq!(write(&stream, &[IoSlice::new(&piece)], true).unwrap_err().kind(), ErrorKind::WouldBlock);
     }
 }

@@ -56,7 +56,7 @@ async fn links_that_come_and_go_stand_below_what_is_logged_by_default() {
     let config = InetConfig { listen: vec![address], accept_unknown_peers: true, ..InetConfig::default() };
     let listener = start(1, config, near.clone());
     let [address] = listener.listening() else { panic!("one address") };
-    let peer = PeerLine { host: address.ip().to_string(), port: address.port(), router_key: None };
+    let peer = PeerLine { host: address.ip().to_string(), port: address.port(), router_key: None, mtu: None };
     let _dialer = start(2, InetConfig { peers: vec![peer], ..InetConfig::default() }, far.clone());
     for _ in 0..2 {
         let link = near.link();

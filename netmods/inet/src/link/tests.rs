@@ -3,13 +3,14 @@ use ratman_types::{LinkId, RouterId};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::config::MOST_MTU;
 
 #[tokio::test]
 async fn a_panic_while_sending_ends_the_link_and_nothing_else() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let hop = Hop { link: LinkId(1), neighbour: RouterId::from_bytes([1; 32]) };
-    let link = Link::new(stream, hop, true, Timestamp::default(), Arc::default()).unwrap();
+    let link = Link::new(stream, hop, true, (MOST_MTU, false), Timestamp::default(), Arc::default()).unwrap();
     let torn = std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
             let mut outgoing = link.lock();

@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::config::MOST_MTU;
 
 const LIMITS: InetLimits =
     InetLimits { half_open: 0, half_open_per_source: 0, links: 8, links_reserved: 3, links_per_neighbour: 2 };
@@ -20,7 +21,7 @@ async fn link(id: u32, neighbour: RouterId, dialed: bool, ip: &str, up: Timestam
     let listener = TcpListener::bind((ip, 0)).await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let hop = Hop { link: LinkId(id), neighbour };
-    Arc::new(Link::new(stream, hop, dialed, up, Arc::default()).unwrap())
+    Arc::new(Link::new(stream, hop, dialed, (MOST_MTU, false), up, Arc::default()).unwrap())
 }
 
 /// What becomes of two links between the same ends, the second of which comes up after so long.

@@ -4,6 +4,7 @@
 mod duplicates;
 mod panics;
 mod reconnect;
+mod reload;
 mod routers;
 mod stranger;
 mod strangers;

@@ -76,14 +76,15 @@ async fn a_dropped_driver_says_that_its_links_are_gone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_with_several_addresses_is_tried_to_the_end() {
     let listener = start(1, listening(any_port("127.0.0.1")));
-    let named = PeerLine { host: "localhost".into(), port: listener.address().port(), router_key: None };
+    let named =
+        PeerLine { host: "localhost".into(), port: listener.address().port(), router_key: None, mtu: None };
     let dialer = start(2, InetConfig { peers: vec![named], ..InetConfig::default() });
     assert_eq!(dialer.inbox.link().hop.neighbour, id(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_does_not_resolve_is_tried_again() {
-    let nowhere = PeerLine { host: "nowhere.invalid".into(), port: 1, router_key: None };
+    let nowhere = PeerLine { host: "nowhere.invalid".into(), port: 1, router_key: None, mtu: None };
     let dialer = start(2, InetConfig { peers: vec![nowhere], ..InetConfig::default() });
     dialer.counted(|counters| counters.broken_peering >= 2);
 }

@@ -82,7 +82,7 @@ pub(crate) fn any_port(ip: &str) -> SocketAddr {
 }
 
 pub(crate) fn line(address: SocketAddr) -> PeerLine {
-    PeerLine { host: address.ip().to_string(), port: address.port(), router_key: None }
+    PeerLine { host: address.ip().to_string(), port: address.port(), router_key: None, mtu: None }
 }
 
 /// Dials these addresses, listens nowhere.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use netmod_api::contract::{Event, Recorder, check};
 use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, MAX_UNIT, Netmod, Sent};
-use ratman_types::{Hop, LinkId, Timestamp};
+use netmod_inet::{InetConfig, InetError, PeerLine};
+use ratman_types::{ByteCount, Hop, LinkId, Mtu, Timestamp};
 
-use crate::routers::{any_port, dialing, has_ipv6, id, listening, start, start_with};
+use crate::routers::{any_port, dialing, has_ipv6, id, line, listening, start, start_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_is_kept_over_ipv4_and_ipv6_and_in_both_roles() {
@@ -24,6 +25,48 @@ async fn the_contract_is_kept_over_ipv4_and_ipv6_and_in_both_roles() {
             check(a.end(), b.end(), &|stall| if stall { b.inbox.hold() } else { b.inbox.release() });
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_has_the_mtu_of_its_line_or_of_the_driver() {
+    let small = |mtu| Some(Mtu(mtu));
+    let listener = start(1, InetConfig { mtu: small(2000), ..listening(any_port("127.0.0.1")) });
+    let peers = vec![PeerLine { mtu: small(1280), ..line(listener.address()) }];
+    let dialer = start(2, InetConfig { peers, mtu: small(9000), ..InetConfig::default() });
+    let (out, back) = (dialer.inbox.link(), listener.inbox.link());
+    assert_eq!([out.mtu, back.mtu], [Mtu(1280), Mtu(2000)]);
+    assert_eq!([dialer.inet.mtu(None), listener.inet.mtu(None)], [small(1280), small(2000)]);
+    check(dialer.end(), listener.end(), &|stall| {
+        if stall { listener.inbox.hold() } else { listener.inbox.release() }
+    });
+    assert!(dialer.inet.counters().dropped_frames > 0);
+}
+
+/// Marks need CAP_NET_ADMIN, which the user who runs the tests may lack: then the error says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_are_marked_or_the_driver_says_why_not() {
+    let config = InetConfig { mark: Some(0x6972), ..listening(any_port("127.0.0.1")) };
+    match start_with(1, config, Recorder::new()) {
+        Ok(listener) => {
+            let marked = InetConfig { mark: Some(0x6972), ..dialing(&[listener.listening()[0]]) };
+            start(2, marked).inbox.link();
+        }
+        Err(error) => {
+            assert!(matches!(error, InetError::Mark { mark: 0x6972, .. }), "{error}");
+            assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fixed_buffer_carries_links() {
+    let buffer = Some(ByteCount(64 * 1024));
+    let listener = start(1, InetConfig { buffer, ..listening(any_port("127.0.0.1")) });
+    let dialer = start(2, InetConfig { buffer, ..dialing(&[listener.address()]) });
+    dialer.inbox.link();
+    check(dialer.end(), listener.end(), &|stall| {
+        if stall { listener.inbox.hold() } else { listener.inbox.release() }
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

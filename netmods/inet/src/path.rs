@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What the path behind one connection carries, and what follows for how much may lie in the kernel and in flight.
+//!
+//! Whatever lies there is a queue that nothing of ours can overtake. A congestion control that fills buffers (cubic,
+//! the default of Linux) fills those of a slow hop for hundreds of milliseconds; so the kernel gets only so much to
+//! send as keeps the path busy. Knows no socket: samples come in, [`Bounds`] come out.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use ratman_types::Timestamp;
+
+/// Samples closer than this say nothing new; a system call each is nothing beside 10 ms of sending.
+pub(crate) const INTERVAL: Duration = Duration::from_millis(10);
+/// The least time over which a rate is taken: a shaper's burst of 32 KiB that passes at once makes 50 Mbit/s look
+/// like 63 then, and not like the line behind it.
+const SHORTEST: Duration = Duration::from_millis(20);
+/// The most: between samples further apart the link was idle for some time.
+const LONGEST: Duration = Duration::from_millis(250);
+/// Rates of which the largest counts: 2 s at least of a busy link, so that a moment without acknowledgements, or of
+/// another's traffic, does not choke it.
+const RATES: usize = 100;
+/// What may stand in a queue on the way beside what two round trips carry: bursts, and the wake-ups of both ends.
+const SLACK: Duration = Duration::from_millis(5);
+/// What is sent within this time may wait unsent in the kernel.
+const UNSENT_TIME: Duration = Duration::from_millis(1);
+/// The bounds of what may wait unsent (`TCP_NOTSENT_LOWAT`), in bytes: a frame of 16 KiB, and two super-packets of
+/// 64 KiB, so that one always leaves by a single `writev`.
+const UNSENT: (u64, u64) = (16 * 1024, 128 * 1024);
+/// The least that may be in flight: one frame of any size.
+const LEAST_IN_FLIGHT: u64 = 36 * 1024;
+/// From here on, 5 ms of 2 Gbit/s, the kernel's autotuning is left alone.
+const MOST_IN_FLIGHT: u64 = 1024 * 1024;
+/// A queue on the way that is not ours: round trips that take this much longer than ours can make them.
+const FOREIGN: Duration = Duration::from_millis(20);
+/// How long we fill queues like everybody else before we look again whether the other traffic is gone.
+const CROWDED: Duration = Duration::from_secs(5);
+/// How long a bound is in force before round trips are judged by it: what was sent before has left by then.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// What the kernel tells of a connection, while data waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) at: Timestamp,
+    /// Bytes acknowledged since the connection began (`tcpi_bytes_acked`).
+    pub(crate) acked: u64,
+    /// How long there was something to send, since the connection began (`tcpi_busy_time`).
+    pub(crate) busy: Duration,
+    /// The smoothed round trip (`tcpi_rtt`).
+    pub(crate) rtt: Duration,
+    /// The shortest round trip of the last minutes (`tcpi_min_rtt`).
+    pub(crate) min_rtt: Duration,
+}
+
+/// What the kernel may hold of what we send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Bytes unsent.
+    pub(crate) unsent: u32,
+    /// Bytes unsent and in flight together; none leaves it to the kernel.
+    pub(crate) in_flight: Option<u32>,
+}
+
+impl Bounds {
+    /// While nothing is known.
+    pub(crate) const NONE: Self = Self { unsent: 128 * 1024, in_flight: None };
+
+    /// Bytes for one write, where what may wait unsent is less than the kernel takes at once by itself.
+    pub(crate) fn at_once(self) -> usize {
+        if self.unsent < 64 * 1024 { usize::try_from(self.unsent).unwrap_or(usize::MAX) } else { usize::MAX }
+    }
+}
+
+/// The path of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Path {
+    last: Option<Timestamp>,
+    /// Where the rate that is being taken began.
+    begin: Option<Sample>,
+    /// The latest rates, in bytes per second.
+    rates: VecDeque<u64>,
+    /// Since when a bound is in force.
+    bounded: Option<Timestamp>,
+    /// Until when there is none, because of others.
+    crowded: Option<Timestamp>,
+}
+
+impl Path {
+    /// Whether another sample is worth its system call.
+    pub(crate) fn wants_sample(&self, now: Timestamp) -> bool {
+        self.last.is_none_or(|last| now.since(last) >= INTERVAL)
+    }
+
+    /// Learns from a sample.
+    pub(crate) fn sample(&mut self, sample: Sample) -> Bounds {
+        self.last = Some(sample.at);
+        self.take_rate(sample);
+        let Some(rate) = self.rates.iter().copied().max() else { return Bounds::NONE };
+        let (least, most) = UNSENT;
+        let unsent = u32::try_from(carried(rate, UNSENT_TIME).clamp(least, most)).unwrap_or(u32::MAX);
+        let in_flight = carried(rate, 2 * sample.min_rtt + SLACK).max(LEAST_IN_FLIGHT);
+        let in_flight = u32::try_from(in_flight).ok().filter(|bytes| u64::from(*bytes) < MOST_IN_FLIGHT);
+        let in_flight = in_flight.filter(|_| !self.is_crowded(&sample));
+        match in_flight {
+            Some(_) => self.bounded = self.bounded.or(Some(sample.at)),
+            None => self.bounded = None,
+        }
+        Bounds { unsent, in_flight }
+    }
+
+    fn take_rate(&mut self, sample: Sample) {
+        let Some(begin) = self.begin else { return self.begin = Some(sample) };
+        let elapsed = sample.at.since(begin.at);
+        if elapsed < SHORTEST {
+            return;
+        }
+        self.begin = Some(sample);
+        let busy = sample.busy.saturating_sub(begin.busy);
+        if elapsed > LONGEST || busy < elapsed / 10 * 9 {
+            return;
+        }
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let acked = sample.acked.saturating_sub(begin.acked);
+        if self.rates.len() == RATES {
+            self.rates.pop_front();
+        }
+        self.rates.push_back(acked.saturating_mul(1_000_000) / micros);
+    }
+
+    /// Whether others fill the queues on the way, or the way became longer than the kernel remembers: then a bound
+    /// would only give our share to them, or starve us.
+    fn is_crowded(&mut self, sample: &Sample) -> bool {
+        if self.crowded.is_some_and(|until| sample.at < until) {
+            return true;
+        }
+        self.crowded = None;
+        let settled = self.bounded.is_some_and(|since| sample.at.since(since) > SETTLED + sample.rtt);
+        // What is ours in flight takes two round trips and the slack.
+        let own = 3 * sample.min_rtt + 2 * SLACK;
+        if settled && sample.rtt > own + FOREIGN {
+            self.crowded = Some(sample.at + CROWDED);
+        }
+        self.crowded.is_some()
+    }
+}
+
+/// Bytes that a rate carries in some time.
+fn carried(rate: u64, time: Duration) -> u64 {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    rate.saturating_mul(micros) / 1_000_000
+}
+
+#[cfg(test)]
+mod tests;

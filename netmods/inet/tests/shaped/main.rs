@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! One link over a slow hop with a deep queue: it is used, and its queue is not filled.
+//!
+//! ```text
+//!   dialer 10.1.0.1 ── veth ── 10.1.0.2  hop  10.2.0.2 ── veth, shaped ── 10.2.0.1 listener
+//! ```
+//!
+//! Needs root, or user namespaces, and iproute2.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use irdest_lab::{Lab, LinkEnd, Node, TimeLimit};
+use netmod_api::contract::Recorder;
+use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, Sent};
+use netmod_inet::{Inet, InetConfig, PeerLine};
+use ratman_types::{Ed25519Verifier, Hop, LinkId, SecretKey, Timestamp};
+use tokio::runtime::Builder;
+
+/// Bytes of one frame and of one call: a quarter of a super-packet.
+const FRAME: usize = 16 * 1024;
+/// How long is sent, and how much of that is the beginning in which the link learns.
+const SENDING: Duration = Duration::from_secs(4);
+const LEARNING: Duration = Duration::from_secs(1);
+
+/// Notes how long every frame took, by the stamp that it begins with; who sends waits here while the link is busy.
+struct Bench {
+    recorder: Arc<Recorder>,
+    start: Instant,
+    arrived: Mutex<Vec<(Duration, Duration)>>,
+    writable: Mutex<bool>,
+    told: Condvar,
+}
+
+impl Bench {
+    fn new(start: Instant) -> Arc<Self> {
+        let (arrived, writable, told) = Default::default();
+        Arc::new(Self { recorder: Recorder::new(), start, arrived, writable, told })
+    }
+
+    fn wait(&self) {
+        let writable = self.writable.lock().unwrap();
+        *self.told.wait_while(writable, |writable| !*writable).unwrap() = false;
+    }
+
+    /// Sends one frame after the other, each stamped when the link was ready for it.
+    fn send(&self) {
+        let outbox = self.recorder.link().outbox;
+        let mut frame = vec![0xee; FRAME];
+        while self.start.elapsed() < SENDING {
+            if !outbox.ready() {
+                self.wait();
+                continue;
+            }
+            let stamp = u64::try_from(self.start.elapsed().as_micros()).unwrap();
+            frame[1..9].copy_from_slice(&stamp.to_be_bytes());
+            let sent = outbox.send(Class::Data, &[FrameParts::whole(&frame)]);
+            assert_eq!(sent, Sent { accepted: 1, dropped: 0 });
+        }
+    }
+}
+
+impl Inbox for Bench {
+    fn now(&self) -> Timestamp {
+        self.recorder.now()
+    }
+
+    fn next_link(&self) -> LinkId {
+        self.recorder.next_link()
+    }
+
+    fn link_up(&self, link: LinkUp) {
+        self.recorder.link_up(link);
+    }
+
+    fn link_down(&self, hop: Hop, reason: DownReason) {
+        self.recorder.link_down(hop, reason);
+    }
+
+    fn receive(&self, _: Hop, _: Timestamp, frames: &mut dyn Iterator<Item = &mut [u8]>) {
+        let now = self.start.elapsed();
+        for frame in frames {
+            let stamp = Duration::from_micros(u64::from_be_bytes(*frame[1..].first_chunk().unwrap()));
+            self.arrived.lock().unwrap().push((now, now.saturating_sub(stamp)));
+        }
+    }
+
+    fn writable(&self, _: Hop) {
+        *self.writable.lock().unwrap() = true;
+        self.told.notify_all();
+    }
+}
+
+/// Runs a router on a node until `done` says so.
+fn run(node: &Node, seed: u8, config: InetConfig, bench: Arc<Bench>, done: Receiver<()>) {
+    node.thread(move || {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let _entered = runtime.enter();
+        let key = Arc::new(SecretKey::from_seed([seed; 32]));
+        let _inet = Inet::start(config, key, Arc::new(Ed25519Verifier), Arc::new(|_| ()), bench).unwrap();
+        let _ = done.recv();
+    })
+    .unwrap();
+}
+
+/// Three nodes in a row; the last hop is shaped as the arguments of `tc qdisc add` say.
+fn row(lab: &Lab, shape: &[&str]) -> [Node; 3] {
+    let [dialer, hop, listener] = ["dialer", "hop", "listener"].map(|name| lab.node(name).unwrap());
+    lab.link(
+        LinkEnd { node: &dialer, device: "out", addresses: &["10.1.0.1/24"] },
+        LinkEnd { node: &hop, device: "left", addresses: &["10.1.0.2/24"] },
+    )
+    .unwrap();
+    lab.link(
+        LinkEnd { node: &hop, device: "right", addresses: &["10.2.0.2/24"] },
+        LinkEnd { node: &listener, device: "out", addresses: &["10.2.0.1/24"] },
+    )
+    .unwrap();
+    dialer.ip(&["route", "add", "default", "via", "10.1.0.2"]).unwrap();
+    listener.ip(&["route", "add", "default", "via", "10.2.0.2"]).unwrap();
+    hop.run("sysctl", &["-qw", "net.ipv4.ip_forward=1"], lab.limit()).unwrap();
+    if !shape.is_empty() {
+        let arguments = [&["qdisc", "add", "dev", "right", "root"], shape].concat();
+        hop.run("tc", &arguments, lab.limit()).unwrap();
+    }
+    [dialer, hop, listener]
+}
+
+/// Sends as much as the link takes: the rate in bytes per second and the median of what frames waited, once it has
+/// learnt.
+fn measure(shape: &[&str]) -> (u64, Duration) {
+    let lab = Lab::create(TimeLimit::within(Duration::from_secs(30))).unwrap();
+    let [dialer, _hop, listener] = row(&lab, shape);
+    let start = Instant::now();
+    let (near, far) = (Bench::new(start), Bench::new(start));
+    let (listening, listening_done): (Sender<()>, _) = channel();
+    let (dialing, dialing_done): (Sender<()>, _) = channel();
+    let address = "10.2.0.1:5860".parse().unwrap();
+    let config = InetConfig { listen: vec![address], accept_unknown_peers: true, ..InetConfig::default() };
+    run(&listener, 1, config, far.clone(), listening_done);
+    let peer = PeerLine { host: "10.2.0.1".into(), port: 5860, router_key: None, mtu: None };
+    run(&dialer, 2, InetConfig { peers: vec![peer], ..InetConfig::default() }, near.clone(), dialing_done);
+    near.send();
+    let arrived = far.arrived.lock().unwrap().clone();
+    drop((listening, dialing));
+    let learnt: Vec<_> = arrived.into_iter().filter(|(at, _)| *at > LEARNING && *at < SENDING).collect();
+    let mut waits: Vec<_> = learnt.iter().map(|(_, wait)| *wait).collect();
+    waits.sort();
+    let bytes = u64::try_from(learnt.len() * FRAME).unwrap();
+    (bytes / (SENDING - LEARNING).as_secs(), waits[waits.len() / 2])
+}
+
+#[test]
+fn a_slow_hop_is_used_and_its_queue_is_not_filled() {
+    let (rate, wait) = measure(&["tbf", "rate", "50mbit", "burst", "32kb", "latency", "200ms"]);
+    assert!(rate / 125 > 50_000 * 85 / 100, "{} kbit/s", rate / 125);
+    assert!(wait < Duration::from_millis(12), "{wait:?}");
+}
+
+/// What bounds a slow path must not bound a fast one; 6 Gbit/s where nothing else runs.
+#[test]
+fn a_fast_hop_is_not_bounded() {
+    let (rate, _) = measure(&[]);
+    assert!(rate / 125_000 > 800, "{} Mbit/s", rate / 125_000);
+}
