@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use gateway_core::firewall::Rule;
 use ipnet::IpNet;
-use ratman_types::{Address, RouterId};
+use ratman_types::{Address, ByteCount, Mtu, RouterId};
 
 mod error;
 mod firewall;
@@ -27,8 +27,8 @@ use layer::{Node, Value};
 use section::{Limit, Section};
 pub use sources::{DEFAULT_FILE, Sources};
 use value::{
-    ABSOLUTE_PATH, ACCEPT, DEVICE_ADDRESS, DEVICE_NAME, FLAG, LISTEN, LOG_FILTER, NETWORK, PEER_TARGET,
-    REMOTE, ROUTER_KEY, SOCKET_PATH, TUN_MTU,
+    ABSOLUTE_PATH, ACCEPT, DEVICE_ADDRESS, DEVICE_NAME, FLAG, LINK_MTU, LISTEN, LOG_FILTER, NETWORK,
+    PEER_TARGET, REMOTE, ROUTER_KEY, SOCKET_BUFFER, SOCKET_PATH, TUN_MTU,
 };
 pub use value::{LogFilter, PeerTarget};
 
@@ -78,6 +78,8 @@ pub struct Peer {
     pub target: PeerTarget,
     /// The key that it must prove; without one, any router there will do.
     pub router_key: Option<RouterId>,
+    /// The largest frame that this link takes, in bytes, 576–33004; default `mtu` of `[inet]`.
+    pub mtu: Option<Mtu>,
 }
 
 /// `[tun]`.
@@ -104,6 +106,10 @@ pub struct InetConfig {
     pub enable: bool,
     /// Where it listens; default `[::]:5860`.
     pub listen: Vec<SocketAddr>,
+    /// The largest frame that links take, in bytes, 576–33004; default 33004.
+    pub mtu: Option<Mtu>,
+    /// What the kernel may buffer of every connection each way; default what it finds itself.
+    pub buffer: Option<ByteCount>,
 }
 
 /// `[[route]]`.
@@ -183,10 +189,11 @@ impl Peer {
                 Ok(Self {
                     target: peer.get("peer", &PEER_TARGET)?,
                     router_key: peer.get_optional("router_key", &ROUTER_KEY)?,
+                    mtu: peer.get_optional("mtu", &LINK_MTU)?,
                 })
             });
         }
-        Ok(Self { target: PEER_TARGET.read(&name, node)?, router_key: None })
+        Ok(Self { target: PEER_TARGET.read(&name, node)?, router_key: None, mtu: None })
     }
 }
 
@@ -204,7 +211,12 @@ impl TunConfig {
 
 impl InetConfig {
     fn parse(inet: &mut Section<'_>) -> Result<Self, ConfigError> {
-        Ok(Self { enable: inet.get("enable", &FLAG)?, listen: inet.get_list("listen", LISTENERS, &LISTEN)? })
+        Ok(Self {
+            enable: inet.get("enable", &FLAG)?,
+            listen: inet.get_list("listen", LISTENERS, &LISTEN)?,
+            mtu: inet.get_optional("mtu", &LINK_MTU)?,
+            buffer: inet.get_optional("buffer", &SOCKET_BUFFER)?,
+        })
     }
 }
 

@@ -291,12 +291,16 @@ fn start_netmods(
         host: peer.target.host().to_owned(),
         port: peer.target.port(),
         router_key: peer.router_key,
+        mtu: peer.mtu,
     };
     let inet = Inet::start(
         InetConfig {
             listen: config.inet.listen.clone(),
             peers: config.peers.iter().map(peer).collect(),
             accept_unknown_peers: config.accept_unknown_peers,
+            mtu: config.inet.mtu,
+            mark: None,
+            buffer: config.inet.buffer,
             limits: InetLimits::default(),
         },
         Arc::new(identity.router.clone()),

@@ -35,7 +35,7 @@ fn every_key_is_taken() {
     let text = format!(
         r#"
         state_dir = "/s"
-        peers = ["inet:a.example:1", {{ peer = "inet:[2001:db8::1]:2", router_key = "{KEY}" }}]
+        peers = ["inet:a.example:1", {{ peer = "inet:[2001:db8::1]:2", router_key = "{KEY}", mtu = 1280 }}]
         accept_unknown_peers = false
         identity.passphrase_file = "/p"
         sessions.accept = "configured"
@@ -55,6 +55,8 @@ fn every_key_is_taken() {
         [inet]
         enable = false
         listen = ["192.0.2.1:5860", "[::1]:1"]
+        mtu = 9000
+        buffer = 4194304
         [[route]]
         prefix = "10.78.0.0/24"
         via = "{KEY}"
@@ -69,7 +71,9 @@ fn every_key_is_taken() {
     assert_eq!((config.peers[1].target.host(), config.peers[1].target.port()), ("2001:db8::1", 2));
     assert_eq!(config.peers[1].router_key, KEY.parse().ok());
     assert_eq!(config.tun.addresses[1].to_string(), "fd00::1/64");
+    assert_eq!((config.peers[0].mtu, config.peers[1].mtu), (None, Some(Mtu(1280))));
     assert_eq!(config.inet.listen.len(), 2);
+    assert_eq!((config.inet.mtu, config.inet.buffer), (Some(Mtu(9000)), Some(ByteCount(4 * 1024 * 1024))));
     assert_eq!(config.routes[1].prefix.to_string(), "fd01::/16");
     assert_eq!(config.routes[1].via, KEY.parse().unwrap());
     let short = Rule {
@@ -101,6 +105,15 @@ fn mistakes_are_named_with_place_key_and_expectation() {
     let via = format!("expected the address of a remote, {key}");
     let table = [
         ("\n[tun]\nmtu = \"big\"", format!("gateway.toml:3: tun.mtu: {mtu}, got \"big\"")),
+        ("inet.mtu = 575", "gateway.toml:1: inet.mtu: expected an integer from 576 to 33004, got 575".into()),
+        (
+            "peers = [{ peer = \"inet:a:1\", mtu = 33_005 }]",
+            "gateway.toml:1: peers[0].mtu: expected an integer from 576 to 33004, got 33005".into(),
+        ),
+        (
+            "inet.buffer = 65_535",
+            "gateway.toml:1: inet.buffer: expected an integer from 65536 to 1073741824, got 65535".into(),
+        ),
         ("tun.mtu = 1279", format!("gateway.toml:1: tun.mtu: {mtu}, got 1279")),
         ("tun.mtu = 65_536", format!("gateway.toml:1: tun.mtu: {mtu}, got 65536")),
         ("tun.mtu = 1400.0", format!("gateway.toml:1: tun.mtu: {mtu}, got 1400.0")),
@@ -145,7 +158,7 @@ fn mistakes_are_named_with_place_key_and_expectation() {
         ),
         (
             "peers = [{ peer = \"inet:a:1\", key = \"AB\" }]",
-            "gateway.toml:1: peers[0].key: unknown key, expected peer or router_key".into(),
+            "gateway.toml:1: peers[0].key: unknown key, expected mtu, peer or router_key".into(),
         ),
         ("[[route]]\nprefix = \"10.0.0.0/8\"", format!("gateway.toml:1: route[0].via: missing, {via}")),
         ("[[route]]\nprefix = \"10.0.0.1/8\"\nvia = \"\"", format!("gateway.toml:2: route[0].prefix: {prefix}, got \"10.0.0.1/8\"")),

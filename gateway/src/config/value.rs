@@ -9,7 +9,8 @@ use gateway_core::remotes::{check_prefix, is_overlay};
 use gateway_core::session::Accept;
 use gateway_tun::DeviceName;
 use ipnet::IpNet;
-use ratman_types::{Address, RouterId};
+use netmod_inet::{LEAST_MTU, MOST_MTU};
+use ratman_types::{Address, ByteCount, Mtu, RouterId};
 use tracing_subscriber::EnvFilter;
 
 use super::layer::Value;
@@ -91,6 +92,27 @@ pub(super) const TUN_MTU: Form<u16> = Form {
     expected: "an integer from 1280 to 65535",
     parse: |value| match value {
         Value::Integer(number) => u16::try_from(*number).ok().filter(|mtu| *mtu >= 1280),
+        Value::Text(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
+    },
+};
+
+pub(super) const LINK_MTU: Form<Mtu> = Form {
+    expected: "an integer from 576 to 33004",
+    parse: |value| match value {
+        Value::Integer(number) => {
+            u32::try_from(*number).ok().map(Mtu).filter(|mtu| (LEAST_MTU..=MOST_MTU).contains(mtu))
+        }
+        Value::Text(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
+    },
+};
+
+/// From a few frames up to more than any path holds; the kernel has a limit of its own.
+pub(super) const SOCKET_BUFFER: Form<ByteCount> = Form {
+    expected: "an integer from 65536 to 1073741824",
+    parse: |value| match value {
+        Value::Integer(number) => {
+            u64::try_from(*number).ok().filter(|bytes| (1 << 16..=1 << 30).contains(bytes)).map(ByteCount)
+        }
         Value::Text(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
     },
 };
