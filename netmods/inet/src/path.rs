@@ -29,8 +29,9 @@ const UNSENT_TIME: Duration = Duration::from_millis(1);
 const UNSENT: (u64, u64) = (16 * 1024, 128 * 1024);
 /// The least that may be in flight: one frame of any size.
 const LEAST_IN_FLIGHT: u64 = 36 * 1024;
-/// From here on, 5 ms of 2 Gbit/s, the kernel's autotuning is left alone.
-const MOST_IN_FLIGHT: u64 = 1024 * 1024;
+/// From here on, 5 ms of 800 Mbit/s, the kernel's autotuning is left alone: the queue of such a path is short in time,
+/// and what delays acknowledgements by milliseconds, a busy processor say, must not slow it down.
+const MOST_IN_FLIGHT: u64 = 512 * 1024;
 /// A queue on the way that is not ours: round trips that take this much longer than ours can make them.
 const FOREIGN: Duration = Duration::from_millis(20);
 /// How long we fill queues like everybody else before we look again whether the other traffic is gone.

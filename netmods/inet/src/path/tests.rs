@@ -119,7 +119,7 @@ proptest! {
             let (at, busy) = (Timestamp::from_micros(at.into()), micros(busy));
             let bounds = path.sample(Sample { at, acked, busy, rtt: micros(rtt), min_rtt: micros(min_rtt) });
             prop_assert!((16 * 1024..=128 * 1024).contains(&bounds.unsent));
-            prop_assert!(bounds.in_flight.is_none_or(|bytes| (36 * 1024..1024 * 1024).contains(&bytes)));
+            prop_assert!(bounds.in_flight.is_none_or(|bytes| (36 * 1024..512 * 1024).contains(&bytes)));
             prop_assert!(path.rates.len() <= RATES);
         }
     }
