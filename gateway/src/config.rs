@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 
 use gateway_core::firewall::Rule;
 use ipnet::IpNet;
-use ratman_types::{Address, ByteCount, Mtu, RouterId};
+use ratman_types::{ByteCount, Mtu, RouterId};
 
 mod error;
 mod firewall;
+mod forward;
+mod host;
 mod layer;
+mod route;
 mod section;
 mod sources;
 mod value;
@@ -23,16 +26,19 @@ pub use error::{ConfigError, Place};
 pub use gateway_core::remotes::MAX_ROUTES;
 pub use gateway_core::session::Accept;
 pub use gateway_tun::DeviceName;
+pub use host::{HostConfig, OtherFamily};
 use layer::{Node, Value};
+pub use route::Route;
 use section::{Limit, Section};
 pub use sources::{DEFAULT_FILE, Sources};
 use value::{
-    ABSOLUTE_PATH, ACCEPT, DEVICE_ADDRESS, DEVICE_NAME, FLAG, LINK_MTU, LISTEN, LOG_FILTER, NETWORK,
-    PEER_TARGET, REMOTE, ROUTER_KEY, SOCKET_BUFFER, SOCKET_PATH, TUN_MTU,
+    ABSOLUTE_PATH, ACCEPT, DEVICE_ADDRESS, DEVICE_NAME, FLAG, LINK_MTU, LISTEN, LOG_FILTER, PEER_TARGET,
+    ROUTER_KEY, SOCKET_BUFFER, SOCKET_PATH, TUN_MTU,
 };
 pub use value::{LogFilter, PeerTarget};
 
-const ROUTES: Limit = Limit { most: MAX_ROUTES, expected: "at most 4096 routes" };
+use crate::host::Forward;
+
 /// Every peer is dialled for ever and holds a socket.
 const PEERS: Limit = Limit { most: 256, expected: "at most 256 peers" };
 /// A host has few addresses to listen on, and every one holds a socket.
@@ -61,6 +67,10 @@ pub struct Config {
     pub inet: InetConfig,
     /// Prefixes behind remotes, none twice; default none.
     pub routes: Vec<Route>,
+    /// Our place among the routes and rules of the host.
+    pub host: HostConfig,
+    /// What the host forwards between the mesh and other networks; default nothing.
+    pub forward: Forward,
     /// Who may open a session; default anybody.
     pub accept_sessions: Accept,
     /// The rules of the firewall in their order, no name twice; default none.
@@ -112,15 +122,6 @@ pub struct InetConfig {
     pub buffer: Option<ByteCount>,
 }
 
-/// `[[route]]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The destinations.
-    pub prefix: IpNet,
-    /// The gateway behind which they lie.
-    pub via: Address,
-}
-
 impl Config {
     /// Reads all layers that `sources` names.
     ///
@@ -159,7 +160,9 @@ impl Config {
             })?,
             tun: only(root.section("tun")?, TunConfig::parse)?,
             inet: only(root.section("inet")?, InetConfig::parse)?,
-            routes: root.list("route", ROUTES, Route::parse, |route| route.prefix)?,
+            routes: route::routes(&mut root)?,
+            host: only(root.section("host")?, HostConfig::parse)?,
+            forward: only(root.section("forward")?, forward::parse)?,
             accept_sessions: only(root.section("sessions")?, |sessions| sessions.get("accept", &ACCEPT))?,
             firewall_rules: only(root.section("firewall")?, |firewall| {
                 firewall.list("accept", firewall::RULES, firewall::rule, Rule::clone)
@@ -216,14 +219,6 @@ impl InetConfig {
             listen: inet.get_list("listen", LISTENERS, &LISTEN)?,
             mtu: inet.get_optional("mtu", &LINK_MTU)?,
             buffer: inet.get_optional("buffer", &SOCKET_BUFFER)?,
-        })
-    }
-}
-
-impl Route {
-    fn parse(name: String, node: &Node) -> Result<Self, ConfigError> {
-        only(Section::open(name, node)?, |route| {
-            Ok(Self { prefix: route.get("prefix", &NETWORK)?, via: route.get("via", &REMOTE)? })
         })
     }
 }

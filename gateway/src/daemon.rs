@@ -12,10 +12,10 @@ use anyhow::{Context, anyhow, ensure};
 use gateway_core::firewall::Firewall;
 use gateway_core::flow::{FlowTable, HashSeed};
 use gateway_core::icmp::{IcmpAnswers, TunAddresses};
-use gateway_core::remotes::{OVERLAY_PREFIX, OVERLAY_PREFIX_LEN, Remotes, overlay_address};
+use gateway_core::remotes::{Remotes, overlay_address};
 use gateway_core::session::{ConfiguredRemote, SessionConfig, Sessions};
 use gateway_tun::{InnerMtu, Tun, TunConfig};
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 use netmod_api::Netmod;
 use netmod_inet::{Inet, InetConfig, InetLimits, PeerLine};
 use ratman_types::{Address, Ed25519Verifier, WallTime, blake2b_keyed};
@@ -30,9 +30,10 @@ use crate::control::{self, Server};
 use crate::driver::{Driver, Identification, Inputs, Parts};
 use crate::forward::{Forwarder, LocalSessions, notices};
 use crate::hardware::has_aes;
+use crate::host::{Host, Plan};
 use crate::identity::Identity;
 use crate::irdest_proxy::{Asks, ControlHalf, DataHalf, ProxyConfig};
-use crate::netlink::{Device, Plan, Watch};
+use crate::netlink::Watch;
 use crate::state::State;
 use crate::ways::Ways;
 
@@ -87,7 +88,7 @@ struct Gateway {
     server: tokio::task::JoinHandle<()>,
     /// The TUN device's task; it ends only with an error.
     pump: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
-    device: Option<Device>,
+    host: Option<Host>,
 }
 
 impl Gateway {
@@ -114,7 +115,7 @@ impl Gateway {
             now,
         );
         let ways = Arc::new(Ways::default());
-        let mut device = None;
+        let mut host = None;
         let mut proxy = None;
         if config.tun.enable {
             let last = state.last_origin(&identity.address()).unwrap_or_default();
@@ -124,7 +125,7 @@ impl Gateway {
                 let _data = data.enter();
                 open_proxy(config, identity, &state, hops_left, &ways)?
             };
-            device = Some(Device::configure(&plan(config, identity)).await?);
+            host = Some(Host::start(Plan::new(config, &identity.address()), state.dir()).await?);
             proxy = Some(halves);
         }
         let sessions = proxy.as_ref().map(|(_, half, _)| -> Arc<dyn LocalSessions> { half.clone() });
@@ -152,7 +153,7 @@ impl Gateway {
         };
         let inputs = Inputs { notices, asks, requests, network: watch_network() };
         let server = tokio::spawn(server.serve(requests_in));
-        Ok(Self { driver: Driver::new(clock, parts), inputs, server, pump, device })
+        Ok(Self { driver: Driver::new(clock, parts), inputs, server, pump, host })
     }
 
     /// Runs until something fails, and says what.
@@ -167,8 +168,17 @@ impl Gateway {
                 None => std::future::pending().await,
             }
         };
+        let host = async {
+            match &mut self.host {
+                Some(host) => loop {
+                    host.follow().await;
+                },
+                None => std::future::pending::<()>().await,
+            }
+        };
         tokio::select! {
             error = pump => error,
+            () = host => anyhow!("nobody looks after the host"),
             () = self.driver.run(&mut self.inputs) => anyhow!("the control plane ended"),
         }
     }
@@ -178,8 +188,8 @@ impl Gateway {
         // Awaited, so that its socket is removed before we say that we ended.
         let _ = self.server.await;
         self.driver.end();
-        if let Some(device) = self.device.take() {
-            device.remove().await;
+        if let Some(host) = self.host.take() {
+            host.end().await;
         }
     }
 }
@@ -264,17 +274,6 @@ fn answering(own: &[IpAddr]) -> TunAddresses {
             IpAddr::V6(v6) => Some(*v6),
             IpAddr::V4(_) => None,
         }),
-    }
-}
-
-fn plan(config: &Config, identity: &Identity) -> Plan {
-    let overlay = Ipv6Net::from(overlay_address(&identity.address()));
-    let overlay_prefix = Ipv6Net::new_assert(OVERLAY_PREFIX, OVERLAY_PREFIX_LEN);
-    Plan {
-        name: config.tun.name.as_str().to_owned(),
-        mtu: config.tun.mtu,
-        addresses: config.tun.addresses.iter().copied().chain([overlay.into()]).collect(),
-        routes: config.routes.iter().map(|route| route.prefix).chain([overlay_prefix.into()]).collect(),
     }
 }
 

@@ -125,8 +125,19 @@ impl<'a> Section<'a> {
         limit: Limit,
         form: &Form<T>,
     ) -> Result<Vec<T>, ConfigError> {
+        self.list_or_none(key, limit, |name, node| form.read(&name, node), T::clone)
+    }
+
+    /// A [`Section::list`] that may be absent, which is as good as empty.
+    pub(super) fn list_or_none<T, K: PartialEq>(
+        &mut self,
+        key: &'static str,
+        limit: Limit,
+        read: impl Fn(String, &'a Node) -> Result<T, ConfigError>,
+        same: impl Fn(&T) -> K,
+    ) -> Result<Vec<T>, ConfigError> {
         if self.table.contains_key(key) {
-            return self.get_list(key, limit, form);
+            return self.list(key, limit, read, same);
         }
         self.asked.push(key);
         Ok(Vec::new())

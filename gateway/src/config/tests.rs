@@ -24,6 +24,10 @@ fn the_defaults_are_the_documented_ones() {
     assert!(config.inet.enable);
     assert_eq!(config.inet.listen, ["[::]:5860".parse().unwrap()]);
     assert_eq!(config.routes, []);
+    let host = &config.host;
+    assert_eq!((host.table, host.priority, host.mark), (26994, 26994, 0x6972_6465));
+    assert_eq!(host.other_family, OtherFamily::Unreachable);
+    assert_eq!(config.forward, Forward { exit_nat: true, ..Forward::default() });
     assert_eq!(config.accept_sessions, Accept::Any);
     assert_eq!(config.firewall_rules, []);
     assert_eq!(config.control_socket, Path::new("/run/irdest-gateway/control.sock"));
@@ -62,7 +66,19 @@ fn every_key_is_taken() {
         via = "{KEY}"
         [[route]]
         prefix = "fd01::/16"
+        prefixes = ["0.0.0.0/0", "10.0.0.0/8"]
+        except = ["10.9.0.0/16", "192.0.2.1/32"]
         via = "{KEY}"
+        [host]
+        table = 4294967295
+        priority = 32765
+        mark = 0xff
+        other_family = "direct"
+        [forward]
+        interfaces = ["lan0", "br-lan.7"]
+        nat = true
+        exit_interfaces = ["eth0"]
+        exit_nat = false
         "#
     );
     let config = Config::from_text("all", &text).unwrap();
@@ -74,8 +90,18 @@ fn every_key_is_taken() {
     assert_eq!((config.peers[0].mtu, config.peers[1].mtu), (None, Some(Mtu(1280))));
     assert_eq!(config.inet.listen.len(), 2);
     assert_eq!((config.inet.mtu, config.inet.buffer), (Some(Mtu(9000)), Some(ByteCount(4 * 1024 * 1024))));
-    assert_eq!(config.routes[1].prefix.to_string(), "fd01::/16");
+    let routes: Vec<_> =
+        config.routes[1..].iter().map(|route| format!("{} - {:?}", route.prefix, route.except)).collect();
+    assert_eq!(
+        routes,
+        ["0.0.0.0/0 - [10.9.0.0/16, 192.0.2.1/32]", "10.0.0.0/8 - [10.9.0.0/16]", "fd01::/16 - []"]
+    );
     assert_eq!(config.routes[1].via, KEY.parse().unwrap());
+    let host = &config.host;
+    assert_eq!((host.table, host.priority, host.mark), (u32::MAX, 32765, 0xff));
+    assert_eq!(host.other_family, OtherFamily::Direct);
+    assert_eq!(config.forward.interfaces, ["lan0", "br-lan.7"]);
+    assert_eq!((config.forward.nat, config.forward.exit_nat), (true, false));
     let short = Rule {
         name: "firewall.accept[0]".into(),
         action: Action::Accept,
@@ -124,8 +150,8 @@ fn mistakes_are_named_with_place_key_and_expectation() {
         ("[identity]\nkey = 1", "gateway.toml:2: identity.key: unknown key, expected passphrase_file".into()),
         (
             "\n\n[tune]\nmtu = 1",
-            "gateway.toml:3: tune: unknown key, expected accept_unknown_peers, control, firewall, identity, inet, log, \
-             peers, route, sessions, state_dir or tun"
+            "gateway.toml:3: tune: unknown key, expected accept_unknown_peers, control, firewall, forward, host, \
+             identity, inet, log, peers, route, sessions, state_dir or tun"
                 .into(),
         ),
         (
@@ -165,6 +191,21 @@ fn mistakes_are_named_with_place_key_and_expectation() {
         ("[[route]]\n\nprefix = \"ff00::/8\"\nvia = \"\"", format!("gateway.toml:3: route[0].prefix: {prefix}, got \"ff00::/8\"")),
         ("[[route]]\nprefix = \"fd69:7264:1::/48\"\nvia = \"\"", format!("gateway.toml:2: route[0].prefix: {prefix}, got \"fd69:7264:1::/48\"")),
         ("[[route]]\nprefix = \"10.0.0.0/8\"\nvia = \"\"", format!("gateway.toml:3: route[0].via: {via}, got \"\"")),
+        ("[[route]]\nvia = \"\"", format!("gateway.toml:1: route[0].prefix: missing, {prefix}")),
+        (
+            "[[route]]\nprefix = \"10.0.0.0/8\"\nexcept = [\"11.0.0.0/8\"]",
+            "gateway.toml:3: route[0].except[0]: expected a part of one of the route's prefixes, got 11.0.0.0/8".into(),
+        ),
+        ("host.table = 254", "gateway.toml:1: host.table: expected the number of a routing table of its own, from 1 to 4294967295 without 253 to 255, got 254".into()),
+        ("host.priority = 32766", "gateway.toml:1: host.priority: expected an integer from 1 to 32765, got 32766".into()),
+        ("host.mark = 0", "gateway.toml:1: host.mark: expected an integer from 1 to 4294967295, got 0".into()),
+        ("host.other_family = \"leak\"", "gateway.toml:1: host.other_family: expected \"unreachable\" or \"direct\", got \"leak\"".into()),
+        (
+            "forward.interfaces = [\"eth*\"]",
+            "gateway.toml:1: forward.interfaces[0]: expected an interface name of 1 to 15 letters, digits, '-', '_' and '.', \
+             got \"eth*\""
+                .into(),
+        ),
         ("[route]\nprefix = \"10.0.0.0/8\"", "gateway.toml:1: route: expected a list, got a table".into()),
         (
             "tun.name = \"a-name-that-is-too-long\"",
@@ -214,6 +255,31 @@ fn lists_have_a_limit() {
         peers(257).unwrap_err().to_string(),
         "gateway.toml:1: peers: expected at most 256 peers, got 257"
     );
+}
+
+#[test]
+fn a_prefix_is_routed_once() {
+    let twice = |second: &str| {
+        error(&format!("route = [\n{{ prefix = \"10.0.0.0/8\", via = \"{KEY}\" }},\n{second}]"))
+    };
+    assert_eq!(
+        twice(&format!("{{ prefix = \"10.0.0.0/8\", via = \"{KEY}\" }}")),
+        "gateway.toml:3: route[1]: expected a different one each time, got the one of route[0] again"
+    );
+    assert_eq!(
+        twice(&format!("{{ prefixes = [\"11.0.0.0/8\", \"10.0.0.0/8\"], via = \"{KEY}\" }}")),
+        "gateway.toml:3: route[1]: expected other prefixes, got 10.0.0.0/8 of route[0] again"
+    );
+}
+
+#[test]
+fn prefixes_have_the_same_limit_as_routes() {
+    let prefixes = |octet: u8| -> Vec<_> {
+        (0..2049).map(|n| format!("\"10.{octet}.{}.{}/32\"", n / 256, n % 256)).collect()
+    };
+    let table = |octet| format!("{{ prefixes = [{}], via = \"{KEY}\" }}", prefixes(octet).join(","));
+    let text = format!("route = [{}, {}]", table(1), table(2));
+    assert_eq!(error(&text), "gateway.toml:1: route[1]: expected at most 4096 prefixes, got 4098 up to here");
 }
 
 #[test]

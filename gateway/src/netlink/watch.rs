@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! News that the machine's network changed: a good moment to dial again.
+//! News that the host's network changed: a good moment to dial again, and to look after our routes.
 #![allow(clippy::wildcard_enum_match_arm, reason = "messages and attributes of netlink are open-ended")]
 
 use std::sync::Arc;
@@ -9,15 +9,16 @@ use futures_util::StreamExt;
 use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::route::RouteProtocol;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::NetlinkError;
+use super::{NetlinkError, PROTOCOL};
 
 /// A cable that is plugged in makes a dozen events; all within this time are one.
 const DEBOUNCE: Duration = Duration::from_millis(200);
 
-/// Tells when a link changed its state, or an address or route came; ends its netlink socket when dropped.
+/// Tells when a link changed its state, or an address, route or rule came or went; ends its netlink socket when dropped.
 #[derive(Debug)]
 pub struct Watch {
     news: Arc<Notify>,
@@ -33,6 +34,8 @@ impl Watch {
             MulticastGroup::Ipv6Ifaddr,
             MulticastGroup::Ipv4Route,
             MulticastGroup::Ipv6Route,
+            MulticastGroup::Ipv4Rule,
+            MulticastGroup::Ipv6Rule,
         ];
         let (connection, _handle, mut messages) =
             rtnetlink::new_multicast_connection(&groups).map_err(NetlinkError::Socket)?;
@@ -65,16 +68,20 @@ impl Drop for Watch {
 }
 
 fn is_news(payload: &NetlinkPayload<RouteNetlinkMessage>) -> bool {
-    match payload {
-        // Wireless drivers send links without change every second.
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-            !link.header.change_mask.is_empty()
-        }
-        NetlinkPayload::InnerMessage(
-            RouteNetlinkMessage::NewAddress(_) | RouteNetlinkMessage::NewRoute(_),
-        ) => true,
+    let NetlinkPayload::InnerMessage(message) = payload else {
         // Events were lost; one of them may have been news.
-        NetlinkPayload::Overrun(_) => true,
+        return matches!(payload, NetlinkPayload::Overrun(_));
+    };
+    match message {
+        // Wireless drivers send links without change every second.
+        RouteNetlinkMessage::NewLink(link) => !link.header.change_mask.is_empty(),
+        // What we add ourselves is none; that somebody removed it is.
+        RouteNetlinkMessage::NewRoute(route) => route.header.protocol != RouteProtocol::Other(PROTOCOL),
+        RouteNetlinkMessage::NewAddress(_)
+        | RouteNetlinkMessage::DelLink(_)
+        | RouteNetlinkMessage::DelAddress(_)
+        | RouteNetlinkMessage::DelRoute(_)
+        | RouteNetlinkMessage::DelRule(_) => true,
         _ => false,
     }
 }
