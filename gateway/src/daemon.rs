@@ -298,7 +298,7 @@ fn start_netmods(
             peers: config.peers.iter().map(peer).collect(),
             accept_unknown_peers: config.accept_unknown_peers,
             mtu: config.inet.mtu,
-            mark: None,
+            mark: config.tun.enable.then_some(config.host.mark),
             buffer: config.inet.buffer,
             limits: InetLimits::default(),
         },
