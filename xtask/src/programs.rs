@@ -37,6 +37,9 @@ pub(crate) const SSH: Program = Program { probe: &["ssh"], packages: &["openssh-
 /// The other end of it.
 pub(crate) const SSHD: Program = Program { probe: &["sshd"], packages: &["openssh-server"] };
 
+/// The filter and NAT of what a gateway forwards.
+pub(crate) const NFT: Program = Program { probe: &["nft"], packages: &["nftables"] };
+
 /// WireGuard in user space, and what configures it.
 pub(crate) const WIREGUARD_GO: Program = Program { probe: &["wireguard-go"], packages: &["wireguard-go"] };
 /// See [`WIREGUARD_GO`].
@@ -54,7 +57,7 @@ pub(crate) const FOR_A_LAB: &[Program] = &[IP];
 /// What the demonstration shows its traffic with.
 pub(crate) const TO_DEMONSTRATE: &[Program] = &[IP, PING, IPERF3, PYTHON];
 /// What the lab tests send.
-pub(crate) const TO_TEST: &[Program] = &[IP, PING, IPERF3, PYTHON, SSH, SSHD, FAKETIME];
+pub(crate) const TO_TEST: &[Program] = &[IP, PING, IPERF3, PYTHON, SSH, SSHD, NFT, FAKETIME];
 /// What the bench measures with.
 pub(crate) const TO_MEASURE: &[Program] = &[IP, PING, IPERF3];
 /// Other products that Debian has.
