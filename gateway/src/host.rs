@@ -82,16 +82,14 @@ impl Host {
         refuse_conflicts(&self.netlink, &plan, &link).await?;
         let old = std::mem::replace(&mut self.plan, plan);
         match self.become_planned(&link).await {
-            Ok(()) => {
-                let gone = old.addresses.iter().filter(|address| !self.plan.addresses.contains(address));
-                for address in gone {
-                    self.netlink.remove_address(&link, *address).await?;
-                }
-                Ok(())
-            }
+            Ok(()) => self.remove_addresses_of(&old, &link).await,
             Err(error) => {
-                self.plan = old;
-                if let Err(error) = self.become_planned(&link).await {
+                let failed = std::mem::replace(&mut self.plan, old);
+                let back = async {
+                    self.become_planned(&link).await?;
+                    self.remove_addresses_of(&failed, &link).await
+                };
+                if let Err(error) = back.await {
                     warn!(%error, "the host is not as it was before the failed reload");
                 }
                 Err(error)
@@ -123,6 +121,14 @@ impl Host {
         let main = self.netlink.main_routes().await?;
         for words in reverse_path::warnings(&self.plan, &self.netlink, &main).await? {
             self.tell(words);
+        }
+        Ok(())
+    }
+
+    /// Removes what `other` had and the plan has not.
+    async fn remove_addresses_of(&self, other: &Plan, link: &Link) -> Result<(), HostError> {
+        for address in other.addresses.iter().filter(|address| !self.plan.addresses.contains(address)) {
+            self.netlink.remove_address(link, *address).await?;
         }
         Ok(())
     }
