@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::config::{Config, ConfigError, Sources};
 use crate::identity::{Identity, Passphrase, PassphraseError};
 use crate::state::State;
-use crate::{control, daemon, telemetry};
+use crate::{control, daemon, host, telemetry};
 
 /// The program could not do what it was asked, though it was asked properly.
 pub const EXIT_FAILED: u8 = 1;
@@ -76,6 +76,8 @@ enum Command {
     },
     /// Check the configuration and say what is wrong with it
     CheckConfig,
+    /// Take away what a gateway that was killed left on this host: routes, rules, filters, sysctls; not while it runs
+    Cleanup,
     /// Show who this gateway is, making its identity if there is none; not while the gateway runs
     Identity {
         /// As one line of JSON
@@ -140,6 +142,7 @@ impl Cli {
                 Config::load(&sources)?;
                 print("the configuration is good")
             }
+            Command::Cleanup => cleanup(&sources),
             Command::Identity { json } => identity(&sources, json),
         }
     }
@@ -169,6 +172,13 @@ fn identity(sources: &Sources, json: bool) -> anyhow::Result<()> {
     let address = identity.address();
     let who = Who { address, router_id: identity.router_id(), overlay: overlay_address(&address) };
     if json { print(serde_json::to_string(&who)?) } else { print(who) }
+}
+
+fn cleanup(sources: &Sources) -> anyhow::Result<()> {
+    let config = Config::load(sources)?;
+    telemetry::init(&config.log_filter);
+    let state = State::open(&config.state_dir)?;
+    Ok(host::cleanup(state.dir())?)
 }
 
 /// The locked state directory, then the identity in it.

@@ -10,14 +10,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
-use crate::netlink::{Link, Netlink, NetlinkError, Watch};
+use crate::netlink::{Link, MainRoute, Netlink, Watch};
 
 mod error;
 mod nat;
 mod plan;
 mod record;
+mod removal;
 mod reverse_path;
 mod sysctl;
 mod table;
@@ -26,6 +27,7 @@ pub use error::HostError;
 pub(crate) use nat::is_plain;
 pub use plan::{Forward, Plan, Routing};
 use record::Record;
+use removal::{remove, remove_blocking};
 use sysctl::Sysctls;
 
 /// The host as a gateway uses it; what was changed is put back with this value, also when it is dropped in a panic.
@@ -79,7 +81,7 @@ impl Host {
     pub async fn apply(&mut self, plan: Plan) -> Result<(), HostError> {
         self.plan.refuse_restart(&plan)?;
         let link = self.netlink.link(&plan.device).await?;
-        refuse_conflicts(&self.netlink, &plan, &link).await?;
+        refuse_taken(&self.netlink, &plan, &link).await?;
         let old = std::mem::replace(&mut self.plan, plan);
         match self.become_planned(&link).await {
             Ok(()) => self.remove_addresses_of(&old, &link).await,
@@ -117,9 +119,8 @@ impl Host {
             self.netlink.add_address(link, *address).await?;
         }
         self.forward().await?;
-        self.sync_routes(link).await?;
-        let main = self.netlink.main_routes().await?;
-        for words in reverse_path::warnings(&self.plan, &self.netlink, &main).await? {
+        let main = self.sync_routes(link).await?;
+        for words in reverse_path::warnings(&self.plan, &self.netlink, &main).await {
             self.tell(words);
         }
         Ok(())
@@ -136,26 +137,27 @@ impl Host {
     /// After a change of the host's network: throw routes follow the main table, and what somebody removed comes back.
     async fn refresh(&mut self) -> Result<(), HostError> {
         let link = self.netlink.link(&self.plan.device).await?;
+        let down =
+            format!("{0} was set down: nothing reaches the mesh until `ip link set {0} up`", link.name);
         if !link.up {
-            self.tell(format!(
-                "{0} was set down: nothing reaches the mesh until `ip link set {0} up`",
-                link.name
-            ));
+            self.tell(down);
             return Ok(());
         }
+        self.told.remove(&down);
         for address in &self.plan.addresses {
             self.netlink.add_address(&link, *address).await?;
         }
-        self.sync_routes(&link).await?;
+        let _main = self.sync_routes(&link).await?;
         self.set_sysctls()
     }
 
-    /// Makes our routing table and the rules for it as they have to be now; adds before it removes.
-    async fn sync_routes(&mut self, link: &Link) -> Result<(), HostError> {
+    /// Makes our routing table and the rules for it as they have to be now beside the main table, which it returns; adds
+    /// before it removes.
+    async fn sync_routes(&mut self, link: &Link) -> Result<Vec<MainRoute>, HostError> {
         let routing = &self.plan.routing;
-        let main = self.netlink.main_routes().await?;
+        let (main, own) = self.netlink.tables(routing.table, link.index).await?;
         let wanted = table::wanted(routing, &main, link.index);
-        let present = self.netlink.own_table(routing.table, link.index).await?.routes;
+        let present = own.routes;
         for route in wanted.routes.difference(&present) {
             self.netlink.add_route(routing.table, link, *route).await?;
         }
@@ -175,7 +177,7 @@ impl Host {
             ));
         }
         words.into_iter().for_each(|words| self.tell(words));
-        Ok(())
+        Ok(main)
     }
 
     /// Filters first, then forwards: nothing crosses in between that the filter would not let pass.
@@ -238,68 +240,18 @@ pub fn cleanup(state_dir: &Path) -> Result<(), HostError> {
     Ok(())
 }
 
-fn remove_blocking(mut record: Record, plan: Option<Plan>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime {
-        Ok(runtime) => runtime.block_on(async {
-            match Netlink::connect() {
-                Ok(netlink) => remove(&netlink, &mut record, plan.as_ref()).await,
-                Err(error) => warn!(%error, "routes and rules stay on the host"),
-            }
-        }),
-        Err(error) => warn!(%error, "routes and rules stay on the host"),
-    }
-}
-
-/// Takes away what `record` tells of, last first, and the addresses of `plan`.
-async fn remove(netlink: &Netlink, record: &mut Record, plan: Option<&Plan>) {
-    let Some((device, table)) = record.subject() else { return };
-    let told = |what: &str, done: Result<(), HostError>| {
-        if let Err(error) = done {
-            info!(%error, "could not remove {what}");
-        }
-    };
-    told("our rules", netlink.remove_rules(table, None).await.map_err(HostError::from));
-    Sysctls::of_the_host().put_back(&[], record);
-    if record.nft() {
-        told("our nftables table", nat::delete(&device).await);
-    }
-    told("our routes", clear(netlink, table).await.map_err(HostError::from));
-    if let (Some(plan), Ok(link)) = (plan, netlink.link(&device).await) {
-        for address in &plan.addresses {
-            told("an address", netlink.remove_address(&link, *address).await.map_err(HostError::from));
-        }
-    }
-    told("the record of changes", record.erase());
-}
-
-async fn clear(netlink: &Netlink, table: u32) -> Result<(), NetlinkError> {
-    let own = netlink.own_table(table, 0).await?;
-    for route in netlink.own_table(table, own.other_device.unwrap_or(0)).await?.routes {
-        netlink.remove_route(table, 0, route).await?;
-    }
-    Ok(())
-}
-
+/// Refuses a table that is not ours alone, and routes in the way; asked before anything is changed.
 async fn refuse_taken(netlink: &Netlink, plan: &Plan, link: &Link) -> Result<(), HostError> {
     let table = plan.routing.table;
-    let own = netlink.own_table(table, link.index).await?;
+    let (main, own) = netlink.tables(table, link.index).await?;
     if let Some(other) = own.other_device {
         return Err(HostError::TableInUse { table, device: netlink.device_name(other).await });
     }
     if own.foreign {
         return Err(HostError::TableTaken(table));
     }
-    refuse_conflicts(netlink, plan, link).await
-}
-
-async fn refuse_conflicts(netlink: &Netlink, plan: &Plan, link: &Link) -> Result<(), HostError> {
-    let main = netlink.main_routes().await?;
     let conflict = table::conflicts(&plan.routing, &main, link.index).next();
     let Some(route) = conflict else { return Ok(()) };
-    Err(HostError::RouteExists {
-        device: link.name.clone(),
-        prefix: route.prefix,
-        existing: netlink.describe(route).await,
-    })
+    let (device, prefix) = (link.name.clone(), route.prefix);
+    Err(HostError::RouteExists { device, prefix, existing: netlink.describe(route).await })
 }

@@ -9,14 +9,10 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::Plan;
-use crate::netlink::{MainRoute, Netlink, NetlinkError};
+use crate::netlink::{MainRoute, Netlink};
 
 /// What to tell the operator, one sentence for each interface with a strict filter in the way.
-pub(super) async fn warnings(
-    plan: &Plan,
-    netlink: &Netlink,
-    main: &[MainRoute],
-) -> Result<Vec<String>, NetlinkError> {
+pub(super) async fn warnings(plan: &Plan, netlink: &Netlink, main: &[MainRoute]) -> Vec<String> {
     let mut words = Vec::new();
     for device in suspects(plan, main) {
         let name = netlink.device_name(device).await;
@@ -27,7 +23,7 @@ pub(super) async fn warnings(
             ));
         }
     }
-    Ok(words)
+    words
 }
 
 /// The devices towards addresses outside that our prefixes cover: those of peers, and any where all of IPv4 goes into the mesh.
@@ -58,4 +54,42 @@ fn is_strict(device: &str) -> bool {
         text.ok().and_then(|text| text.trim().parse::<u8>().ok()).unwrap_or(0)
     };
     value("all").max(value(device)) == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Forward, Routing};
+
+    fn suspects_of(prefixes: &[&str], peers: &[&str]) -> Vec<u32> {
+        let routing = Routing {
+            table: 7,
+            priority: 7,
+            mark: 7,
+            prefixes: prefixes.iter().map(|text| text.parse().unwrap()).collect(),
+            except: Vec::new(),
+            close_other_family: true,
+        };
+        let plan = Plan {
+            device: "mesh0".into(),
+            mtu: 1420,
+            addresses: Vec::new(),
+            routing,
+            forward: Forward::default(),
+            peers: peers.iter().map(|text| text.parse().unwrap()).collect(),
+        };
+        let main = [("0.0.0.0/0", 2), ("192.0.2.0/24", 3), ("::/0", 4)];
+        let main = main.map(|(prefix, device)| MainRoute::new(prefix.parse().unwrap(), device));
+        suspects(&plan, &main)
+    }
+
+    #[test]
+    fn only_where_the_mesh_covers_who_answers_from_outside() {
+        assert_eq!(suspects_of(&["10.0.0.0/8"], &["203.0.113.1", "2001:db8::1"]), [0; 0]);
+        assert_eq!(suspects_of(&["203.0.113.0/24"], &["203.0.113.1"]), [2]);
+        assert_eq!(suspects_of(&["203.0.113.0/24"], &[]), [0; 0], "nobody known is covered");
+        assert_eq!(suspects_of(&["0.0.0.0/0"], &[]), [2], "anybody who dials us");
+        assert_eq!(suspects_of(&["0.0.0.0/0"], &["192.0.2.9"]), [2], "the host's own network is longer");
+        assert_eq!(suspects_of(&["192.0.2.0/25"], &["192.0.2.9"]), [3]);
+    }
 }

@@ -102,10 +102,11 @@ impl Sysctls {
             if keep.iter().any(|setting| setting.name == name) {
                 continue;
             }
-            if is_ours(&name) && self.read(&name).is_some_and(|now| now == set) {
-                if let Err(error) = fs::write(self.root.join(&name), &before) {
-                    info!(sysctl = name, before, %error, "could not put a sysctl back");
-                }
+            if is_ours(&name)
+                && self.read(&name).is_some_and(|now| now == set)
+                && let Err(error) = fs::write(self.root.join(&name), &before)
+            {
+                info!(sysctl = name, before, %error, "could not put a sysctl back");
             }
             if let Err(error) = record.forget(&name) {
                 info!(%error, "the record of changes is not up to date");

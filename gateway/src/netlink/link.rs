@@ -46,7 +46,7 @@ impl Netlink {
     }
 
     /// The name of a device for a message to the operator; its number where it has gone.
-    pub(super) async fn name_of(&self, index: u32) -> String {
+    pub async fn device_name(&self, index: u32) -> String {
         let mut links = pin!(self.handle.link().get().match_index(index).execute());
         let link = links.try_next().await.ok().flatten();
         let name = link.into_iter().flat_map(|link| link.attributes).find_map(|attribute| match attribute {

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 
 use super::{EEXIST, ESRCH, Link, Netlink, NetlinkError, PROTOCOL, refused, unless};
@@ -79,32 +79,36 @@ pub struct OwnTable {
     pub foreign: bool,
 }
 
-impl Netlink {
-    /// The routes of the main table, both families.
-    pub async fn main_routes(&self) -> Result<Vec<MainRoute>, NetlinkError> {
-        let routes = self.routes().await?.into_iter();
-        let main = routes.filter(|route| table(route) == u32::from(RouteHeader::RT_TABLE_MAIN));
-        Ok(main.filter_map(|route| MainRoute::parse(&route)).collect())
-    }
+const MAIN: u32 = 254;
 
-    /// What is in routing table `number`, as seen by the gateway of device `device`.
-    pub async fn own_table(&self, number: u32, device: u32) -> Result<OwnTable, NetlinkError> {
-        let mut own = OwnTable::default();
-        for route in self.routes().await?.iter().filter(|route| table(route) == number) {
-            let known = Kind::of(route).filter(|_| route.header.protocol == RouteProtocol::Other(PROTOCOL));
-            let (Some(kind), Some(MainRoute { prefix, device: through, .. })) =
-                (known, MainRoute::parse(route))
-            else {
-                own.foreign = true;
-                continue;
-            };
-            if kind == Kind::Mesh && through != device {
-                own.other_device = Some(through);
-            } else {
-                own.routes.insert(OwnRoute { prefix, kind });
+impl OwnTable {
+    fn add(&mut self, route: &RouteMessage, device: u32) {
+        let known = Kind::of(route).filter(|_| route.header.protocol == RouteProtocol::Other(PROTOCOL));
+        match (known, MainRoute::parse(route)) {
+            (Some(Kind::Mesh), Some(route)) if route.device != device => {
+                self.other_device = Some(route.device)
+            }
+            (Some(kind), Some(route)) => {
+                self.routes.insert(OwnRoute { prefix: route.prefix, kind });
+            }
+            (None, _) | (_, None) => self.foreign = true,
+        }
+    }
+}
+
+impl Netlink {
+    /// The routes of the main table, both families, and what is in routing table `number`, as seen by the gateway of
+    /// device `device`.
+    pub async fn tables(&self, number: u32, device: u32) -> Result<(Vec<MainRoute>, OwnTable), NetlinkError> {
+        let (mut main, mut own) = (Vec::new(), OwnTable::default());
+        for route in self.routes().await? {
+            match table(&route) {
+                MAIN => main.extend(MainRoute::parse(&route)),
+                of if of == number => own.add(&route, device),
+                _ => {}
             }
         }
-        Ok(own)
+        Ok((main, own))
     }
 
     /// Adds a route to routing table `number`; fine where it is there.
@@ -130,15 +134,10 @@ impl Netlink {
             0 => text.push_str("as unreachable or to several next hops"),
             index => {
                 text.push_str("dev ");
-                text.push_str(&self.name_of(index).await);
+                text.push_str(&self.device_name(index).await);
             }
         }
         text
-    }
-
-    /// The name of the device with number `index`, for messages.
-    pub async fn device_name(&self, index: u32) -> String {
-        self.name_of(index).await
     }
 
     async fn routes(&self) -> Result<Vec<RouteMessage>, NetlinkError> {
