@@ -57,7 +57,10 @@ impl Host {
         let mut record = Record::load(state_dir)?;
         if !record.is_for(&plan) {
             debug!("removing what an earlier daemon left");
-            remove(&netlink, &mut record, None).await;
+            if let Err(error) = remove(&netlink, &mut record, None).await {
+                warn!(%error, "not all that an earlier daemon left could be removed");
+                record.erase()?;
+            }
         }
         let link = netlink.link(&plan.device).await?;
         refuse_taken(&netlink, &plan, &link).await?;
@@ -109,8 +112,9 @@ impl Host {
 
     /// Puts everything back; what is gone already is not missed.
     pub async fn end(mut self) {
+        let removed = remove(&self.netlink, &mut self.record, Some(&self.plan)).await;
         self.ended = true;
-        remove(&self.netlink, &mut self.record, Some(&self.plan)).await;
+        tell_what_stays(removed);
     }
 
     async fn become_planned(&mut self, link: &Link) -> Result<(), HostError> {
@@ -226,7 +230,7 @@ impl Drop for Host {
         // Dropping cannot await, and the runtime may be ending: a thread with a small runtime of its own can, and sees
         // the same network namespace.
         let (plan, record) = (self.plan.clone(), self.record.clone());
-        let remover = std::thread::spawn(move || remove_blocking(record, Some(plan)));
+        let remover = std::thread::spawn(move || tell_what_stays(remove_blocking(record, Some(plan))));
         let _panicked = remover.join();
     }
 }
@@ -234,10 +238,15 @@ impl Drop for Host {
 /// Removes what a daemon that was killed left on the host; `state_dir` is its own, locked by the caller.
 ///
 /// # Errors
-/// The record of changes cannot be read.
+/// What could not be removed; it stays written down.
 pub fn cleanup(state_dir: &Path) -> Result<(), HostError> {
-    remove_blocking(Record::load(state_dir)?, None);
-    Ok(())
+    remove_blocking(Record::load(state_dir)?, None)
+}
+
+fn tell_what_stays(removed: Result<(), HostError>) {
+    if let Err(error) = removed {
+        warn!(%error, "not everything could be taken away from the host; `irdest-gateway cleanup` tries again");
+    }
 }
 
 /// Refuses a table that is not ours alone, and routes in the way; asked before anything is changed.

@@ -2,7 +2,8 @@
 //! The switches of the kernel for forwarding (Linux, Documentation/networking/ip-sysctl): on for the device and the interfaces
 //! that were named, and put back.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use tracing::info;
@@ -86,10 +87,14 @@ impl Sysctls {
             if before == value {
                 continue;
             }
-            record.remember(Changed { name: name.clone(), before, set: value.to_owned() })?;
-            if let Err(error) = fs::write(self.root.join(&name), value) {
-                record.forget(&name)?;
-                words.push(format!("cannot set a sysctl ({error}), please do: sysctl -w {name}={value}"));
+            match File::options().write(true).open(self.root.join(&name)) {
+                Ok(mut file) => {
+                    record.remember(Changed { name: name.clone(), before, set: value.to_owned() })?;
+                    if let Err(error) = file.write_all(value.as_bytes()) {
+                        words.push(by_hand(&name, value, &error));
+                    }
+                }
+                Err(error) => words.push(by_hand(&name, value, &error)),
             }
         }
         Ok(words)
@@ -134,6 +139,10 @@ impl Sysctls {
     fn read(&self, name: &str) -> Option<String> {
         fs::read_to_string(self.root.join(name)).ok().map(|text| text.trim().to_owned())
     }
+}
+
+fn by_hand(name: &str, value: &str, error: &io::Error) -> String {
+    format!("cannot set a sysctl ({error}), please do: sysctl -w {name}={value}")
 }
 
 fn v4(interface: &str) -> String {

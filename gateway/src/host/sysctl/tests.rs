@@ -124,6 +124,14 @@ fn an_interface_that_is_not_there_is_named() {
 }
 
 #[test]
+fn where_nothing_can_be_written_the_command_is_told() {
+    assert_eq!(
+        by_hand(ALL_V6, "1", &io::Error::from(io::ErrorKind::ReadOnlyFilesystem)),
+        "cannot set a sysctl (read-only filesystem or storage medium), please do: sysctl -w net/ipv6/conf/all/forwarding=1"
+    );
+}
+
+#[test]
 fn a_record_cannot_make_us_write_elsewhere() {
     for name in ["kernel/core_pattern", "net/ipv4/conf/../forwarding", "net/ipv4/ip_forward", ""] {
         assert!(!is_ours(name), "{name}");
