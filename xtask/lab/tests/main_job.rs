@@ -94,10 +94,13 @@ fn what_is_not_opened_stays_closed() {
 #[test]
 fn daemons_end_cleanly_and_take_their_device_along() {
     let mut routers = running(60);
-    assert!(routers.a.node().ip(&["-6", "route"]).unwrap().contains("fd69:7264::/32"));
+    let routes =
+        |routers: &ThreeRouters| routers.a.node().ip(&["-6", "route", "show", "table", "all"]).unwrap();
+    assert!(routes(&routers).contains("fd69:7264::/32"));
     routers.a.stop().unwrap();
     routers.r.stop().unwrap();
     let devices = routers.a.node().ip(&["-brief", "link"]).unwrap();
     assert_eq!(devices.lines().count(), 2, "lo and the link to R:\n{devices}");
-    assert!(!routers.a.node().ip(&["-6", "route"]).unwrap().contains("fd69:7264"));
+    assert!(!routes(&routers).contains("fd69:7264"));
+    assert_eq!(routers.a.node().ip(&["-6", "rule"]).unwrap().lines().count(), 2, "local and main");
 }
