@@ -3,9 +3,9 @@
 //!
 //! [`Host`] makes the host as a [`Plan`] says, keeps it so while the host's network changes around it, moves to another
 //! plan without touching what both have, and takes everything away at the end. Mesh routes live in a routing table of
-//! our own ([`table`] says what is in it), which all traffic but that of marked sockets asks before the main one. What a
-//! killed daemon leaves behind is written down in the state directory; the next start takes it over. Meanwhile
-//! destinations of the mesh stay unreachable, which keeps their traffic off the underlay.
+//! our own, which all traffic but that of marked sockets asks before the main one. What a killed daemon leaves behind is
+//! written down in the state directory; the next start takes it over. Meanwhile destinations of the mesh stay
+//! unreachable, which keeps their traffic off the underlay.
 
 use std::collections::BTreeSet;
 use std::path::Path;

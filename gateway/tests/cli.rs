@@ -78,7 +78,7 @@ fn wrong_usage_and_wrong_configuration_exit_with_2() {
     let home = Home::new();
     assert_eq!(home.output(&["dance"]).status.code(), Some(2));
     assert_eq!(home.output(&["check-config"]).status.code(), Some(0));
-    for command in ["check-config", "run", "status", "identity"] {
+    for command in ["check-config", "run", "status", "identity", "cleanup"] {
         let output = home.output(&[command, "-s", "tun.mtu=big"]);
         assert_eq!(output.status.code(), Some(2), "{command}");
         assert_eq!(
