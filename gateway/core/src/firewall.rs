@@ -226,3 +226,6 @@ fn by_default(transport: Transport, direction: Direction, ours: bool) -> Option<
         (Direction::Inbound, _) => Some(GatewayDrop::NoFlow),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,8 @@
 //! the destination), [`flow`] (who may answer) and [`mtu`] (does the path carry it as it is?), and is sealed by the
 //! session. Inbound, the session opens it, then [`packet`], [`remotes`] (may this remote use this source?) and
 //! [`flow`] (does one of our flows expect it, or does the [`firewall`] let it in?) decide whether the TUN device gets
-//! it. What cannot go yet waits in [`pending`]; what cannot go at all is told to the application by [`icmp`]. Every
-//! refusal is a [`drop_reason`].
+//! it. What a remote sends and gets may be bounded by [`limits`]. What cannot go yet waits in [`pending`]; what cannot go
+//! at all is told to the application by [`icmp`]. Every refusal is a [`drop_reason`].
 #![forbid(unsafe_code)]
 
 pub mod drop_reason;
@@ -15,6 +15,7 @@ pub mod flow;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod icmp;
+pub mod limits;
 pub mod mtu;
 pub mod offload;
 pub mod packet;

@@ -54,6 +54,11 @@ impl TokenBucket {
         self.parts_at(fill, now) >= fill.period
     }
 
+    /// Whether nothing is missing, so that a new bucket would be the same.
+    pub(crate) fn is_full(&self, fill: &Fill, now: Timestamp) -> bool {
+        self.parts_at(fill, now) == fill.capacity
+    }
+
     fn parts_at(&self, fill: &Fill, now: Timestamp) -> u64 {
         let elapsed = now.as_micros().saturating_sub(self.at.as_micros());
         self.parts.saturating_add(elapsed.saturating_mul(fill.tokens)).min(fill.capacity)
@@ -78,6 +83,8 @@ mod tests {
         let next = START + Duration::from_millis(600);
         assert!(!bucket.take(&fill, 1, next - Duration::from_micros(1)));
         assert!(bucket.has_one(&fill, next) && bucket.take(&fill, 1, next) && !bucket.take(&fill, 1, next));
+        assert!(!bucket.is_full(&fill, next + Duration::from_micros(2_999_999)));
+        assert!(bucket.is_full(&fill, next + Duration::from_secs(3)));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use super::*;
 use crate::firewall::{Action, Carrying, Rule, To, Whom};
 use crate::packet::samples::*;
 
+mod floods;
+
 const US: &str = "10.1.0.1";
 const THEM: &str = "10.2.0.2";
 
@@ -429,4 +431,67 @@ fn rules_open_flows_to_our_own_addresses_only() {
     assert_eq!(bed.receive_tcp(SYN), Ok(FlowVerdict::New));
 }
 
-mod floods;
+#[test]
+fn a_flow_keeps_its_hash_and_its_queue() {
+    let mut bed = Bed::new();
+    bed.accept(accepting(Whom::Any, Carrying::Udp));
+    let ours = ip(US, THEM, UDP, &udp(5000, 53, b"?"));
+    let answer = ip(THEM, US, UDP, &udp(53, 5000, b"!"));
+    let first = bed.ask_out(1, &ours).unwrap();
+    assert_eq!((first.queue, first.rule), (1, None));
+    let info = PacketInfo::parse(&ours).unwrap();
+    let elsewhere = bed.table.outbound(&info, &ours, remote(1), 3, bed.now).unwrap();
+    let error = ip("10.2.0.254", US, ICMP, &icmp(3, 4, [0, 0, 5, 0], &ours));
+    for passed in [elsewhere, bed.ask_in(1, &answer).unwrap(), bed.ask_in(1, &error).unwrap()] {
+        assert_eq!((passed.hash, passed.queue), (first.hash, 1));
+    }
+    let mut queues = [0; 4];
+    for port in 1..=400 {
+        let theirs = bed.ask_in(1, &ip(THEM, US, UDP, &udp(port, 80, b"?"))).unwrap();
+        assert_ne!(theirs.hash, first.hash);
+        assert!(theirs.rule.is_some());
+        let back = bed.ask_out(1, &ip(US, THEM, UDP, &udp(80, port, b"!"))).unwrap();
+        assert_eq!((back.hash, back.queue, back.rule), (theirs.hash, theirs.queue, None));
+        queues[usize::from(theirs.queue)] += 1;
+    }
+    assert!(queues.iter().all(|&flows| flows > 50), "{queues:?}");
+}
+
+#[test]
+fn one_remote_cannot_slip_fragments_into_the_flow_of_another() {
+    let mut bed = Bed::new();
+    bed.accept(accepting(Whom::Remote(remote(1)), Carrying::Udp));
+    let (us, them) = ([10, 1, 0, 1].into(), [10, 2, 0, 2].into());
+    let first = v4(them, us, UDP, 0x2000, &udp(53, 5000, &[0; 8]));
+    let later = v4(them, us, UDP, 0x0002, &[0; 8]);
+    bed.receive_from(1, &first).unwrap();
+    assert_eq!(bed.receive_from(2, &later), Err(GatewayDrop::UnknownFragment));
+    // A first fragment that was denied notes nothing, and displaces nothing.
+    assert_eq!(bed.receive_from(2, &first), Err(GatewayDrop::WrongRemote));
+    assert_eq!(bed.receive_from(2, &later), Err(GatewayDrop::UnknownFragment));
+    assert_eq!(bed.receive_from(1, &later), Ok(FlowVerdict::Known));
+    // Nor does what we send ourselves let anything in.
+    bed.send_to(3, &v4(us, them, UDP, 0x2000, &udp(7, 7, &[0; 8]))).unwrap();
+    assert_eq!(bed.receive_from(3, &v4(us, them, UDP, 0x0002, &[0; 8])), Err(GatewayDrop::SourceIsOurs));
+    assert_eq!(bed.receive_from(3, &later), Err(GatewayDrop::UnknownFragment));
+}
+
+#[test]
+fn flows_to_hosts_behind_us_are_answered_and_outlive_their_rule() {
+    let mut bed = Bed::new();
+    let behind_us = "192.168.7.9";
+    let to = To::Prefixes(vec!["192.168.7.0/24".parse().unwrap()]);
+    bed.accept(Rule { to, ..accepting(Whom::Any, Carrying::TcpAndUdp) });
+    let query = ip(THEM, behind_us, UDP, &udp(53, 5000, b"?"));
+    let other = ip(THEM, "192.168.8.9", UDP, &udp(53, 5000, b"?"));
+    assert_eq!(bed.receive_from(1, &query), Ok(FlowVerdict::New));
+    assert_eq!(bed.receive_from(1, &other), Err(GatewayDrop::NoFlow));
+    let deny =
+        Rule { action: Action::Deny, direction: Direction::Outbound, ..accepting(Whom::Any, Carrying::All) };
+    bed.accept(Rule { to: To::Anywhere, ..deny });
+    assert_eq!(bed.send_to(1, &ip(behind_us, THEM, UDP, &udp(5000, 53, b"!"))), Ok(FlowVerdict::Known));
+    assert_eq!(bed.receive_from(1, &query), Ok(FlowVerdict::Known));
+    let unasked = ip(behind_us, THEM, UDP, &udp(5000, 54, b"!"));
+    assert_eq!(bed.send_to(1, &unasked), Err(GatewayDrop::RuleDenied));
+    assert_eq!(bed.table.len(), 1, "what is denied takes no room");
+}
