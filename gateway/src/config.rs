@@ -9,19 +9,23 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use gateway_core::firewall::Rule;
+use gateway_core::limits::Limit as RemoteLimit;
 use ipnet::IpNet;
 use ratman_types::{ByteCount, Mtu, RouterId};
 
+mod contacts;
 mod error;
 mod firewall;
 mod forward;
 mod host;
 mod layer;
+mod limit;
 mod route;
 mod section;
 mod sources;
 mod value;
 
+use contacts::Contacts;
 pub use error::{ConfigError, Place};
 pub use gateway_core::remotes::MAX_ROUTES;
 pub use gateway_core::session::Accept;
@@ -75,6 +79,8 @@ pub struct Config {
     pub accept_sessions: Accept,
     /// The rules of the firewall in their order, no name twice; default none.
     pub firewall_rules: Vec<Rule>,
+    /// Bandwidth limits of remotes, the first that matches being a remote's only one; default none.
+    pub limits: Vec<RemoteLimit>,
     /// The control socket; default `/run/irdest-gateway/control.sock`.
     pub control_socket: PathBuf,
     /// What is logged; default `info`.
@@ -151,6 +157,7 @@ impl Config {
 
     fn parse(merged: &Node) -> Result<Self, ConfigError> {
         let mut root = Section::open(String::new(), merged)?;
+        let contacts = root.read("contacts", "a table", Contacts::parse)?;
         let config = Self {
             state_dir: root.get("state_dir", &ABSOLUTE_PATH)?,
             peers: root.list("peers", PEERS, Peer::parse, |peer| peer.target.clone())?,
@@ -160,13 +167,17 @@ impl Config {
             })?,
             tun: only(root.section("tun")?, TunConfig::parse)?,
             inet: only(root.section("inet")?, InetConfig::parse)?,
-            routes: route::routes(&mut root)?,
+            routes: route::routes(&mut root, &contacts)?,
             host: only(root.section("host")?, HostConfig::parse)?,
             forward: only(root.section("forward")?, forward::parse)?,
             accept_sessions: only(root.section("sessions")?, |sessions| sessions.get("accept", &ACCEPT))?,
-            firewall_rules: only(root.section("firewall")?, |firewall| {
-                firewall.list("accept", firewall::RULES, firewall::rule, Rule::clone)
-            })?,
+            firewall_rules: only(root.section("firewall")?, |section| firewall::rules(section, &contacts))?,
+            limits: root.list(
+                "limit",
+                limit::LIMITS,
+                |key, node| limit::limit(key, node, &contacts),
+                |limit| limit.remote,
+            )?,
             control_socket: only(root.section("control")?, |control| control.get("socket", &SOCKET_PATH))?,
             log_filter: only(root.section("log")?, |log| log.get("filter", &LOG_FILTER))?,
         };

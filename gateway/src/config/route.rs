@@ -7,11 +7,12 @@ use gateway_core::remotes::MAX_ROUTES;
 use ipnet::IpNet;
 use ratman_types::Address;
 
+use super::contacts::Contacts;
 use super::error::{ConfigError, Place};
 use super::layer::Node;
 use super::only;
 use super::section::{Limit, Section};
-use super::value::{NETWORK, REMOTE};
+use super::value::NETWORK;
 
 const ROUTES: Limit = Limit { most: MAX_ROUTES, expected: "at most 4096 routes" };
 const PREFIXES: Limit = Limit { most: MAX_ROUTES, expected: "at most 4096 prefixes" };
@@ -34,9 +35,9 @@ pub struct Route {
 type Table = (String, Place, Vec<Route>);
 
 /// Reads the list `route`: a [`Route`] for each prefix, none twice.
-pub(super) fn routes(root: &mut Section<'_>) -> Result<Vec<Route>, ConfigError> {
+pub(super) fn routes(root: &mut Section<'_>, contacts: &Contacts) -> Result<Vec<Route>, ConfigError> {
     let prefixes = |(_, _, routes): &Table| routes.iter().map(|route| route.prefix).collect::<Vec<_>>();
-    let tables = root.list("route", ROUTES, table, prefixes)?;
+    let tables = root.list("route", ROUTES, |name, node| table(name, node, contacts), prefixes)?;
     let mut names = BTreeMap::new();
     let mut all = Vec::new();
     for (name, place, routes) in tables {
@@ -56,7 +57,7 @@ pub(super) fn routes(root: &mut Section<'_>) -> Result<Vec<Route>, ConfigError> 
     Ok(all)
 }
 
-fn table(name: String, node: &Node) -> Result<Table, ConfigError> {
+fn table(name: String, node: &Node, contacts: &Contacts) -> Result<Table, ConfigError> {
     let routes = only(Section::open(name.clone(), node)?, |route| {
         let mut prefixes = route.get_list_or_none("prefixes", PREFIXES, &NETWORK)?;
         if prefixes.is_empty() {
@@ -66,7 +67,7 @@ fn table(name: String, node: &Node) -> Result<Table, ConfigError> {
         }
         let except =
             route.list_or_none("except", EXCEPT, |name, node| inside(&prefixes, name, node), IpNet::clone)?;
-        let via = route.get("via", &REMOTE)?;
+        let via = route.read("via", Contacts::EXPECTED_REMOTE, |key, node| contacts.remote(key, node))?;
         let of = |prefix: IpNet| except.iter().copied().filter(|inner| prefix.contains(inner)).collect();
         Ok(prefixes.into_iter().map(|prefix| Route { prefix, except: of(prefix), via }).collect())
     })?;

@@ -71,6 +71,28 @@ impl<'a> Section<'a> {
         node.map(|node| form.read(&self.full(key), node)).transpose()
     }
 
+    /// A key that must be there, as `read` reads it.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &'static str,
+        expected: &'static str,
+        read: impl FnOnce(&str, &'a Node) -> Result<T, ConfigError>,
+    ) -> Result<T, ConfigError> {
+        let node = self.need(key, expected)?;
+        read(&self.full(key), node)
+    }
+
+    /// The value of a key that may be absent, for what depends on its kind.
+    pub(super) fn value(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.find(key).map(|node| &node.value)
+    }
+
+    /// What to say of a key that does not go with the others.
+    pub(super) fn refuse(&self, key: &'static str, expected: &'static str, got: &str) -> ConfigError {
+        let place = self.table.get(key).map_or(self.place, |node| &node.place).clone();
+        ConfigError::Value { place, key: self.full(key), expected, got: got.to_owned() }
+    }
+
     /// A table within this one.
     pub(super) fn section(&mut self, key: &'static str) -> Result<Section<'a>, ConfigError> {
         let node = self.need(key, "a table")?;
@@ -149,6 +171,7 @@ impl<'a> Section<'a> {
             return Ok(());
         };
         self.asked.sort_unstable();
+        self.asked.dedup();
         Err(ConfigError::Unknown { place: node.place.clone(), key: self.full(key), known: self.asked })
     }
 }
