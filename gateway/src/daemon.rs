@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow, ensure};
 use gateway_core::firewall::Firewall;
 use gateway_core::flow::{FlowTable, HashSeed};
 use gateway_core::icmp::{IcmpAnswers, TunAddresses};
+use gateway_core::limits::RemoteLimits;
 use gateway_core::remotes::{Remotes, overlay_address};
 use gateway_core::session::{ConfiguredRemote, SessionConfig, Sessions};
 use gateway_tun::{InnerMtu, Tun, TunConfig};
@@ -230,12 +231,13 @@ fn open_proxy(
         Sessions::new(session_config(config, state, hops_left), &identity.address, random()?, now);
     let mut flows = FlowTable::new(hash_seed()?, own.clone(), TUN_QUEUES);
     flows.set_firewall(Firewall::new(config.firewall_rules.clone(), configured(config)));
+    let limits = RemoteLimits::new(hash_seed()?, &config.limits, configured(config));
     let (half, asks) = DataHalf::new(
         Clock,
         tun,
         Arc::clone(ways),
         (sessions.table(), remotes.clone()),
-        (flows, IcmpAnswers::new(answering(&own))),
+        (flows, limits, IcmpAnswers::new(answering(&own))),
     );
     let proxy = ProxyConfig { local, hops_left };
     Ok((ControlHalf::new(proxy, Arc::clone(&half), sessions, remotes, now), half, asks))

@@ -16,8 +16,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use gateway_core::drop_reason::{Counters, GatewayDrop, Reason};
+use gateway_core::firewall::RuleStatus;
 use gateway_core::flow::{Denied, Flow, FlowStats, FlowTable, Passed};
 use gateway_core::icmp::{IcmpAnswers, MAX_ANSWER, Unreachable};
+use gateway_core::limits::RemoteLimits;
 use gateway_core::offload::VirtioNetHeader;
 use gateway_core::packet::{Direction, PacketInfo};
 use gateway_core::pending::Awaited;
@@ -67,6 +69,7 @@ pub struct DataHalf {
     sessions: ArcSwap<SessionTable>,
     remotes: ArcSwap<Remotes>,
     flows: Mutex<FlowTable>,
+    limits: Option<Mutex<RemoteLimits>>,
     answers: Mutex<IcmpAnswers>,
     drops: Counters<GatewayDrop>,
     read_failures: AtomicU64,
@@ -81,7 +84,7 @@ impl DataHalf {
         tun: Tun,
         ways: Arc<Ways>,
         (sessions, remotes): (Arc<SessionTable>, Remotes),
-        (flows, answers): (FlowTable, IcmpAnswers),
+        (flows, limits, answers): (FlowTable, Option<RemoteLimits>, IcmpAnswers),
     ) -> (Arc<Self>, Asks) {
         let (waits, waits_out) = mpsc::channel(WAITING_QUEUE);
         let (confirmed, confirmed_out) = mpsc::channel(CONFIRMED_QUEUE);
@@ -92,6 +95,7 @@ impl DataHalf {
             sessions: ArcSwap::new(sessions),
             remotes: ArcSwap::from_pointee(remotes),
             flows: Mutex::new(flows),
+            limits: limits.map(Mutex::new),
             answers: Mutex::new(answers),
             drops: Counters::new(),
             read_failures: AtomicU64::new(0),
@@ -123,7 +127,7 @@ impl DataHalf {
         (flows.stats(), flows.iter().take(limit).map(row).collect())
     }
 
-    /// Asks the flow table about one packet, and writes the line that a rule asks for.
+    /// Asks the flow table and the remote's limit about one packet, and writes the line that a rule asks for.
     fn ask_flows(
         &self,
         info: &PacketInfo,
@@ -142,7 +146,18 @@ impl DataHalf {
         if let Some(name) = name {
             log_decision(&name, info, (remote, direction), asked.err().map(|denied| denied.reason));
         }
-        asked.map_err(|denied| denied.reason)
+        let passed = asked.map_err(|denied| denied.reason)?;
+        if let Some(limits) = &self.limits {
+            let mut limits = limits.lock().unwrap_or_else(PoisonError::into_inner);
+            limits.admit(&remote, direction, packet.len(), now)?;
+        }
+        Ok(passed)
+    }
+
+    /// The rules of the firewall and what they have decided, and how many lines the log did not take; for status.
+    pub fn rules(&self) -> (Vec<RuleStatus>, u64) {
+        let flows = self.flow_table();
+        (flows.firewall().status().collect(), flows.firewall().unlogged())
     }
 
     fn flow_table(&self) -> std::sync::MutexGuard<'_, FlowTable> {

@@ -31,6 +31,9 @@ pub struct Status {
     pub sessions: Vec<SessionStatus>,
     /// One per 5-tuple seen at the TUN.
     pub flows: Vec<FlowStatus>,
+    /// One per rule of the firewall, in their order.
+    #[serde(default)]
+    pub rules: Vec<RuleStatus>,
     /// Frames and packets dropped, by reason.
     pub drops: BTreeMap<String, u64>,
     /// Everything else that is counted.
@@ -182,6 +185,23 @@ pub struct FlowStatus {
     pub rx_bytes: u64,
     /// Seconds since the last packet.
     pub idle_s: u64,
+}
+
+/// A rule of the firewall and the flows that it has decided about since the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleStatus {
+    /// Its name.
+    pub name: String,
+    /// `in` or `out`.
+    pub direction: String,
+    /// `accept` or `deny`.
+    pub action: String,
+    /// Flows that it let be opened.
+    pub accepted: u64,
+    /// Flows that it denied.
+    pub denied: u64,
+    /// Flows above its rate.
+    pub limited: u64,
 }
 
 /// One end of a flow.

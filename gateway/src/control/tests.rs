@@ -20,6 +20,7 @@ fn sample() -> Status {
         routes: Vec::new(),
         sessions: Vec::new(),
         flows: Vec::new(),
+        rules: Vec::new(),
         drops: Default::default(),
         counters: Default::default(),
     }

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use gateway_core::firewall::{self, Action};
 use gateway_core::flow::{Flow, Origin};
+use gateway_core::packet::Direction;
 use gateway_core::remotes::overlay_address;
 use gateway_core::session;
 use ratman_types::{Address, Bandwidth, RouterId, Timestamp};
@@ -15,8 +17,8 @@ use router_core::RouteStatus as Way;
 use super::{Attachment, Driver};
 use crate::irdest_proxy::ControlHalf;
 use crate::status::{
-    FlowEnd, FlowStatus, LinkState, LinkStatus, NextHop, RouteState, RouteStatus, SessionRole, SessionState,
-    SessionStatus, Status,
+    FlowEnd, FlowStatus, LinkState, LinkStatus, NextHop, RouteState, RouteStatus, RuleStatus, SessionRole,
+    SessionState, SessionStatus, Status,
 };
 
 /// Flows in one reply: more than a person reads, and well below what a reply may hold.
@@ -46,6 +48,7 @@ impl Driver {
             routes: self.route_rows(),
             sessions: proxy.map(|proxy| session_rows(proxy, now)).unwrap_or_default(),
             flows: proxy.map(|proxy| flow_rows(proxy, now)).unwrap_or_default(),
+            rules: proxy.map(rule_rows).unwrap_or_default(),
             drops: self.drop_rows(),
             counters: self.counter_rows(),
         }
@@ -154,6 +157,7 @@ impl Driver {
                 ("flows_expired", flows.expired),
                 ("flows_evicted", flows.evicted),
                 ("flows_refused", flows.refused),
+                ("firewall_lines_not_logged", proxy.data().rules().1),
                 ("fragments_displaced", flows.fragments_displaced),
                 ("overlay_collisions", overlay.collisions),
                 ("overlay_refused", overlay.refused),
@@ -212,6 +216,27 @@ fn session_rows(proxy: &ControlHalf, now: Timestamp) -> Vec<SessionStatus> {
 
 fn flow_rows(proxy: &ControlHalf, now: Timestamp) -> Vec<FlowStatus> {
     proxy.data().flows(FLOWS_SHOWN, |flow| flow_row(flow, now)).1
+}
+
+fn rule_rows(proxy: &ControlHalf) -> Vec<RuleStatus> {
+    proxy.data().rules().0.into_iter().map(rule_row).collect()
+}
+
+fn rule_row(rule: firewall::RuleStatus) -> RuleStatus {
+    RuleStatus {
+        name: rule.name.to_string(),
+        direction: match rule.direction {
+            Direction::Inbound => "in".to_owned(),
+            Direction::Outbound => "out".to_owned(),
+        },
+        action: match rule.action {
+            Action::Accept => "accept".to_owned(),
+            Action::Deny => "deny".to_owned(),
+        },
+        accepted: rule.counts.accepted,
+        denied: rule.counts.denied,
+        limited: rule.counts.limited,
+    }
 }
 
 fn flow_row(flow: &Flow, now: Timestamp) -> FlowStatus {

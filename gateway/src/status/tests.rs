@@ -73,6 +73,14 @@ fn sample() -> Status {
             rx_bytes: 4,
             idle_s: 0,
         }],
+        rules: vec![RuleStatus {
+            name: "no mail".into(),
+            direction: "out".into(),
+            action: "deny".into(),
+            accepted: 0,
+            denied: 25,
+            limited: 0,
+        }],
         drops: BTreeMap::from([("replayed frame".into(), 7)]),
         counters: BTreeMap::new(),
     }
@@ -123,6 +131,10 @@ Sessions (1)
 Flows (1)
   protocol  source                destination  remote               sent     received  idle
   tcp       [fd69:7264::1]:40000  10.78.0.1    ABAB-ABAB-ABAB-ABAB  1 (3 B)  2 (4 B)   0s
+
+Rules (1)
+  rule     direction  action  accepted  denied  limited
+  no mail  out        deny    0         25      0
 
 Drops (1)
   reason          count

@@ -8,8 +8,8 @@ use ratman_types::{Bandwidth, ByteCount, Mtu, RouterId};
 
 use super::table::Table;
 use super::{
-    FlowEnd, FlowStatus, LinkState, LinkStatus, RouteState, RouteStatus, SessionRole, SessionState,
-    SessionStatus, Status,
+    FlowEnd, FlowStatus, LinkState, LinkStatus, RouteState, RouteStatus, RuleStatus, SessionRole,
+    SessionState, SessionStatus, Status,
 };
 
 impl fmt::Display for Status {
@@ -23,6 +23,7 @@ impl fmt::Display for Status {
         routes(&self.routes).fmt(f)?;
         sessions(&self.sessions).fmt(f)?;
         flows(&self.flows).fmt(f)?;
+        rules(&self.rules).fmt(f)?;
         counts("Drops", "reason", &self.drops).fmt(f)?;
         counts("Counters", "name", &self.counters).fmt(f)
     }
@@ -113,6 +114,21 @@ fn flows(flows: &[FlowStatus]) -> Table<7> {
     };
     let header = ["protocol", "source", "destination", "remote", "sent", "received", "idle"];
     Table::new("Flows", header, flows.iter().map(row).collect())
+}
+
+fn rules(rules: &[RuleStatus]) -> Table<6> {
+    let row = |rule: &RuleStatus| {
+        [
+            rule.name.clone(),
+            rule.direction.clone(),
+            rule.action.clone(),
+            rule.accepted.to_string(),
+            rule.denied.to_string(),
+            rule.limited.to_string(),
+        ]
+    };
+    let header = ["rule", "direction", "action", "accepted", "denied", "limited"];
+    Table::new("Rules", header, rules.iter().map(row).collect())
 }
 
 fn counts(title: &'static str, what: &'static str, counts: &BTreeMap<String, u64>) -> Table<2> {
