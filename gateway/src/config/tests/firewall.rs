@@ -233,5 +233,14 @@ fn the_examples_of_the_defaults_are_right() {
     let text: String = examples.filter(is_rule).map(|line| format!("{line}\n")).collect();
     let config =
         Config::from_text("examples", &format!("contacts.alice = \"{KEY}\"\nfirewall.{text}")).unwrap();
-    assert_eq!(config.firewall_rules.len(), 4);
+    let names: Vec<_> = config.firewall_rules.iter().map(|rule| &*rule.name).collect();
+    assert_eq!(
+        names,
+        ["ssh", "self", "lan", "mail", "exit"],
+        "the exit's prefixes cover what is denied before"
+    );
+    assert_eq!(
+        (config.firewall_rules[1].action, &config.firewall_rules[1].to),
+        (Action::Deny, &To::Ourselves)
+    );
 }
