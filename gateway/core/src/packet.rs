@@ -6,6 +6,7 @@
 //! checked, checksums are not. The applications' own stacks do that at the other end.
 
 mod addresses;
+mod ecn;
 mod ip;
 mod transport;
 
@@ -13,6 +14,7 @@ use core::net::IpAddr;
 
 use crate::drop_reason::GatewayDrop;
 
+pub use ecn::mark_congested;
 pub use ip::Fragment;
 pub use transport::{TcpFlags, Transport};
 
