@@ -119,6 +119,8 @@ drop_reasons! {
         WaitedTooLong = "waited_too_long", "no route or session came up in time";
         /// The packet waited and was pushed out by newer ones.
         WaitingFull = "waiting_full", "too many packets wait for a route or session";
+        /// Larger than the path to its remote carries; the application was told so.
+        TooBig = "packet_too_big", "the packet is too big for the path";
         /// No ICMP answer: about an ICMP error, a later fragment, or what is no valid packet.
         IcmpForbidden = "icmp_forbidden", "no ICMP answer is allowed about this packet";
         /// No ICMP answer: we have no address of that family to send it from.
