@@ -23,6 +23,7 @@ use ratman_types::{Address, Ed25519Verifier, WallTime, blake2b_keyed};
 use router_core::{Router, RouterConfig};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
@@ -38,8 +39,8 @@ use crate::netlink::Watch;
 use crate::state::State;
 use crate::ways::Ways;
 
-/// More threads than this gain nothing while there is one TUN queue and a handful of links.
-const MOST_DATA_THREADS: usize = 4;
+/// More threads than this gain nothing while there is a handful of links.
+const MOST_DATA_THREADS: u8 = 4;
 
 /// The year in which this release was written: a wall clock before it is wrong. A constant, so that two builds of one
 /// source are the same.
@@ -73,13 +74,19 @@ async fn live(config: &Config, identity: &Identity, state: State, data: &Runtime
 }
 
 fn data_runtime() -> anyhow::Result<Runtime> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Builder::new_multi_thread()
-        .worker_threads(cores.min(MOST_DATA_THREADS))
+        .worker_threads(data_threads().into())
         .thread_name("data")
         .enable_all()
         .build()
         .context("cannot start the threads of the data path")
+}
+
+/// A thread per core, and a queue of the TUN device for each of them: the kernel spreads the flows over the queues and
+/// keeps each flow in its own.
+fn data_threads() -> u8 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u8::try_from(cores).unwrap_or(u8::MAX).min(MOST_DATA_THREADS)
 }
 
 /// Everything that runs.
@@ -87,8 +94,8 @@ struct Gateway {
     driver: Driver,
     inputs: Inputs,
     server: tokio::task::JoinHandle<()>,
-    /// The TUN device's task; it ends only with an error.
-    pump: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
+    /// One task per queue of the TUN device; each ends only with an error.
+    pumps: JoinSet<std::io::Result<()>>,
     host: Option<Host>,
 }
 
@@ -131,15 +138,19 @@ impl Gateway {
         }
         let sessions = proxy.as_ref().map(|(_, half, _)| -> Arc<dyn LocalSessions> { half.clone() });
         let (notices_in, notices) = notices();
-        let forwarder = Arc::new(Forwarder::new(clock, Arc::clone(&ways), sessions, notices_in));
+        let forwarder = Forwarder::new(clock, Arc::clone(&ways), sessions, notices_in, hash_seed()?);
+        let forwarder = Arc::new(forwarder);
         let netmods = {
             let _data = data.enter();
             start_netmods(config, identity, &forwarder)?
         };
-        let pump = proxy.as_ref().map(|(_, half, _)| {
-            let half = Arc::clone(half);
-            data.spawn(async move { half.run().await })
-        });
+        let mut pumps = JoinSet::new();
+        if let Some((_, half, _)) = &proxy {
+            for queue in 0..half.tun().queues() {
+                let half = Arc::clone(half);
+                pumps.spawn_on(async move { half.run(queue).await }, data.handle());
+            }
+        }
         let (proxy, asks) = proxy.map(|(control, _, asks)| (control, asks)).unzip();
         let parts = Parts {
             identification: Identification { address: identity.address(), router_id: identity.router_id() },
@@ -154,18 +165,16 @@ impl Gateway {
         };
         let inputs = Inputs { notices, asks, requests, network: watch_network() };
         let server = tokio::spawn(server.serve(requests_in));
-        Ok(Self { driver: Driver::new(clock, parts), inputs, server, pump, host })
+        Ok(Self { driver: Driver::new(clock, parts), inputs, server, pumps, host })
     }
 
     /// Runs until something fails, and says what.
     async fn run(&mut self) -> anyhow::Error {
         let pump = async {
-            match &mut self.pump {
-                Some(pump) => match pump.await {
-                    Ok(Ok(())) => anyhow!("the TUN device ended"),
-                    Ok(Err(error)) => anyhow::Error::new(error).context("the TUN device failed"),
-                    Err(error) => anyhow::Error::new(error).context("the data path failed"),
-                },
+            match self.pumps.join_next().await {
+                Some(Ok(Ok(()))) => anyhow!("the TUN device ended"),
+                Some(Ok(Err(error))) => anyhow::Error::new(error).context("the TUN device failed"),
+                Some(Err(error)) => anyhow::Error::new(error).context("the data path failed"),
                 None => std::future::pending().await,
             }
         };
@@ -204,9 +213,6 @@ fn configured(config: &Config) -> BTreeSet<Address> {
     config.routes.iter().map(|route| route.via).collect()
 }
 
-/// Queues of the TUN device, each read by one task.
-const TUN_QUEUES: u8 = 1;
-
 type Halves = (ControlHalf, Arc<DataHalf>, Asks);
 
 /// Opens the device and joins both halves of irdest-proxy; must be called in the data path's runtime.
@@ -223,13 +229,14 @@ fn open_proxy(
     let tun = Tun::open(&TunConfig {
         mtu: InnerMtu::new(config.tun.mtu.into()).context("tun.mtu")?,
         offload: config.tun.offload,
+        queues: data_threads(),
         ..TunConfig::new(config.tun.name.as_str().parse().context("tun.name")?)
     })?;
     info!(target: "irdest_proxy", device = %tun.name(), offload = %tun.offload(), "device open");
     let remotes = Remotes::new(config.routes.iter().map(|route| (route.prefix, route.via)), hash_seed()?)?;
     let mut sessions =
         Sessions::new(session_config(config, state, hops_left), &identity.address, random()?, now);
-    let mut flows = FlowTable::new(hash_seed()?, own.clone(), TUN_QUEUES);
+    let mut flows = FlowTable::new(hash_seed()?, own.clone(), tun.queues());
     flows.set_firewall(Firewall::new(config.firewall_rules.clone(), configured(config)));
     let limits = RemoteLimits::new(hash_seed()?, &config.limits, configured(config));
     let (half, asks) = DataHalf::new(
@@ -238,6 +245,7 @@ fn open_proxy(
         Arc::clone(ways),
         (sessions.table(), remotes.clone()),
         (flows, limits, IcmpAnswers::new(answering(&own))),
+        config.tun.mtu,
     );
     let proxy = ProxyConfig { local, hops_left };
     Ok((ControlHalf::new(proxy, Arc::clone(&half), sessions, remotes, now), half, asks))

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use netmod_api::{Activity, Class, DownReason, FrameParts, LinkUp, Netmod};
+use netmod_api::{Activity, DownReason, LinkUp, Netmod};
 use ratman_types::{Address, Hop, Now, Timestamp, WallTime};
 use ratman_wire::ModeClass;
-use router_core::{Event, LinkEvent, Router};
+use router_core::{Event, LinkEvent, Router, Transmit};
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
@@ -241,24 +241,29 @@ impl Driver {
                 idle = false;
             }
             while let Some(transmit) = self.parts.router.poll_transmit() {
-                let class = match transmit.class {
-                    router_core::Class::Control => Class::Control,
-                    router_core::Class::Data => Class::Data,
-                };
-                match self.links.get(&transmit.hop) {
-                    Some(attachment) => {
-                        attachment.link.outbox.send(class, &[FrameParts::whole(&transmit.frame)]);
-                    }
-                    None => self.without_way_out += 1,
-                }
+                self.transmit(&transmit, now);
                 idle = false;
             }
             while let Some(outgoing) = self.parts.proxy.as_mut().and_then(ControlHalf::poll) {
-                self.handle_outgoing(outgoing);
+                self.handle_outgoing(outgoing, now);
                 idle = false;
             }
             if idle {
                 return;
+            }
+        }
+    }
+
+    fn transmit(&mut self, transmit: &Transmit, now: Now) {
+        let ways = self.parts.ways.load();
+        let Some(egress) = ways.egress(transmit.hop) else {
+            self.without_way_out += 1;
+            return;
+        };
+        match transmit.class {
+            router_core::Class::Control => egress.send_control(&transmit.frame),
+            router_core::Class::Data => {
+                self.parts.forwarder.send_own(egress, &transmit.frame, now.at);
             }
         }
     }
@@ -324,12 +329,10 @@ impl Driver {
         }
     }
 
-    fn handle_outgoing(&mut self, outgoing: Outgoing) {
+    fn handle_outgoing(&mut self, outgoing: Outgoing, now: Now) {
         match outgoing {
             Outgoing::Transmit(to, frame) => match self.parts.ways.load().to(&to) {
-                Some((outbox, _)) => {
-                    outbox.send(Class::Data, &[FrameParts::whole(&frame)]);
-                }
+                Some((egress, _)) => self.parts.forwarder.send_own(egress, &frame, now.at),
                 None => self.without_way_out += 1,
             },
             Outgoing::Pin(address) => self.parts.router.pin(address),

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, MAX_UNIT};
+use gateway_core::flow::HashSeed;
+use netmod_api::{DownReason, FrameParts, Inbox, LinkUp};
 use ratman_types::{Hop, LinkId, Timestamp};
 use ratman_wire::Mode;
 use ratman_wire::carrier::peek_mode;
 use router_core::{DropReason, Forward, forward};
 
 use crate::clock::Clock;
+use crate::egress::{Budget, Egress, OURS, Seal};
 use crate::ways::{Snapshot, Ways};
 
 pub use notices::{Notice, NoticeSender, Notices, notices};
@@ -27,7 +29,7 @@ pub const CONTROL_BYTES_PER_LINK: usize = 2 * 1024 * 1024;
 /// What a waiting frame costs beside its bytes, so that tiny frames cannot wait in millions.
 const FRAME_COST: usize = 256;
 
-/// How many session frames of one read leave in one call; more than a 256 KiB read holds of large ones.
+/// How many session frames of one read leave, or are opened, in one call; more than a 256 KiB read holds of large ones.
 const BATCH: usize = 64;
 
 /// A frame for the control plane, copied out of the reader's buffer.
@@ -68,9 +70,10 @@ impl Drop for Place {
 }
 
 /// Where session frames for this gateway go; irdest-proxy implements it, a router alone has none.
-pub trait LocalSessions: Send + Sync {
-    /// Takes a data frame, which it may open in place; other session frames are not handed to it.
-    fn receive_data(&self, from: Hop, arrived: Timestamp, frame: &mut [u8]);
+pub trait LocalSessions: Seal + Send + Sync {
+    /// Takes data frames of one read in their order, and may open them in place; other session frames are not handed
+    /// to it.
+    fn receive_data(&self, from: Hop, arrived: Timestamp, frames: &mut [&mut [u8]]);
 }
 
 /// The data path of the router.
@@ -79,21 +82,26 @@ pub struct Forwarder {
     ways: Arc<Ways>,
     sessions: Option<Arc<dyn LocalSessions>>,
     control: NoticeSender,
+    seed: HashSeed,
+    budget: Arc<Budget>,
     waiting: ArcSwap<HashMap<LinkId, Arc<AtomicUsize>>>,
     next_link: AtomicU32,
     drops: Drops,
 }
 
 impl Forwarder {
-    /// A forwarder that reads `ways`, hands our sessions to `sessions` and everything else to `control`.
+    /// A forwarder that reads `ways`, hands our sessions to `sessions` and everything else to `control`; `seed` keys the
+    /// hashes of relayed flows and must be random.
     pub fn new(
         clock: Clock,
         ways: Arc<Ways>,
         sessions: Option<Arc<dyn LocalSessions>>,
         control: NoticeSender,
+        seed: HashSeed,
     ) -> Self {
         let (waiting, next_link, drops) = (ArcSwap::default(), AtomicU32::new(1), Drops::default());
-        Self { clock, ways, sessions, control, waiting, next_link, drops }
+        let budget = Arc::default();
+        Self { clock, ways, sessions, control, seed, budget, waiting, next_link, drops }
     }
 
     /// What was dropped here, beside what the router itself dropped.
@@ -106,6 +114,12 @@ impl Forwarder {
         self.drops.relayed.load(Ordering::Relaxed)
     }
 
+    /// Sends a frame that the control plane made, behind or between the data that waits for the link.
+    pub fn send_own(&self, egress: &Egress, frame: &[u8], now: Timestamp) {
+        // What the queue does not take, it counts.
+        egress.send_frames(OURS, &[FrameParts::whole(frame)], self.sealer(), now);
+    }
+
     fn to_control(&self, from: Hop, arrived: Timestamp, frame: &[u8]) {
         let place = self.waiting.load().get(&from.link).and_then(|waiting| Place::take(waiting, frame));
         let Some(place) = place else {
@@ -116,13 +130,9 @@ impl Forwarder {
         self.control.send(Notice::Frame(frame));
     }
 
-    fn local(&self, from: Hop, arrived: Timestamp, frame: &mut [u8]) {
-        match &self.sessions {
-            Some(sessions) if peek_mode(frame) == Some(Mode::SESSION_DATA) => {
-                sessions.receive_data(from, arrived, frame)
-            }
-            _ => self.to_control(from, arrived, frame),
-        }
+    /// Who seals our packets, if this router has any.
+    fn sealer(&self) -> Option<&dyn Seal> {
+        self.sessions.as_deref().map(|sessions| -> &dyn Seal { sessions })
     }
 }
 
@@ -147,7 +157,8 @@ impl Inbox for Forwarder {
             waiting.insert(link.hop.link, Arc::default());
             waiting
         });
-        self.ways.add(link.hop.link, &link.outbox);
+        let egress = Egress::new(Arc::clone(&link.outbox), self.seed, Arc::clone(&self.budget));
+        self.ways.add(link.hop.link, &Arc::new(egress));
         self.control.send(Notice::LinkUp(link));
     }
 
@@ -163,59 +174,106 @@ impl Inbox for Forwarder {
 
     fn receive(&self, from: Hop, arrived: Timestamp, frames: &mut dyn Iterator<Item = &mut [u8]>) {
         let ways = self.ways.load();
-        let mut batch = Batch::new(&ways, &self.drops);
+        let mut relayed = Relayed::new(self, &ways, from, arrived);
+        let mut ours = Ours::new(self, from, arrived);
         for frame in frames {
             match forward(ways.fib(), from, frame) {
-                Forward::Local => self.local(from, arrived, frame),
-                Forward::Control => self.to_control(from, arrived, frame),
-                Forward::Send { hop } => batch.push(hop, frame),
+                Forward::Local if ours.takes(frame) => ours.push(frame),
+                Forward::Local | Forward::Control => self.to_control(from, arrived, frame),
+                Forward::Send { hop } => relayed.push(hop, frame),
                 Forward::Drop(reason) => self.drops.count(reason),
             }
         }
-        batch.flush();
+        relayed.flush();
+        ours.flush();
     }
 
-    /// Nothing waits here for a link: what an outbox did not take is gone and counted.
-    fn writable(&self, _: Hop) {}
+    fn writable(&self, hop: Hop) {
+        if let Some(egress) = self.ways.load().egress(hop) {
+            egress.writable(self.sealer(), self.clock.now().at);
+        }
+    }
 }
 
 /// Relayed frames of one read that leave over the same hop, sent in one call.
-struct Batch<'a> {
+struct Relayed<'a> {
+    forwarder: &'a Forwarder,
     ways: &'a Snapshot,
-    drops: &'a Drops,
+    from: Hop,
+    arrived: Timestamp,
     hop: Option<Hop>,
     frames: [FrameParts<'a>; BATCH],
     len: usize,
-    bytes: usize,
 }
 
-impl<'a> Batch<'a> {
-    fn new(ways: &'a Snapshot, drops: &'a Drops) -> Self {
-        Self { ways, drops, hop: None, frames: [FrameParts::default(); BATCH], len: 0, bytes: 0 }
+impl<'a> Relayed<'a> {
+    fn new(forwarder: &'a Forwarder, ways: &'a Snapshot, from: Hop, arrived: Timestamp) -> Self {
+        Self { forwarder, ways, from, arrived, hop: None, frames: [FrameParts::default(); BATCH], len: 0 }
     }
 
     fn push(&mut self, hop: Hop, frame: &'a [u8]) {
-        if self.hop != Some(hop) || self.len == BATCH || self.bytes + frame.len() > MAX_UNIT {
+        if self.hop != Some(hop) || self.len == BATCH {
             self.flush();
             self.hop = Some(hop);
         }
         self.frames[self.len] = FrameParts::whole(frame);
         self.len += 1;
-        self.bytes += frame.len();
     }
 
     fn flush(&mut self) {
         let frames = &self.frames[..self.len];
-        (self.len, self.bytes) = (0, 0);
+        self.len = 0;
         let Some(hop) = self.hop.filter(|_| !frames.is_empty()) else { return };
-        let add = |counter: &AtomicU64, count: usize| {
-            counter.fetch_add(u64::try_from(count).expect("at most BATCH"), Ordering::Relaxed);
+        let Forwarder { drops, .. } = self.forwarder;
+        let (counter, count) = match self.ways.egress(hop) {
+            // What it drops, it counts itself.
+            Some(egress) => {
+                let group = self.from.link.0;
+                let taken = egress.send_frames(group, frames, self.forwarder.sealer(), self.arrived);
+                (&drops.relayed, taken)
+            }
+            None => (&drops.link_gone, frames.len()),
         };
-        let Some(outbox) = self.ways.outbox(hop) else { return add(&self.drops.link_gone, frames.len()) };
-        let sent = outbox.send(Class::Data, frames);
-        add(&self.drops.relayed, sent.accepted);
-        // What it drops, it counts itself.
-        add(&self.drops.link_busy, frames.len() - sent.accepted - sent.dropped);
+        counter.fetch_add(u64::try_from(count).expect("at most BATCH"), Ordering::Relaxed);
+    }
+}
+
+/// Data frames of one read for our own sessions, handed over in one call.
+struct Ours<'a, 'f> {
+    sessions: Option<&'a dyn LocalSessions>,
+    from: Hop,
+    arrived: Timestamp,
+    frames: [&'f mut [u8]; BATCH],
+    len: usize,
+}
+
+impl<'a, 'f> Ours<'a, 'f> {
+    fn new(forwarder: &'a Forwarder, from: Hop, arrived: Timestamp) -> Self {
+        let sessions = forwarder.sessions.as_deref();
+        Self { sessions, from, arrived, frames: core::array::from_fn(|_| Default::default()), len: 0 }
+    }
+
+    /// Whether irdest-proxy takes this frame on the data path.
+    fn takes(&self, frame: &[u8]) -> bool {
+        self.sessions.is_some() && peek_mode(frame) == Some(Mode::SESSION_DATA)
+    }
+
+    fn push(&mut self, frame: &'f mut [u8]) {
+        if self.len == BATCH {
+            self.flush();
+        }
+        self.frames[self.len] = frame;
+        self.len += 1;
+    }
+
+    fn flush(&mut self) {
+        let frames = &mut self.frames[..self.len];
+        self.len = 0;
+        if let Some(sessions) = self.sessions
+            && !frames.is_empty()
+        {
+            sessions.receive_data(self.from, self.arrived, frames);
+        }
     }
 }
 
@@ -225,7 +283,6 @@ struct Drops {
     by_reason: [AtomicU64; DropReason::ALL.len()],
     control_queue_full: AtomicU64,
     link_gone: AtomicU64,
-    link_busy: AtomicU64,
     relayed: AtomicU64,
 }
 
@@ -235,7 +292,6 @@ impl Default for Drops {
             by_reason: core::array::from_fn(|_| AtomicU64::new(0)),
             control_queue_full: AtomicU64::new(0),
             link_gone: AtomicU64::new(0),
-            link_busy: AtomicU64::new(0),
             relayed: AtomicU64::new(0),
         }
     }
@@ -252,11 +308,7 @@ impl Drops {
     fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let reasons =
             DropReason::ALL.iter().zip(&self.by_reason).map(|(reason, count)| (reason.name(), count));
-        let own = [
-            ("control_queue_full", &self.control_queue_full),
-            ("link_gone", &self.link_gone),
-            ("link_busy", &self.link_busy),
-        ];
+        let own = [("control_queue_full", &self.control_queue_full), ("link_gone", &self.link_gone)];
         reasons.chain(own).map(|(name, count)| (name, count.load(Ordering::Relaxed)))
     }
 }

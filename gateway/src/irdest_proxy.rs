@@ -6,9 +6,13 @@
 //! whoever reads from a link also opens and writes to the device. What cannot go at once, because a route or a
 //! session is missing, is handed to the control half, which lets it wait.
 
+mod batch;
 mod control;
+mod gate;
 mod inbound;
 mod outbound;
+mod rule_log;
+mod small_path;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,12 +20,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use gateway_core::drop_reason::{Counters, GatewayDrop, Reason};
-use gateway_core::firewall::RuleStatus;
-use gateway_core::flow::{Denied, Flow, FlowStats, FlowTable, Passed};
+use gateway_core::firewall::{Firewall, RuleStatus};
+use gateway_core::flow::{Flow, FlowStats, FlowTable};
 use gateway_core::icmp::{IcmpAnswers, MAX_ANSWER, Unreachable};
 use gateway_core::limits::RemoteLimits;
 use gateway_core::offload::VirtioNetHeader;
-use gateway_core::packet::{Direction, PacketInfo};
 use gateway_core::pending::Awaited;
 use gateway_core::remotes::Remotes;
 use gateway_core::session::SessionTable;
@@ -31,6 +34,8 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::ways::Ways;
+
+use gate::Gate;
 
 pub use control::{ControlHalf, Outgoing, ProxyConfig};
 
@@ -44,8 +49,16 @@ const WAITING_QUEUE: usize = 256;
 #[derive(Debug)]
 pub struct Wait {
     awaited: Awaited,
-    header: VirtioNetHeader,
+    held: Held,
     packet: Vec<u8>,
+}
+
+/// What is kept beside a packet that waits.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    header: VirtioNetHeader,
+    /// The queue of the device that it was read from.
+    queue: u8,
 }
 
 /// Remotes whose new key was just confirmed; more at the same instant are noticed a little later.
@@ -68,8 +81,8 @@ pub struct DataHalf {
     ways: Arc<Ways>,
     sessions: ArcSwap<SessionTable>,
     remotes: ArcSwap<Remotes>,
-    flows: Mutex<FlowTable>,
-    limits: Option<Mutex<RemoteLimits>>,
+    gate: Mutex<Gate>,
+    tun_mtu: u16,
     answers: Mutex<IcmpAnswers>,
     drops: Counters<GatewayDrop>,
     read_failures: AtomicU64,
@@ -85,6 +98,7 @@ impl DataHalf {
         ways: Arc<Ways>,
         (sessions, remotes): (Arc<SessionTable>, Remotes),
         (flows, limits, answers): (FlowTable, Option<RemoteLimits>, IcmpAnswers),
+        tun_mtu: u16,
     ) -> (Arc<Self>, Asks) {
         let (waits, waits_out) = mpsc::channel(WAITING_QUEUE);
         let (confirmed, confirmed_out) = mpsc::channel(CONFIRMED_QUEUE);
@@ -94,8 +108,8 @@ impl DataHalf {
             ways,
             sessions: ArcSwap::new(sessions),
             remotes: ArcSwap::from_pointee(remotes),
-            flows: Mutex::new(flows),
-            limits: limits.map(Mutex::new),
+            gate: Mutex::new(Gate { flows, limits }),
+            tun_mtu,
             answers: Mutex::new(answers),
             drops: Counters::new(),
             read_failures: AtomicU64::new(0),
@@ -123,82 +137,54 @@ impl DataHalf {
 
     /// Reads the flow table, at most `limit` flows of it; for status.
     pub fn flows<T>(&self, limit: usize, row: impl Fn(&Flow) -> T) -> (FlowStats, Vec<T>) {
-        let flows = self.flow_table();
+        let Gate { flows, .. } = &*self.gate();
         (flows.stats(), flows.iter().take(limit).map(row).collect())
-    }
-
-    /// Asks the flow table and the remote's limit about one packet, and writes the line that a rule asks for.
-    fn ask_flows(
-        &self,
-        info: &PacketInfo,
-        packet: &[u8],
-        (remote, direction): (Address, Direction),
-        now: Timestamp,
-    ) -> Result<Passed, GatewayDrop> {
-        let mut flows = self.flow_table();
-        let asked = match direction {
-            Direction::Outbound => flows.outbound(info, packet, remote, 0, now),
-            Direction::Inbound => flows.inbound(info, packet, remote, now),
-        };
-        let (Ok(Passed { rule, log, .. }) | Err(Denied { rule, log, .. })) = asked;
-        let name = rule.filter(|_| log).and_then(|id| flows.firewall().name(id).map(Arc::clone));
-        drop(flows);
-        if let Some(name) = name {
-            log_decision(&name, info, (remote, direction), asked.err().map(|denied| denied.reason));
-        }
-        let passed = asked.map_err(|denied| denied.reason)?;
-        if let Some(limits) = &self.limits {
-            let mut limits = limits.lock().unwrap_or_else(PoisonError::into_inner);
-            limits.admit(&remote, direction, packet.len(), now)?;
-        }
-        Ok(passed)
     }
 
     /// The rules of the firewall and what they have decided, and how many lines the log did not take; for status.
     pub fn rules(&self) -> (Vec<RuleStatus>, u64) {
-        let flows = self.flow_table();
-        (flows.firewall().status().collect(), flows.firewall().unlogged())
+        let gate = self.gate();
+        let firewall = gate.flows.firewall();
+        (firewall.status().collect(), firewall.unlogged())
     }
 
-    fn flow_table(&self) -> std::sync::MutexGuard<'_, FlowTable> {
-        // A thread that panicked while it held the lock left a valid table: its methods keep it so at every step.
-        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Replaces the rules and the bandwidth limits; open flows go on.
+    pub fn set_rules(&self, firewall: Firewall, limits: Option<RemoteLimits>) {
+        let mut gate = self.gate();
+        gate.flows.set_firewall(firewall);
+        gate.limits = limits;
+    }
+
+    fn gate(&self) -> std::sync::MutexGuard<'_, Gate> {
+        // A thread that panicked while it held the lock left valid tables: their methods keep them so at every step.
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the application that its packet went nowhere.
-    fn answer_unreachable(&self, packet: &[u8], why: Unreachable, now: Timestamp) {
-        let mut answer = [0; MAX_ANSWER];
-        let built = self.answers.lock().unwrap_or_else(PoisonError::into_inner).unreachable(
-            packet,
-            why,
-            now,
-            &mut answer,
-        );
+    fn answer_unreachable(&self, packet: &[u8], why: Unreachable, queue: u8, now: Timestamp) {
+        self.answer(queue, |answers, room| answers.unreachable(packet, why, now, room));
+    }
+
+    /// Tells the application how large its packets may be.
+    fn answer_too_big(&self, header: &VirtioNetHeader, packet: &[u8], mtu: u16, queue: u8, now: Timestamp) {
+        self.answer(queue, |answers, room| answers.too_big(header, packet, mtu, now, room));
+    }
+
+    fn answer(
+        &self,
+        queue: u8,
+        build: impl FnOnce(&mut IcmpAnswers, &mut [u8; MAX_ANSWER]) -> Result<usize, GatewayDrop>,
+    ) {
+        let mut room = [0; MAX_ANSWER];
+        let built = build(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner), &mut room);
         match built {
             Ok(length) => {
                 // The device counts what it does not take.
-                let _ = self.tun.try_send(0, &VirtioNetHeader::NONE, &answer[..length]);
+                let _ = self.tun.try_send(queue, &VirtioNetHeader::NONE, &room[..length]);
             }
             Err(reason) => self.drops.count(reason),
         }
     }
-}
-
-/// The line about a decision of a rule with `log = true`.
-fn log_decision(
-    rule: &str,
-    info: &PacketInfo,
-    (remote, direction): (Address, Direction),
-    denied: Option<GatewayDrop>,
-) {
-    let (source, destination, protocol) = (info.source, info.destination, info.protocol);
-    let port = info.tuple().map_or(0, |tuple| tuple.destination.1);
-    let verdict = denied.map_or("accepted", |reason| reason.name());
-    tracing::info!(
-        target: TARGET,
-        rule, verdict, ?direction, remote = %remote.short(), %source, %destination, protocol, port,
-        "firewall"
-    );
 }
 
 impl fmt::Debug for DataHalf {

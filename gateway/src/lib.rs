@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod driver;
+pub mod egress;
 pub mod forward;
 pub mod hardware;
 pub mod host;

@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! The ways out of this router, as the data path sees them: the forwarding table and the outbox of every hop, both
+//! The ways out of this router, as the data path sees them: the forwarding table and the queue of every link, both
 //! immutable snapshots. Readers load them once per batch; only link changes and the control plane replace them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use netmod_api::Outbox;
 use ratman_types::{Address, Hop, LinkId, Mtu};
 use router_core::{Fib, Lookup};
 
-type Outboxes = HashMap<LinkId, Arc<dyn Outbox>>;
+use crate::egress::Egress;
 
-/// The current forwarding table and outboxes, shared by every thread of the data path.
+type Links = HashMap<LinkId, Arc<Egress>>;
+
+/// The current forwarding table and links, shared by every thread of the data path.
 #[derive(Debug, Default)]
 pub struct Ways {
     fib: ArcSwap<Fib>,
-    outboxes: ArcSwap<Outboxes>,
+    links: ArcSwap<Links>,
 }
 
 impl Ways {
     /// Both tables as they stand; to be taken once per batch and dropped after it.
     pub fn load(&self) -> Snapshot {
-        Snapshot { fib: self.fib.load(), outboxes: self.outboxes.load() }
+        Snapshot { fib: self.fib.load(), links: self.links.load() }
     }
 
     /// Replaces the forwarding table.
@@ -30,22 +31,25 @@ impl Ways {
         self.fib.store(fib);
     }
 
-    /// Adds the outbox of a link that came up.
-    pub fn add(&self, link: LinkId, outbox: &Arc<dyn Outbox>) {
-        self.outboxes.rcu(|outboxes| {
-            let mut outboxes = Outboxes::clone(outboxes);
-            outboxes.insert(link, Arc::clone(outbox));
-            outboxes
+    /// Adds a link that came up.
+    pub fn add(&self, link: LinkId, egress: &Arc<Egress>) {
+        self.links.rcu(|links| {
+            let mut links = Links::clone(links);
+            links.insert(link, Arc::clone(egress));
+            links
         });
     }
 
-    /// Forgets the outbox of a link that is gone.
+    /// Forgets a link that is gone, and what waited for it.
     pub fn remove(&self, link: LinkId) {
-        self.outboxes.rcu(|outboxes| {
-            let mut outboxes = Outboxes::clone(outboxes);
-            outboxes.remove(&link);
-            outboxes
+        let before = self.links.rcu(|links| {
+            let mut links = Links::clone(links);
+            links.remove(&link);
+            links
         });
+        if let Some(egress) = before.get(&link) {
+            egress.close();
+        }
     }
 }
 
@@ -53,7 +57,7 @@ impl Ways {
 #[derive(Debug)]
 pub struct Snapshot {
     fib: Guard<Arc<Fib>>,
-    outboxes: Guard<Arc<Outboxes>>,
+    links: Guard<Arc<Links>>,
 }
 
 impl Snapshot {
@@ -63,20 +67,20 @@ impl Snapshot {
     }
 
     /// The way out over `hop`, if its link is up.
-    pub fn outbox(&self, hop: Hop) -> Option<&Arc<dyn Outbox>> {
-        self.outboxes.get(&hop.link)
+    pub fn egress(&self, hop: Hop) -> Option<&Arc<Egress>> {
+        self.links.get(&hop.link)
     }
 
     /// The way out towards an address elsewhere, and the largest frame that the whole way carries.
-    pub fn to(&self, address: &Address) -> Option<(&Arc<dyn Outbox>, Mtu)> {
+    pub fn to(&self, address: &Address) -> Option<(&Arc<Egress>, Mtu)> {
         match self.fib.lookup(address, None) {
-            Lookup::Via(via) => self.outbox(via.hop).map(|outbox| (outbox, via.mtu.min(outbox.mtu()))),
+            Lookup::Via(via) => self.egress(via.hop).map(|egress| (egress, via.mtu.min(egress.mtu()))),
             Lookup::Local | Lookup::OnlyWayBack | Lookup::NoRoute => None,
         }
     }
 
-    /// The outboxes of all links.
-    pub fn outboxes(&self) -> impl Iterator<Item = (LinkId, &Arc<dyn Outbox>)> {
-        self.outboxes.iter().map(|(link, outbox)| (*link, outbox))
+    /// The ways out over all links.
+    pub fn links(&self) -> impl Iterator<Item = (LinkId, &Arc<Egress>)> {
+        self.links.iter().map(|(link, egress)| (*link, egress))
     }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 use std::sync::Mutex;
 
-use netmod_api::{Activity, Outbox, Sent};
+use gateway_core::session::{Sealed, SessionDrop};
+use netmod_api::{Activity, Class, Outbox, Sent};
 use ratman_types::{
     Address, Digest, Ed25519Verifier, Mtu, Now, Recipient, RouterId, SecretKey, Signer, WallTime,
 };
@@ -10,6 +11,7 @@ use router_core::{Fib, Router, RouterConfig};
 
 use super::*;
 
+const SEED: HashSeed = HashSeed::from_bytes([5; 16]);
 const NEAR: Hop = Hop { link: LinkId(1), neighbour: RouterId::from_bytes([8; 32]) };
 
 fn ours() -> Address {
@@ -25,11 +27,11 @@ fn fib() -> Fib {
     Fib::clone(&router.fib())
 }
 
-/// Records what is sent and takes `room` frames.
+/// Records what is sent and takes `room` calls.
 #[derive(Debug)]
 struct Recorder {
     calls: Mutex<Vec<Vec<Vec<u8>>>>,
-    room: usize,
+    room: AtomicUsize,
 }
 
 impl Outbox for Recorder {
@@ -38,14 +40,17 @@ impl Outbox for Recorder {
     }
 
     fn send(&self, _class: Class, frames: &[FrameParts<'_>]) -> Sent {
-        let accepted = frames.len().min(self.room);
-        let bytes = frames[..accepted].iter().map(|frame| frame.pieces().concat()).collect();
+        if !self.ready() {
+            return Sent::default();
+        }
+        self.room.fetch_sub(1, Ordering::Relaxed);
+        let bytes = frames.iter().map(|frame| frame.pieces().concat()).collect();
         self.calls.lock().unwrap().push(bytes);
-        Sent { accepted, dropped: frames.len() - accepted }
+        Sent { accepted: frames.len(), dropped: 0 }
     }
 
     fn ready(&self) -> bool {
-        true
+        self.room.load(Ordering::Relaxed) > 0
     }
 
     fn activity(&self) -> Activity {
@@ -57,9 +62,24 @@ impl Outbox for Recorder {
 struct Sessions(Mutex<Vec<Vec<u8>>>);
 
 impl LocalSessions for Sessions {
-    fn receive_data(&self, _from: Hop, _arrived: Timestamp, frame: &mut [u8]) {
-        self.0.lock().unwrap().push(frame.to_vec());
+    fn receive_data(&self, _from: Hop, _arrived: Timestamp, frames: &mut [&mut [u8]]) {
+        self.0.lock().unwrap().extend(frames.iter().map(|frame| frame.to_vec()));
     }
+}
+
+impl Seal for Sessions {
+    fn seal(
+        &self,
+        _remote: &Address,
+        _records: &mut [u8],
+        _link: Mtu,
+        _now: Timestamp,
+        _out: &mut Sealed,
+    ) -> Result<(), SessionDrop> {
+        unreachable!("nobody sends packets here")
+    }
+
+    fn not_sealed(&self, _remote: &Address, _records: &[u8], _why: SessionDrop) {}
 }
 
 struct Bed {
@@ -75,12 +95,12 @@ impl Bed {
         ways.set_fib(Arc::new(fib));
         let sessions = Arc::new(Sessions::default());
         let (sender, notices) = notices();
-        let forwarder = Forwarder::new(Clock, ways.clone(), Some(sessions.clone()), sender);
+        let forwarder = Forwarder::new(Clock, ways.clone(), Some(sessions.clone()), sender, SEED);
         Self { forwarder, notices, sessions, ways }
     }
 
     fn link(&mut self, hop: Hop, room: usize) -> Arc<Recorder> {
-        let recorder = Arc::new(Recorder { calls: Mutex::default(), room });
+        let recorder = Arc::new(Recorder { calls: Mutex::default(), room: AtomicUsize::new(room) });
         self.forwarder.link_up(LinkUp {
             hop,
             netmod: "test",
@@ -145,10 +165,10 @@ fn one_link_fills_its_own_share_of_the_control_queue_and_gives_it_back() {
 fn frames_of_a_link_that_is_gone_are_dropped_and_nothing_is_sent_to_it() {
     let mut bed = Bed::new(Fib::default());
     let recorder = bed.link(NEAR, 9);
-    assert!(bed.ways.load().outbox(NEAR).is_some());
+    assert!(bed.ways.load().egress(NEAR).is_some());
     bed.forwarder.link_down(NEAR, DownReason::ClosedByPeer);
     assert!(matches!(bed.notices.waiting(), Some(Notice::LinkDown(NEAR, DownReason::ClosedByPeer))));
-    assert!(bed.ways.load().outbox(NEAR).is_none());
+    assert!(bed.ways.load().egress(NEAR).is_none());
     bed.receive(
         NEAR,
         &mut [Frame { header: Header::new(Mode::ECHO_REQUEST, [7; 32]), payload: b"" }.encode()],
@@ -169,20 +189,24 @@ fn frames_that_cannot_go_on_are_counted_by_reason() {
 
 #[test]
 fn relayed_frames_leave_in_batches_per_hop_and_what_has_no_link_is_counted() {
-    let ways = Arc::new(Ways::default());
-    let full: Arc<dyn Outbox> = Arc::new(Recorder { calls: Mutex::default(), room: 5 });
-    ways.add(LinkId(1), &full);
-    let (snapshot, drops) = (ways.load(), Drops::default());
+    let mut bed = Bed::new(Fib::default());
+    let recorder = bed.link(NEAR, 1);
+    let from = Hop { link: LinkId(7), ..NEAR };
+    let (snapshot, now) = (bed.ways.load(), bed.forwarder.now());
     let frames: Vec<_> = (0..=BATCH).map(|_| session(Mode::SESSION_DATA, ours())).collect();
-    let mut batch = Batch::new(&snapshot, &drops);
+    let mut relayed = Relayed::new(&bed.forwarder, &snapshot, from, now);
     for frame in &frames {
-        batch.push(NEAR, frame);
+        relayed.push(NEAR, frame);
     }
-    batch.push(Hop { link: LinkId(2), ..NEAR }, &frames[0]);
-    batch.flush();
-    // One full batch, of which 5 are taken; one frame, taken; one frame for a hop without a link.
-    assert_eq!(drops.relayed.load(Ordering::Relaxed), 6);
-    assert_eq!(drops.link_gone.load(Ordering::Relaxed), 1);
+    relayed.push(Hop { link: LinkId(2), ..NEAR }, &frames[0]);
+    relayed.flush();
+    assert_eq!(recorder.calls.lock().unwrap()[..], [frames[..BATCH].to_vec()], "the one call that is taken");
+    assert_eq!(bed.forwarder.relayed(), u64::try_from(frames.len()).unwrap(), "the last one waits");
+    assert_eq!(bed.dropped("link_gone"), 1);
+
+    recorder.room.store(9, Ordering::Relaxed);
+    bed.forwarder.writable(NEAR);
+    assert_eq!(recorder.calls.lock().unwrap()[1..], [frames[BATCH..].to_vec()]);
 }
 
 #[test]

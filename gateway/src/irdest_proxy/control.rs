@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_core::drop_reason::{GatewayDrop, Reason};
+use gateway_core::firewall::Denied;
 use gateway_core::icmp::Unreachable;
-use gateway_core::offload::VirtioNetHeader;
-use gateway_core::packet::{Direction, PacketInfo};
+use gateway_core::packet::PacketInfo;
 use gateway_core::pending::{Awaited, Pending, Waiting};
 use gateway_core::remotes::{Lookup, OverlayStats, Remotes, overlay_address};
 use gateway_core::session::{
-    EndReason, Sealed, SessionEvent, SessionStatus, SessionTable, SessionTransmit, Sessions,
+    EndReason, SessionEvent, SessionStatus, SessionTable, SessionTransmit, Sessions,
 };
 use ratman_types::{Address, Hop, Now, Recipient, Timestamp, WallTime};
 use ratman_wire::session::RecordHeader;
 use ratman_wire::{Frame, Header};
 
-use super::{DataHalf, TARGET, Wait};
+use super::batch::{Gathered, Run};
+use super::outbound::Sealer;
+use super::{DataHalf, Held, TARGET, Wait};
 
 /// How often idle flows are looked for; they end at their time all the same when a packet of theirs comes.
 const FLOW_SWEEP: Duration = Duration::from_secs(1);
@@ -63,8 +65,7 @@ pub struct ControlHalf {
     data: Arc<DataHalf>,
     sessions: Sessions,
     remotes: Remotes,
-    pending: Pending<VirtioNetHeader>,
-    sealed: Sealed,
+    pending: Pending<Held>,
     outgoing: VecDeque<Outgoing>,
     next_sweep: Timestamp,
 }
@@ -84,7 +85,6 @@ impl ControlHalf {
             sessions,
             remotes,
             pending: Pending::default(),
-            sealed: Sealed::new(),
             outgoing: VecDeque::new(),
             next_sweep: now.at + FLOW_SWEEP,
         }
@@ -117,16 +117,16 @@ impl ControlHalf {
 
     /// A packet that could not go at once.
     pub fn handle_wait(&mut self, wait: Wait, now: Now) {
-        let Wait { awaited, header, packet } = wait;
+        let Wait { awaited, held, packet } = wait;
         match awaited {
             Awaited::Remote(remote) => {
-                self.keep(awaited, header, &packet, now);
+                self.keep(awaited, held, &packet, now);
                 self.proceed(remote, now);
             }
             // Its owner may have become known since the data half looked.
             Awaited::Overlay(overlay) => match self.remotes.lookup(overlay.into()) {
-                Lookup::Remote(remote) => self.admit(header, &packet, remote, now),
-                Lookup::UnknownOverlay | Lookup::NoRoute => self.keep(awaited, header, &packet, now),
+                Lookup::Remote(remote) => self.admit(held, &packet, remote, now),
+                Lookup::UnknownOverlay | Lookup::NoRoute => self.keep(awaited, held, &packet, now),
             },
         }
     }
@@ -199,7 +199,7 @@ impl ControlHalf {
         }
         if self.next_sweep <= now.at {
             self.next_sweep = now.at + FLOW_SWEEP;
-            self.data.flow_table().expire(now.at, FLOWS_PER_SWEEP);
+            self.data.gate().flows.expire(now.at, FLOWS_PER_SWEEP);
         }
         self.sessions.handle_timeout(now);
         self.settle(now);
@@ -219,8 +219,8 @@ impl ControlHalf {
     }
 
     /// Lets a packet wait, in place of older ones where there are too many.
-    fn keep(&mut self, awaited: Awaited, header: VirtioNetHeader, packet: &[u8], now: Now) {
-        for _ in 0..self.pending.push(awaited, header, packet, now.at) {
+    fn keep(&mut self, awaited: Awaited, held: Held, packet: &[u8], now: Now) {
+        for _ in 0..self.pending.push(awaited, held, packet, now.at) {
             self.data.drops.count(GatewayDrop::WaitingFull);
         }
     }
@@ -233,15 +233,16 @@ impl ControlHalf {
     }
 
     /// Opens the flow of a packet whose remote has become known, and takes the next step for it.
-    fn admit(&mut self, header: VirtioNetHeader, packet: &[u8], remote: Address, now: Now) {
+    fn admit(&mut self, held: Held, packet: &[u8], remote: Address, now: Now) {
         let verdict = PacketInfo::parse(packet)
-            .and_then(|info| self.data.ask_flows(&info, packet, (remote, Direction::Outbound), now.at));
+            .map_err(Denied::from)
+            .and_then(|info| self.data.gate().outbound(&info, packet, remote, held.queue, now.at));
         match verdict {
             Ok(_) => {
-                self.keep(Awaited::Remote(remote), header, packet, now);
+                self.keep(Awaited::Remote(remote), held, packet, now);
                 self.proceed(remote, now);
             }
-            Err(reason) => self.data.drops.count(reason),
+            Err(denied) => self.data.drops.count(denied.reason),
         }
     }
 
@@ -264,27 +265,36 @@ impl ControlHalf {
 
     /// Sends what waits for `remote`, if route and key are there.
     fn release(&mut self, remote: Address, sessions: &SessionTable, now: Now) {
-        let ways = self.data.ways.load();
-        let (Some(key), Some((outbox, mtu))) = (sessions.send_key(&remote), ways.to(&remote)) else { return };
-        for waiting in self.pending.take(Awaited::Remote(remote)) {
-            let Ok(length) = u16::try_from(waiting.packet.len()) else { continue };
-            let header = RecordHeader { length, metadata: waiting.metadata.to_wire() }.encode();
-            let mut record = [&header[..], &waiting.packet].concat();
-            let sent =
-                self.data.seal_and_send(key, outbox.as_ref(), mtu, &mut record, &mut self.sealed, now.at);
-            if !sent {
-                self.keep(waiting.awaited, waiting.metadata, &waiting.packet, now);
-            }
+        if sessions.send_key(&remote).is_none() || self.data.ways.load().to(&remote).is_none() {
+            return;
+        }
+        let sealer = Sealer { data: &self.data, sessions };
+        for Waiting { metadata: held, packet, .. } in self.pending.take(Awaited::Remote(remote)) {
+            let Ok(info) = PacketInfo::parse(&packet) else { continue };
+            let verdict = self.data.gate().outbound(&info, &packet, remote, held.queue, now.at);
+            let flow = match verdict {
+                Ok(passed) => passed.hash,
+                Err(denied) => {
+                    self.data.drops.count(denied.reason);
+                    continue;
+                }
+            };
+            let Ok(length) = u16::try_from(packet.len()) else { continue };
+            let header = RecordHeader { length, metadata: held.header.to_wire() }.encode();
+            let mut record = [&header[..], &packet].concat();
+            let packets = [Gathered::alone(&record, held.header, info, remote)];
+            let run = Run { remote, records: &mut record, packets: &packets, flows: &[flow] };
+            self.data.send_run(run, held.queue, &sealer, now.at);
         }
     }
 
-    fn give_up(&self, waiting: &Waiting<VirtioNetHeader>, now: Now) {
+    fn give_up(&self, waiting: &Waiting<Held>, now: Now) {
         let (reason, why) = match waiting.awaited {
             Awaited::Remote(_) => (GatewayDrop::WaitedTooLong, Unreachable::Remote),
             Awaited::Overlay(_) => (GatewayDrop::UnknownOverlay, Unreachable::NoRoute),
         };
         self.data.drops.count(reason);
-        self.data.answer_unreachable(&waiting.packet, why, now.at);
+        self.data.answer_unreachable(&waiting.packet, why, waiting.metadata.queue, now.at);
     }
 
     /// Carries out what the sessions want after they were touched.

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The way out over one link: straight into its outbox while nothing waits, else through a fair queue.
+//!
+//! Packets of ours wait unsealed and are sealed when the link takes them: counters are in the order of the wire, what
+//! the queue drops costs no encryption and leaves no gap, and small packets of several flows share a frame.
+//! Frames of others wait as they came. Whoever sends takes the link's lock once per batch; the netmod's task takes it
+//! when the link has room again.
+
+mod budget;
+mod item;
+mod pool;
+mod waiting;
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gateway_core::flow::HashSeed;
+use gateway_core::offload::Segments;
+use gateway_core::queue::{QueueKey, QueueStats};
+use gateway_core::session::{Sealed, SessionDrop};
+use netmod_api::{Activity, Class, FrameParts, MAX_UNIT, Outbox};
+use ratman_types::{Address, Mtu, Timestamp};
+
+use waiting::Waiting;
+
+pub use budget::Budget;
+pub use item::records;
+
+/// The group of our own traffic; that of another link's traffic is the number of the link, which starts at 1.
+pub const OURS: u32 = 0;
+
+/// Where a frame's header tells sender and recipient: the flow on a relay (source: wire page, carrier frame).
+const ENDS: core::ops::Range<usize> = 4..69;
+
+/// Who seals our packets when the link takes them; irdest-proxy implements it.
+pub trait Seal {
+    /// Seals `records` for `remote` where they lie, in frames of at most `link` bytes.
+    ///
+    /// # Errors
+    /// Why they cannot go; `records` is unchanged then.
+    fn seal(
+        &self,
+        remote: &Address,
+        records: &mut [u8],
+        link: Mtu,
+        now: Timestamp,
+        out: &mut Sealed,
+    ) -> Result<(), SessionDrop>;
+
+    /// Takes records that could not be sealed: they wait for a key, or are dropped and counted.
+    fn not_sealed(&self, remote: &Address, records: &[u8], why: SessionDrop);
+}
+
+/// Packets of ours for one remote, whole records one behind the other.
+#[derive(Debug)]
+pub struct OwnPackets<'a> {
+    /// The gateway that gets them.
+    pub remote: Address,
+    /// Length 2 ‖ virtio-net metadata 10 ‖ packet, of each.
+    pub records: &'a mut [u8],
+    /// The hash of each packet's flow, as many as there are records.
+    pub flows: &'a [u64],
+}
+
+/// What has happened at the queue of one link since it came up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EgressStats {
+    /// Bytes of memory that wait.
+    pub waiting: usize,
+    /// Packets and frames dropped, for whatever reason.
+    pub dropped: u64,
+    /// Of these, those that found no room because of other links ([`Budget`]).
+    pub over_budget: u64,
+    /// What the queue itself says.
+    pub queue: QueueStats,
+}
+
+/// One link's way out.
+pub struct Egress {
+    outbox: Arc<dyn Outbox>,
+    seed: HashSeed,
+    waiting: Mutex<Waiting>,
+}
+
+impl Egress {
+    /// An empty queue before `outbox`; the memory for what waits is taken from `budget`, flows of others are told apart
+    /// by hashes under `seed`.
+    pub fn new(outbox: Arc<dyn Outbox>, seed: HashSeed, budget: Arc<Budget>) -> Self {
+        Self { outbox, seed, waiting: Mutex::new(Waiting::new(budget)) }
+    }
+
+    /// The largest frame that the link takes.
+    pub fn mtu(&self) -> Mtu {
+        self.outbox.mtu()
+    }
+
+    /// What the medium says about itself; not for every packet.
+    pub fn activity(&self) -> Activity {
+        self.outbox.activity()
+    }
+
+    /// What waits and what was dropped.
+    pub fn stats(&self) -> EgressStats {
+        self.lock().stats()
+    }
+
+    /// Sends a frame of the control plane ahead of all data.
+    pub fn send_control(&self, frame: &[u8]) {
+        self.outbox.send(Class::Control, &[FrameParts::whole(frame)]);
+    }
+
+    /// Sends packets of ours in their order, or lets them wait; what is dropped is counted here.
+    pub fn send_packets(&self, packets: OwnPackets<'_>, sealer: &dyn Seal, now: Timestamp) {
+        let mut waiting = self.lock();
+        let outbox = self.outbox.as_ref();
+        if waiting.is_empty() && outbox.ready() {
+            let OwnPackets { remote, records, .. } = packets;
+            return waiting.seal_and_send(outbox, &remote, records, sealer, now);
+        }
+        waiting.push_packets(&packets, now);
+        waiting.drain(outbox, Some(sealer), now);
+    }
+
+    /// Sends the packets of a super-packet of ours one by one: none of them needs the others.
+    pub fn send_segments(
+        &self,
+        remote: Address,
+        flow: u64,
+        segments: Segments<'_>,
+        sealer: &dyn Seal,
+        now: Timestamp,
+    ) {
+        let mut waiting = self.lock();
+        waiting.push_segments(remote, flow, segments, now);
+        waiting.drain(self.outbox.as_ref(), Some(sealer), now);
+    }
+
+    /// Sends frames that came over the link `group`, or that the control plane made ([`OURS`]); returns how many were
+    /// sent or wait, the others are counted here as dropped.
+    pub fn send_frames(
+        &self,
+        group: u32,
+        frames: &[FrameParts<'_>],
+        sealer: Option<&dyn Seal>,
+        now: Timestamp,
+    ) -> usize {
+        let mut waiting = self.lock();
+        let outbox = self.outbox.as_ref();
+        let (mut rest, mut taken) = (frames, 0);
+        while !rest.is_empty() && waiting.is_empty() && outbox.ready() {
+            let (unit, behind) = rest.split_at(one_unit(rest));
+            taken += waiting.send(outbox, unit);
+            rest = behind;
+        }
+        for frame in rest {
+            let key = QueueKey { group, flow: self.flow_of(frame) };
+            taken += usize::from(waiting.push_frame(key, frame, now));
+        }
+        waiting.drain(outbox, sealer, now);
+        taken
+    }
+
+    /// The link takes data again: sends what waits until it does not.
+    pub fn writable(&self, sealer: Option<&dyn Seal>, now: Timestamp) {
+        self.lock().drain(self.outbox.as_ref(), sealer, now);
+    }
+
+    /// Gives back memory that a link at rest does not need; to be called now and then.
+    pub fn trim(&self) {
+        self.lock().trim();
+    }
+
+    /// The link is gone: drops what waits, and whatever still comes.
+    pub fn close(&self) {
+        self.lock().close();
+    }
+
+    fn flow_of(&self, frame: &FrameParts<'_>) -> u64 {
+        let mut hasher = self.seed.build_hasher();
+        hasher.write(frame.head.get(ENDS).unwrap_or(frame.head));
+        hasher.finish()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // A panic while the lock was held lost at worst the items that were being sent.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many frames from the front make one call of an outbox: at least one, which it refuses itself if it is too long.
+fn one_unit(frames: &[FrameParts<'_>]) -> usize {
+    let mut bytes = 0;
+    let fits = |frame: &&FrameParts<'_>| {
+        bytes += frame.len();
+        bytes <= MAX_UNIT
+    };
+    frames.iter().take_while(fits).count().max(1)
+}
+
+impl fmt::Debug for Egress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Egress").field("outbox", &self.outbox).field("stats", &self.stats()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;
