@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! One queue of the device, over either backend: whole packets in and out, each counted.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 
@@ -62,14 +63,23 @@ impl Queue {
         self.file().ready(Interest::READABLE | Interest::ERROR).await.map(drop)
     }
 
+    /// Reads whatever is there, also while the runtime has not noticed it yet.
     pub(crate) fn try_recv(&self, buf: &mut [u8]) -> Result<(VirtioNetHeader, usize), IoError> {
-        // Two calls, since tokio clears one readiness at a time; a deleted interface has only the second.
-        let received = match self.file().try_io(Interest::READABLE, |_| self.read(buf)) {
-            Err(source) if source.kind() == io::ErrorKind::WouldBlock => {
-                self.file().try_io(Interest::ERROR, |_| self.read(buf))
-            }
-            result => result,
-        }?;
+        // One after the other, since tokio clears one readiness at a time, and a deleted interface has only the second.
+        // Where it knows of neither, something may have come since it looked.
+        let asked = Cell::new(false);
+        let read = |buf: &mut [u8]| {
+            asked.set(true);
+            self.read(buf)
+        };
+        let mut received = self.file().try_io(Interest::READABLE, |_| read(buf));
+        if would_block(&received) {
+            received = self.file().try_io(Interest::ERROR, |_| read(buf));
+        }
+        if would_block(&received) && !asked.get() {
+            received = self.read(buf);
+        }
+        let received = received?;
         self.counting.received();
         Ok(received)
     }
@@ -114,4 +124,8 @@ impl Queue {
             Backend::Plain(queue) => queue.file(),
         }
     }
+}
+
+fn would_block<T>(result: &io::Result<T>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }

@@ -131,7 +131,7 @@ impl Tun {
     ///
     /// # Errors
     ///
-    /// [`IoError::WouldBlock`] when no packet is there or [`readable`](Self::readable) was not awaited since;
+    /// [`IoError::WouldBlock`] when no packet is there, and [`readable`](Self::readable) is to be awaited;
     /// [`IoError::BufferTooShort`]; [`IoError::Gone`] once the interface was deleted.
     ///
     /// # Panics
