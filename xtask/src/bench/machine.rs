@@ -93,6 +93,14 @@ fn parse_member(id: u32, stat: &str) -> Option<Member> {
     Some(Member { id, group: fields.get(2)?.parse().ok()?, ticks: ticks(11)? + ticks(12)? })
 }
 
+/// Forgets the peaks so far, of the start say (`clear_refs` of proc_pid_clear_refs(5)).
+pub(crate) fn forget_peaks(group: u32) {
+    for member in members(group) {
+        // One that has just ended has no peak any more.
+        let _ = fs::write(format!("/proc/{}/clear_refs", member.id), "5");
+    }
+}
+
 fn peak_kib(process: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -43,6 +43,7 @@ pub(crate) fn measure(running: &Running, seconds: u32) -> Result<Figures> {
     let server = IperfServer::start(&running.field.b.node, running.target, limit)?;
     let mut clock = Clock { steal: 0.0 };
     let idle = clock.over(|| ping_for(running, IDLE))?;
+    running.forget_peaks();
     let before = running.usage()?;
     let (forth, loaded) = clock.over(|| loaded_stream(running, &server, seconds))?;
     let after = running.usage()?;

@@ -13,7 +13,7 @@ use irdest_lab::{Gateway, GatewayConfig, Node, Peer as Dialled, Process, gateway
 
 use super::beside;
 use super::field::{Field, Place};
-use super::machine::Usage;
+use super::machine::{Usage, forget_peaks};
 use super::peers::{Leftover, Peer};
 
 /// MTU inside of every tunnel, the gateway's default.
@@ -118,6 +118,11 @@ impl Running {
     /// Where one of them has ended.
     pub(crate) fn usage(&self) -> Result<Usage> {
         Usage::of(&self.groups())
+    }
+
+    /// Lets peaks of memory count from now on: what a start needs is not what moving needs.
+    pub(crate) fn forget_peaks(&self) {
+        self.groups().into_iter().for_each(forget_peaks);
     }
 }
 
