@@ -26,6 +26,7 @@ use waiting::Waiting;
 
 pub use budget::Budget;
 pub use item::records;
+pub use pool::WHOLE;
 
 /// The group of our own traffic; that of another link's traffic is the number of the link, which starts at 1.
 pub const OURS: u32 = 0;
@@ -110,30 +111,45 @@ impl Egress {
         self.outbox.send(Class::Control, &[FrameParts::whole(frame)]);
     }
 
-    /// Sends packets of ours in their order, or lets them wait; what is dropped is counted here.
-    pub fn send_packets(&self, packets: OwnPackets<'_>, sealer: &dyn Seal, now: Timestamp) {
+    /// Sends packets of ours in their order if nothing waits, else lets them wait; what is dropped is counted here. Whether
+    /// they wait: then [`send_next`](Self::send_next) is to be called until it says no.
+    #[must_use]
+    pub fn send_packets(&self, packets: OwnPackets<'_>, sealer: &dyn Seal, now: Timestamp) -> bool {
         let mut waiting = self.lock();
         let outbox = self.outbox.as_ref();
         if waiting.is_empty() && outbox.ready() {
             let OwnPackets { remote, records, .. } = packets;
-            return waiting.seal_and_send(outbox, &remote, records, sealer, now);
+            waiting.seal_and_send(outbox, &remote, records, sealer, now);
+            return false;
         }
         waiting.push_packets(&packets, now);
-        waiting.drain(outbox, Some(sealer), now);
+        true
     }
 
-    /// Sends the packets of a super-packet of ours one by one: none of them needs the others.
-    pub fn send_segments(
+    /// Lets one packet wait in the very buffer of [`WHOLE`] bytes that it was read into, of which its record is the first
+    /// `len`; another buffer takes its place. [`send_next`](Self::send_next) is to be called then.
+    pub fn queue_large(
         &self,
         remote: Address,
         flow: u64,
-        segments: Segments<'_>,
-        sealer: &dyn Seal,
+        buffer: &mut Box<[u8]>,
+        len: usize,
         now: Timestamp,
     ) {
+        self.lock().push_large(remote, flow, buffer, len, now);
+    }
+
+    /// Sends as much of what waits as one call of the outbox takes; whether more could go at once.
+    pub fn send_next(&self, sealer: Option<&dyn Seal>, now: Timestamp) -> bool {
         let mut waiting = self.lock();
-        waiting.push_segments(remote, flow, segments, now);
-        waiting.drain(self.outbox.as_ref(), Some(sealer), now);
+        waiting.send_next(self.outbox.as_ref(), sealer, now);
+        !waiting.is_empty() && self.outbox.ready()
+    }
+
+    /// Lets the packets of a super-packet of ours wait, one by one: none of them needs the others.
+    /// [`send_next`](Self::send_next) is to be called then.
+    pub fn queue_segments(&self, remote: Address, flow: u64, segments: Segments<'_>, now: Timestamp) {
+        self.lock().push_segments(remote, flow, segments, now);
     }
 
     /// Sends frames that came over the link `group`, or that the control plane made ([`OURS`]); returns how many were

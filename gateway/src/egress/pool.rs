@@ -4,16 +4,18 @@
 
 use std::sync::Arc;
 
+use gateway_tun::RECV_BUFFER;
 use ratman_wire::session::RecordHeader;
 
 use super::budget::{Budget, Share};
 
 /// The sizes of buffers, in bytes: small packets, packets of an Ethernet, parts of super-packets, a third of one (a frame of
-/// a super-packet cut evenly), the largest frame, the largest record.
-const SIZES: [usize; 6] = [256, 2_048, 8_192, 22_528, 33_024, LARGEST];
+/// a super-packet cut evenly), the largest frame, and what packets are read into.
+const SIZES: [usize; 6] = [256, 2_048, 8_192, 22_528, 33_024, WHOLE];
 
-/// A whole super-packet behind its record header.
-const LARGEST: usize = RecordHeader::LEN + 65_535;
+/// The size of the buffers that change hands with a large packet in them ([`Pool::exchange`]), in bytes: 16 KiB of small
+/// packets, and then one of any size behind its record header.
+pub const WHOLE: usize = 16 * 1024 + RecordHeader::LEN + RECV_BUFFER;
 
 /// What a link at rest keeps allocated.
 const KEPT: usize = 256 * 1024;
@@ -71,6 +73,14 @@ impl Pool {
         Some(Buffer { bytes, len })
     }
 
+    /// Takes over the first `len` bytes of a buffer of [`WHOLE`] bytes, and leaves another of that size in its place, so
+    /// that nothing is copied; nothing if all links together hold too much.
+    pub(super) fn exchange(&mut self, bytes: &mut Box<[u8]>, len: usize) -> Option<Buffer> {
+        debug_assert!(bytes.len() == WHOLE && len <= WHOLE, "only buffers of one size are exchanged");
+        let fresh = self.take(WHOLE)?;
+        Some(Buffer { bytes: std::mem::replace(bytes, fresh), len })
+    }
+
     /// Takes a buffer back.
     pub(super) fn give_back(&mut self, buffer: Buffer) {
         let size = buffer.bytes.len();
@@ -124,25 +134,25 @@ mod tests {
         pool.give_back(buffer);
         let buffer = pool.fill(&[&[7; 200]]).unwrap();
         assert_eq!((buffer.bytes(), pool.made), (&[7; 200][..], 256));
-        assert_eq!(pool.fill(&[&[0; LARGEST]]).unwrap().size(), LARGEST);
-        assert!(pool.fill(&[&[0; LARGEST], &[0]]).is_none());
+        assert_eq!(pool.fill(&[&[0; WHOLE]]).unwrap().size(), WHOLE);
+        assert!(pool.fill(&[&[0; WHOLE], &[0]]).is_none());
     }
 
     #[test]
     fn the_budget_ends_it_and_trimming_gives_back() {
-        let budget = Budget::new(8 * LARGEST);
+        let budget = Budget::new(8 * WHOLE);
         let mut pool = Pool::new(Arc::clone(&budget));
-        let filled: Vec<_> = std::iter::from_fn(|| pool.fill(&[&[1; LARGEST]])).collect();
+        let filled: Vec<_> = std::iter::from_fn(|| pool.fill(&[&[1; WHOLE]])).collect();
         assert!((11..=12).contains(&filled.len()), "{} buffers: the own share and the budget", filled.len());
         let mut other = Pool::new(budget);
-        let own: Vec<_> = std::iter::from_fn(|| other.fill(&[&[1; LARGEST]])).collect();
-        assert!(own.len() >= super::super::budget::OWN / LARGEST, "every link has a share of its own");
+        let own: Vec<_> = std::iter::from_fn(|| other.fill(&[&[1; WHOLE]])).collect();
+        assert!(own.len() >= super::super::budget::OWN / WHOLE, "every link has a share of its own");
 
         for buffer in filled {
             pool.give_back(buffer);
         }
         pool.trim();
         assert!(pool.made <= KEPT && pool.free_bytes == pool.made);
-        assert!(other.fill(&[&[1; LARGEST]]).is_some(), "what was given up is there for others");
+        assert!(other.fill(&[&[1; WHOLE]]).is_some(), "what was given up is there for others");
     }
 }

@@ -165,7 +165,9 @@ impl Bed {
     fn send(&self, flow: u64, packet: &[u8]) {
         let mut records = record(packet);
         let packets = OwnPackets { remote: Gateways::remote(), records: &mut records, flows: &[flow] };
-        self.egress.send_packets(packets, &self.gateways.ours, NOW);
+        if self.egress.send_packets(packets, &self.gateways.ours, NOW) {
+            while self.egress.send_next(Some(&self.gateways.ours), NOW) {}
+        }
     }
 
     fn writable(&self) {
@@ -324,7 +326,8 @@ fn a_super_packet_is_sent_as_its_segments_in_order() {
     };
     bed.room(9);
     let segments = Segments::new(&header, &packet).unwrap();
-    bed.egress.send_segments(Gateways::remote(), 1, segments, &bed.gateways.ours, NOW);
+    bed.egress.queue_segments(Gateways::remote(), 1, segments, NOW);
+    bed.writable();
     let arrived = bed.arrived();
     let lengths: Vec<_> = arrived.iter().map(Vec::len).collect();
     assert_eq!(lengths, [1_240, 1_240, 1_240, 1_240, 240]);

@@ -109,6 +109,21 @@ impl Waiting {
         }
     }
 
+    pub(super) fn push_large(
+        &mut self,
+        remote: Address,
+        flow: u64,
+        buffer: &mut Box<[u8]>,
+        len: usize,
+        now: Timestamp,
+    ) {
+        let exchanged = if self.closed { None } else { self.pool.exchange(buffer, len) };
+        match exchanged {
+            Some(buffer) => self.push(QueueKey { group: OURS, flow }, Item::Packet { remote, buffer }, now),
+            None => self.refuse(),
+        }
+    }
+
     pub(super) fn push_segments(
         &mut self,
         remote: Address,
@@ -147,15 +162,23 @@ impl Waiting {
     /// Sends what waits while the outbox takes it.
     pub(super) fn drain(&mut self, outbox: &dyn Outbox, sealer: Option<&dyn Seal>, now: Timestamp) {
         while !self.queue.is_empty() && outbox.ready() {
-            match (self.next(now), sealer) {
-                (Some(Next::Frame { .. }), _) => self.send_waiting_frames(outbox, now),
-                (Some(Next::Packet { remote, .. }), Some(sealer)) => {
-                    self.send_waiting_packets(outbox, remote, sealer, now);
-                }
-                // Packets of ours wait only where somebody seals them.
-                (Some(Next::Packet { .. }), None) => self.drop_next(),
-                (None, _) => return,
+            self.send_next(outbox, sealer, now);
+        }
+    }
+
+    /// Sends what one call of the outbox takes, if it takes anything.
+    pub(super) fn send_next(&mut self, outbox: &dyn Outbox, sealer: Option<&dyn Seal>, now: Timestamp) {
+        if !outbox.ready() {
+            return;
+        }
+        match (self.next(now), sealer) {
+            (Some(Next::Frame { .. }), _) => self.send_waiting_frames(outbox, now),
+            (Some(Next::Packet { remote, .. }), Some(sealer)) => {
+                self.send_waiting_packets(outbox, remote, sealer, now);
             }
+            // Packets of ours wait only where somebody seals them.
+            (Some(Next::Packet { .. }), None) => self.drop_next(),
+            (None, _) => {}
         }
     }
 

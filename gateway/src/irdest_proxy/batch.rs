@@ -8,9 +8,14 @@ use gateway_tun::{RECV_BUFFER, Received};
 use ratman_types::Address;
 use ratman_wire::session::RecordHeader;
 
+use crate::egress::WHOLE;
+
 /// Stop gathering at this many bytes: beyond 16 KiB sealing gets no cheaper per byte (measured), and waiting for
 /// more would only add latency.
-const ENOUGH_BYTES: usize = 16 * 1024;
+const ENOUGH_BYTES: usize = WHOLE - RecordHeader::LEN - RECV_BUFFER;
+
+/// From this size on a packet is not copied when it has to wait.
+const LARGE: usize = 8 * 1024;
 
 /// Stop gathering at this many packets, for the same reason.
 pub(super) const ENOUGH_PACKETS: usize = 64;
@@ -70,9 +75,8 @@ pub(super) struct Run<'a> {
 
 impl Batch {
     pub(super) fn new() -> Self {
-        let capacity = ENOUGH_BYTES + RecordHeader::LEN + RECV_BUFFER;
         Self {
-            buffer: vec![0; capacity].into_boxed_slice(),
+            buffer: vec![0; WHOLE].into_boxed_slice(),
             packets: Vec::with_capacity(ENOUGH_PACKETS),
             flows: Vec::with_capacity(ENOUGH_PACKETS),
             len: 0,
@@ -123,6 +127,14 @@ impl Batch {
             rest = behind;
             (packet, &mut record[RecordHeader::LEN..])
         })
+    }
+
+    /// The buffer and the one packet in it that passed, if it is the only one and large: it may wait where it lies.
+    pub(super) fn large(&mut self) -> Option<(&mut Box<[u8]>, Gathered)> {
+        match self.packets[..] {
+            [packet] if self.len >= LARGE && packet.flow.is_some() => Some((&mut self.buffer, packet)),
+            _ => None,
+        }
     }
 
     /// Hands over the packets that passed, in their order, as long runs as there are.

@@ -265,7 +265,8 @@ impl ControlHalf {
 
     /// Sends what waits for `remote`, if route and key are there.
     fn release(&mut self, remote: Address, sessions: &SessionTable, now: Now) {
-        if sessions.send_key(&remote).is_none() || self.data.ways.load().to(&remote).is_none() {
+        let ways = self.data.ways.load();
+        if sessions.send_key(&remote).is_none() || ways.to(&remote).is_none() {
             return;
         }
         let sealer = Sealer { data: &self.data, sessions };
@@ -284,7 +285,9 @@ impl ControlHalf {
             let mut record = [&header[..], &packet].concat();
             let packets = [Gathered::alone(&record, held.header, info, remote)];
             let run = Run { remote, records: &mut record, packets: &packets, flows: &[flow] };
-            self.data.send_run(run, held.queue, &sealer, now.at);
+            if let Some(waits) = self.data.send_run(run, held.queue, &ways, &sealer, now.at) {
+                waits.writable(Some(&sealer), now.at);
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -22,13 +23,18 @@ use super::batch::{Batch, Gathered, Run};
 use super::rule_log::RuleLog;
 use super::small_path::is_small;
 use super::{DataHalf, Held, TARGET, Wait};
-use crate::egress::{OwnPackets, Seal, records};
+use crate::egress::{Egress, OwnPackets, Seal, records};
+use crate::ways::Snapshot;
 
 /// How many bytes are sent before other tasks of the thread, such as link readers, get their turn.
 const TURN: usize = 1024 * 1024;
 
 /// The pause after a read that failed for another reason than that nothing was there.
 const FAILURE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Batches that are read in a row before anything is sent: more than the device holds of large packets where their senders
+/// wait for acknowledgements, and few enough not to keep the link waiting.
+const AHEAD: usize = 64;
 
 /// Why a batch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,39 +47,102 @@ enum Drained {
     Failed,
 }
 
+/// What one reading task works with, made once.
+#[derive(Debug)]
+struct Reader {
+    queue: u8,
+    batch: Batch,
+    /// Links for which packets wait that could go now.
+    touched: Vec<Arc<Egress>>,
+    since_yield: usize,
+}
+
+impl Reader {
+    fn touch(&mut self, egress: &Arc<Egress>) {
+        if !self.touched.iter().any(|other| Arc::ptr_eq(other, egress)) {
+            self.touched.push(Arc::clone(egress));
+        }
+    }
+}
+
 impl DataHalf {
     /// Moves packets from one queue of the device into the mesh until the device is gone.
     ///
     /// # Errors
     /// The device was deleted.
     pub async fn run(&self, queue: u8) -> io::Result<()> {
-        let mut batch = Batch::new();
-        let mut since_yield = 0;
+        let mut reader = Reader { queue, batch: Batch::new(), touched: Vec::new(), since_yield: 0 };
         loop {
             self.tun.readable(queue).await?;
             loop {
-                match self.drain(queue, &mut batch)? {
-                    Drained::All => break,
-                    Drained::Enough => {}
+                let drained = self.read_all(&mut reader)?;
+                // One call of each link, then the device again: what has come meanwhile may have to go first.
+                let now = self.clock.now().at;
+                reader.touched.retain(|egress| egress.send_next(Some(self), now));
+                match drained {
+                    Drained::All if reader.touched.is_empty() => break,
+                    Drained::All | Drained::Enough => {}
                     // What the kernel refuses to hand over is gone; an error that stays must not spin.
                     Drained::Failed => tokio::time::sleep(FAILURE_PAUSE).await,
                 }
-                since_yield += batch.len();
-                if since_yield >= TURN {
-                    since_yield = 0;
+                if reader.since_yield >= TURN {
+                    reader.since_yield = 0;
                     tokio::task::yield_now().await;
                 }
             }
         }
     }
 
-    /// Reads and sends one batch.
-    fn drain(&self, queue: u8, batch: &mut Batch) -> io::Result<Drained> {
+    /// Takes all that the device has, or as much as is bearable: what waits there waits in the order in which it came.
+    fn read_all(&self, reader: &mut Reader) -> io::Result<Drained> {
+        for _ in 0..AHEAD {
+            match self.drain(reader)? {
+                Drained::Enough => {}
+                drained => return Ok(drained),
+            }
+        }
+        Ok(Drained::Enough)
+    }
+
+    /// Reads one batch, and sends it or lets it wait.
+    fn drain(&self, reader: &mut Reader) -> io::Result<Drained> {
         let now = self.clock.now().at;
+        let Reader { queue, batch, .. } = reader;
+        let queue = *queue;
         let drained = self.gather(queue, batch, now)?;
         self.admit_outbound(queue, batch, now);
-        batch.runs(|run| self.send_run(run, queue, self, now));
+        reader.since_yield += reader.batch.len();
+        let ways = self.ways.load();
+        if let Some(waits) = self.queue_large(&mut reader.batch, &ways, now) {
+            reader.touch(waits);
+            return Ok(drained);
+        }
+        let Reader { batch, touched, .. } = reader;
+        batch.runs(|run| {
+            if let Some(waits) = self.send_run(run, queue, &ways, self, now)
+                && !touched.iter().any(|other| Arc::ptr_eq(other, waits))
+            {
+                touched.push(Arc::clone(waits));
+            }
+        });
         Ok(drained)
+    }
+
+    /// Lets a large packet wait in its buffer, so that whatever stands behind it in the device is looked at before it
+    /// goes; the link that it waits for.
+    fn queue_large<'a>(
+        &self,
+        batch: &mut Batch,
+        ways: &'a Snapshot,
+        now: Timestamp,
+    ) -> Option<&'a Arc<Egress>> {
+        let (buffer, packet) = batch.large()?;
+        let (egress, path) = self.way_to(ways, &packet.remote)?;
+        if is_small(path, self.tun_mtu) {
+            return None;
+        }
+        egress.queue_large(packet.remote, packet.flow?, buffer, packet.record_len(), now);
+        Some(egress)
     }
 
     fn gather(&self, queue: u8, batch: &mut Batch, now: Timestamp) -> io::Result<Drained> {
@@ -147,17 +216,27 @@ impl DataHalf {
         log.write();
     }
 
-    /// Sends a run over the way to its remote, sealed by `sealer`; where there is no way, its packets wait.
-    pub(super) fn send_run(&self, run: Run<'_>, queue: u8, sealer: &dyn Seal, now: Timestamp) {
-        let ways = self.ways.load();
-        let Some((egress, path)) = self.way_to(&ways, &run.remote) else {
-            return self.wait_all(&run.remote, run.records, queue);
+    /// Sends a run over the way to its remote, sealed by `sealer`; where there is no way, its packets wait. The link for which
+    /// packets wait now, if any: [`Egress::send_next`] is to be called.
+    pub(super) fn send_run<'a>(
+        &self,
+        run: Run<'_>,
+        queue: u8,
+        ways: &'a Snapshot,
+        sealer: &dyn Seal,
+        now: Timestamp,
+    ) -> Option<&'a Arc<Egress>> {
+        let Some((egress, path)) = self.way_to(ways, &run.remote) else {
+            self.wait_all(&run.remote, run.records, queue);
+            return None;
         };
-        if is_small(path, self.tun_mtu) {
-            return self.send_over_small_path((egress, path), run, queue, sealer, now);
-        }
-        let Run { remote, records, flows, .. } = run;
-        egress.send_packets(OwnPackets { remote, records, flows }, sealer, now);
+        let waits = if is_small(path, self.tun_mtu) {
+            self.send_over_small_path((egress, path), run, queue, sealer, now)
+        } else {
+            let Run { remote, records, flows, .. } = run;
+            egress.send_packets(OwnPackets { remote, records, flows }, sealer, now)
+        };
+        waits.then_some(egress)
     }
 
     /// Lets packets wait for a route or a key of their remote.

@@ -2,6 +2,8 @@
 //! What paths ask of packets: connections that are opened learn how large their segments may be, applications are told
 //! which packets are too big, and super-packets are cut here where a lost frame must not cost all of them.
 
+use std::sync::Arc;
+
 use gateway_core::drop_reason::GatewayDrop;
 use gateway_core::mtu::{Fit, clamp_mss, cuts_super_packets, fit, inner_mtu};
 use gateway_core::offload::{Segments, VirtioNetHeader};
@@ -21,10 +23,10 @@ pub(super) fn is_small(path: Mtu, tun: u16) -> bool {
 
 impl DataHalf {
     /// The way to a remote and the largest frame that it carries, as announcements and path reports tell.
-    pub(super) fn way_to<'a>(&self, ways: &'a Snapshot, remote: &Address) -> Option<(&'a Egress, Mtu)> {
+    pub(super) fn way_to<'a>(&self, ways: &'a Snapshot, remote: &Address) -> Option<(&'a Arc<Egress>, Mtu)> {
         let (egress, path) = ways.to(remote)?;
         let reported = self.sessions.load().path_mtu(remote);
-        Some((egress.as_ref(), reported.map_or(path, |reported| reported.min(path))))
+        Some((egress, reported.map_or(path, |reported| reported.min(path))))
     }
 
     /// Lets neither end of a TCP connection send segments that are too big for the way to `remote`.
@@ -44,7 +46,7 @@ impl DataHalf {
         }
     }
 
-    /// Sends packets over a path with small frames.
+    /// Sends packets over a path with small frames; whether any wait now.
     pub(super) fn send_over_small_path(
         &self,
         (egress, path): (&Egress, Mtu),
@@ -52,7 +54,8 @@ impl DataHalf {
         queue: u8,
         sealer: &dyn Seal,
         now: Timestamp,
-    ) {
+    ) -> bool {
+        let mut waits = false;
         let Run { remote, records, packets, flows } = run;
         let mut rest = records;
         for (packet, flow) in packets.iter().zip(flows) {
@@ -62,14 +65,18 @@ impl DataHalf {
             let bytes = &record[RecordHeader::LEN..];
             match fit(header, bytes, info, path, self.tun_mtu) {
                 Fit::Fits => {
-                    egress.send_packets(OwnPackets { remote, records: record, flows: &[*flow] }, sealer, now);
+                    let packets = OwnPackets { remote, records: record, flows: &[*flow] };
+                    waits |= egress.send_packets(packets, sealer, now);
                 }
                 Fit::TooBig { mtu } => {
                     self.drops.count(GatewayDrop::TooBig);
                     self.answer_too_big(header, bytes, mtu, queue, now);
                 }
                 Fit::Segment => match Segments::new(header, bytes) {
-                    Ok(segments) => egress.send_segments(remote, *flow, segments, sealer, now),
+                    Ok(segments) => {
+                        egress.queue_segments(remote, *flow, segments, now);
+                        waits = true;
+                    }
                     Err(error) => {
                         tracing::trace!(target: TARGET, %error, "super-packet of ours not cut");
                         self.drops.count(GatewayDrop::BadMetadata);
@@ -77,5 +84,6 @@ impl DataHalf {
                 },
             }
         }
+        waits
     }
 }
