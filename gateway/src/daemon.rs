@@ -138,7 +138,8 @@ impl Gateway {
         }
         let sessions = proxy.as_ref().map(|(_, half, _)| -> Arc<dyn LocalSessions> { half.clone() });
         let (notices_in, notices) = notices();
-        let forwarder = Forwarder::new(clock, Arc::clone(&ways), sessions, notices_in, hash_seed()?);
+        let forwarder =
+            Forwarder::new(clock, Arc::clone(&ways), sessions, notices_in, (hash_seed()?, random_16()?));
         let forwarder = Arc::new(forwarder);
         let netmods = {
             let _data = data.enter();
@@ -331,8 +332,12 @@ fn random() -> anyhow::Result<[u8; 32]> {
     Ok(bytes)
 }
 
-fn hash_seed() -> anyhow::Result<HashSeed> {
+fn random_16() -> anyhow::Result<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("no random bytes from the kernel: {error}"))?;
-    Ok(HashSeed::from_bytes(bytes))
+    Ok(bytes)
+}
+
+fn hash_seed() -> anyhow::Result<HashSeed> {
+    random_16().map(HashSeed::from_bytes)
 }

@@ -43,6 +43,29 @@ struct Attachment {
     seen: Activity,
 }
 
+/// How many lines the log takes about links that others dialled: a flood of them must not fill it.
+#[derive(Debug, Default)]
+struct Lines {
+    second: u64,
+    written: u32,
+    unwritten: u64,
+}
+
+impl Lines {
+    /// Lines per second.
+    const MOST: u32 = 10;
+
+    fn allow(&mut self, now: Timestamp) -> bool {
+        let second = now.as_micros() / 1_000_000;
+        if second != self.second {
+            (self.second, self.written) = (second, 0);
+        }
+        self.written += 1;
+        self.unwritten += u64::from(self.written > Self::MOST);
+        self.written <= Self::MOST
+    }
+}
+
 /// What the driver is made of.
 #[derive(Debug)]
 pub struct Parts {
@@ -87,6 +110,7 @@ pub struct Driver {
     parts: Parts,
     links: BTreeMap<Hop, Attachment>,
     next_sample: Timestamp,
+    lines: Lines,
     /// Frames of ours whose link or route went before they could leave.
     without_way_out: u64,
 }
@@ -101,6 +125,7 @@ impl Driver {
             parts,
             links: BTreeMap::new(),
             next_sample: started + IDLE_SAMPLE,
+            lines: Lines::default(),
             without_way_out: 0,
         }
     }
@@ -199,24 +224,29 @@ impl Driver {
     }
 
     fn link_up(&mut self, link: LinkUp, now: Now) {
-        info!(
-            link = %link.hop.link, neighbour = %link.hop.neighbour.short(), netmod = link.netmod,
-            remote = link.remote, dialed = link.dialed, "link up"
-        );
+        if link.dialed || self.lines.allow(now.at) {
+            info!(
+                link = %link.hop.link, neighbour = %link.hop.neighbour.short(), netmod = link.netmod,
+                remote = link.remote, dialed = link.dialed, "link up"
+            );
+        }
         let event = LinkEvent::Up { hop: link.hop, mtu: link.mtu, proofs: link.proofs, dialed: link.dialed };
         self.links.insert(link.hop, Attachment { link, seen: Activity::default() });
         self.parts.router.handle_link(event, now);
     }
 
     fn link_down(&mut self, hop: Hop, reason: DownReason, now: Now) {
-        info!(link = %hop.link, neighbour = %hop.neighbour.short(), %reason, "link down");
-        self.links.remove(&hop);
+        let dialed = self.links.remove(&hop).is_some_and(|attachment| attachment.link.dialed);
+        if dialed || self.lines.allow(now.at) {
+            info!(link = %hop.link, neighbour = %hop.neighbour.short(), %reason, "link down");
+        }
         self.parts.router.handle_link(LinkEvent::Down { hop }, now);
     }
 
     /// Tells the router what moved on each link since the last time.
     fn sample(&mut self, now: Now) {
         let mut busy = false;
+        let ways = self.parts.ways.load();
         for (hop, attachment) in &mut self.links {
             let Activity { sent_bytes, received_frames, acked_bytes, .. } = attachment.link.outbox.activity();
             let seen = &attachment.seen;
@@ -227,6 +257,8 @@ impl Driver {
                 let event = LinkEvent::Activity { hop: *hop, sent_bytes, received_frames, acked_bytes };
                 self.parts.router.handle_link(event, now);
                 busy = true;
+            } else if let Some(egress) = ways.egress(*hop) {
+                egress.trim();
             }
         }
         self.next_sample = now.at + if busy { BUSY_SAMPLE } else { IDLE_SAMPLE };

@@ -2,7 +2,9 @@
 //! What happens to every received frame, on the thread that read it: sessions of others leave over the next hop,
 //! sessions of ours go to irdest-proxy, the rest waits for the control plane in a bounded queue.
 
+mod batches;
 mod notices;
+mod reports;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,13 +14,13 @@ use arc_swap::ArcSwap;
 use gateway_core::flow::HashSeed;
 use netmod_api::{DownReason, FrameParts, Inbox, LinkUp};
 use ratman_types::{Hop, LinkId, Timestamp};
-use ratman_wire::Mode;
-use ratman_wire::carrier::peek_mode;
 use router_core::{DropReason, Forward, forward};
 
 use crate::clock::Clock;
 use crate::egress::{Budget, Egress, OURS, Seal};
-use crate::ways::{Snapshot, Ways};
+use crate::ways::Ways;
+use batches::{Ours, Relayed};
+use reports::Reports;
 
 pub use notices::{Notice, NoticeSender, Notices, notices};
 
@@ -28,9 +30,6 @@ pub const CONTROL_BYTES_PER_LINK: usize = 2 * 1024 * 1024;
 
 /// What a waiting frame costs beside its bytes, so that tiny frames cannot wait in millions.
 const FRAME_COST: usize = 256;
-
-/// How many session frames of one read leave, or are opened, in one call; more than a 256 KiB read holds of large ones.
-const BATCH: usize = 64;
 
 /// A frame for the control plane, copied out of the reader's buffer.
 #[derive(Debug)]
@@ -84,24 +83,25 @@ pub struct Forwarder {
     control: NoticeSender,
     seed: HashSeed,
     budget: Arc<Budget>,
+    reports: Reports,
     waiting: ArcSwap<HashMap<LinkId, Arc<AtomicUsize>>>,
     next_link: AtomicU32,
     drops: Drops,
 }
 
 impl Forwarder {
-    /// A forwarder that reads `ways`, hands our sessions to `sessions` and everything else to `control`; `seed` keys the
-    /// hashes of relayed flows and must be random.
+    /// A forwarder that reads `ways`, hands our sessions to `sessions` and everything else to `control`; the seeds key the
+    /// hashes of relayed flows and of reported sessions, and must be random.
     pub fn new(
         clock: Clock,
         ways: Arc<Ways>,
         sessions: Option<Arc<dyn LocalSessions>>,
         control: NoticeSender,
-        seed: HashSeed,
+        (seed, reports): (HashSeed, [u8; 16]),
     ) -> Self {
         let (waiting, next_link, drops) = (ArcSwap::default(), AtomicU32::new(1), Drops::default());
-        let budget = Arc::default();
-        Self { clock, ways, sessions, control, seed, budget, waiting, next_link, drops }
+        let (budget, reports) = (Arc::default(), Reports::new(reports));
+        Self { clock, ways, sessions, control, seed, budget, reports, waiting, next_link, drops }
     }
 
     /// What was dropped here, beside what the router itself dropped.
@@ -109,7 +109,12 @@ impl Forwarder {
         self.drops.iter()
     }
 
-    /// How many session frames of others were sent on.
+    /// Path reports sent, and those that their rate did not allow.
+    pub fn reported(&self) -> (u64, u64) {
+        self.reports.counts()
+    }
+
+    /// How many session frames of others were sent on, or wait to be.
     pub fn relayed(&self) -> u64 {
         self.drops.relayed.load(Ordering::Relaxed)
     }
@@ -181,7 +186,10 @@ impl Inbox for Forwarder {
                 Forward::Local if ours.takes(frame) => ours.push(frame),
                 Forward::Local | Forward::Control => self.to_control(from, arrived, frame),
                 Forward::Send { hop } => relayed.push(hop, frame),
-                Forward::Drop(reason) => self.drops.count(reason),
+                Forward::Drop(reason) => {
+                    self.drops.count(reason);
+                    self.reports.about(frame, reason, &ways, self.sealer(), arrived);
+                }
             }
         }
         relayed.flush();
@@ -191,88 +199,6 @@ impl Inbox for Forwarder {
     fn writable(&self, hop: Hop) {
         if let Some(egress) = self.ways.load().egress(hop) {
             egress.writable(self.sealer(), self.clock.now().at);
-        }
-    }
-}
-
-/// Relayed frames of one read that leave over the same hop, sent in one call.
-struct Relayed<'a> {
-    forwarder: &'a Forwarder,
-    ways: &'a Snapshot,
-    from: Hop,
-    arrived: Timestamp,
-    hop: Option<Hop>,
-    frames: [FrameParts<'a>; BATCH],
-    len: usize,
-}
-
-impl<'a> Relayed<'a> {
-    fn new(forwarder: &'a Forwarder, ways: &'a Snapshot, from: Hop, arrived: Timestamp) -> Self {
-        Self { forwarder, ways, from, arrived, hop: None, frames: [FrameParts::default(); BATCH], len: 0 }
-    }
-
-    fn push(&mut self, hop: Hop, frame: &'a [u8]) {
-        if self.hop != Some(hop) || self.len == BATCH {
-            self.flush();
-            self.hop = Some(hop);
-        }
-        self.frames[self.len] = FrameParts::whole(frame);
-        self.len += 1;
-    }
-
-    fn flush(&mut self) {
-        let frames = &self.frames[..self.len];
-        self.len = 0;
-        let Some(hop) = self.hop.filter(|_| !frames.is_empty()) else { return };
-        let Forwarder { drops, .. } = self.forwarder;
-        let (counter, count) = match self.ways.egress(hop) {
-            // What it drops, it counts itself.
-            Some(egress) => {
-                let group = self.from.link.0;
-                let taken = egress.send_frames(group, frames, self.forwarder.sealer(), self.arrived);
-                (&drops.relayed, taken)
-            }
-            None => (&drops.link_gone, frames.len()),
-        };
-        counter.fetch_add(u64::try_from(count).expect("at most BATCH"), Ordering::Relaxed);
-    }
-}
-
-/// Data frames of one read for our own sessions, handed over in one call.
-struct Ours<'a, 'f> {
-    sessions: Option<&'a dyn LocalSessions>,
-    from: Hop,
-    arrived: Timestamp,
-    frames: [&'f mut [u8]; BATCH],
-    len: usize,
-}
-
-impl<'a, 'f> Ours<'a, 'f> {
-    fn new(forwarder: &'a Forwarder, from: Hop, arrived: Timestamp) -> Self {
-        let sessions = forwarder.sessions.as_deref();
-        Self { sessions, from, arrived, frames: core::array::from_fn(|_| Default::default()), len: 0 }
-    }
-
-    /// Whether irdest-proxy takes this frame on the data path.
-    fn takes(&self, frame: &[u8]) -> bool {
-        self.sessions.is_some() && peek_mode(frame) == Some(Mode::SESSION_DATA)
-    }
-
-    fn push(&mut self, frame: &'f mut [u8]) {
-        if self.len == BATCH {
-            self.flush();
-        }
-        self.frames[self.len] = frame;
-        self.len += 1;
-    }
-
-    fn flush(&mut self) {
-        let frames = &mut self.frames[..self.len];
-        self.len = 0;
-        if let Some(sessions) = self.sessions
-            && !frames.is_empty()
-        {
-            sessions.receive_data(self.from, self.arrived, frames);
         }
     }
 }

@@ -55,12 +55,14 @@ impl Driver {
     }
 
     fn link_rows(&self, now: Timestamp) -> Vec<LinkStatus> {
+        let ways = self.parts.ways.load();
         self.parts
             .router
             .links()
             .filter_map(|link| {
                 let Attachment { link: up, .. } = self.links.get(&link.hop)?;
                 let activity = up.outbox.activity();
+                let queue = ways.egress(link.hop).map(|egress| egress.stats()).unwrap_or_default();
                 Some(LinkStatus {
                     link: link.hop.link.0,
                     netmod: up.netmod.to_owned(),
@@ -75,8 +77,8 @@ impl Driver {
                     },
                     mtu: link.mtu.0,
                     rtt_us: link.rtt.map(micros),
-                    queued_bytes: activity.queued_bytes,
-                    dropped_frames: activity.dropped,
+                    queued_bytes: activity.queued_bytes + bytes(queue.waiting),
+                    dropped_frames: activity.dropped + queue.dropped,
                     up_s: now.since(link.since).as_secs(),
                 })
             })
@@ -138,9 +140,12 @@ impl Driver {
             ("frames_forwarded", router.frames_forwarded),
             ("session_frames_relayed", self.parts.forwarder.relayed()),
             ("frames_without_way_out", self.without_way_out),
+            ("link_lines_unwritten", self.lines.unwritten),
             ("control_clients_refused", self.parts.control_refused.load(Ordering::Relaxed)),
             ("stored_times_forgotten", self.parts.state.forgotten()),
         ]);
+        let (reported, limited) = self.parts.forwarder.reported();
+        rows.extend([("path_reports_sent", reported), ("path_reports_limited", limited)]);
         if let Some(proxy) = &self.parts.proxy {
             let tun = proxy.data().tun_counters();
             let (flows, _) = proxy.data().flows(0, |_| ());
@@ -268,6 +273,10 @@ fn protocol_name(number: u8) -> String {
         58 => "icmpv6".to_owned(),
         other => other.to_string(),
     }
+}
+
+fn bytes(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 fn micros(duration: Duration) -> u64 {

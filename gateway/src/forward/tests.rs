@@ -6,12 +6,14 @@ use netmod_api::{Activity, Class, Outbox, Sent};
 use ratman_types::{
     Address, Digest, Ed25519Verifier, Mtu, Now, Recipient, RouterId, SecretKey, Signer, WallTime,
 };
-use ratman_wire::{Frame, Header};
+use ratman_wire::carrier::peek_mode;
+use ratman_wire::{Frame, Header, Mode};
 use router_core::{Fib, Router, RouterConfig};
 
+use super::batches::BATCH;
 use super::*;
 
-const SEED: HashSeed = HashSeed::from_bytes([5; 16]);
+const SEED: (HashSeed, [u8; 16]) = (HashSeed::from_bytes([5; 16]), [6; 16]);
 const NEAR: Hop = Hop { link: LinkId(1), neighbour: RouterId::from_bytes([8; 32]) };
 
 fn ours() -> Address {

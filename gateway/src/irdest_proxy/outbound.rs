@@ -98,7 +98,7 @@ impl DataHalf {
         for _ in 0..AHEAD {
             match self.drain(reader)? {
                 Drained::Enough => {}
-                drained => return Ok(drained),
+                drained @ (Drained::All | Drained::Failed) => return Ok(drained),
             }
         }
         Ok(Drained::Enough)
