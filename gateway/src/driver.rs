@@ -2,6 +2,7 @@
 //! The control plane's loop: one task that owns the router and irdest-proxy's control half, feeds them what happened,
 //! and carries out what they want. It decides nothing about the protocol.
 
+mod lines;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use crate::irdest_proxy::{Asks, ControlHalf, Outgoing};
 use crate::netlink::Watch;
 use crate::state::State;
 use crate::ways::Ways;
+use lines::Lines;
 
 pub use report::Identification;
 
@@ -41,29 +43,6 @@ const FRAMES_PER_TURN: usize = 256;
 struct Attachment {
     link: LinkUp,
     seen: Activity,
-}
-
-/// How many lines the log takes about links that others dialled: a flood of them must not fill it.
-#[derive(Debug, Default)]
-struct Lines {
-    second: u64,
-    written: u32,
-    unwritten: u64,
-}
-
-impl Lines {
-    /// Lines per second.
-    const MOST: u32 = 10;
-
-    fn allow(&mut self, now: Timestamp) -> bool {
-        let second = now.as_micros() / 1_000_000;
-        if second != self.second {
-            (self.second, self.written) = (second, 0);
-        }
-        self.written += 1;
-        self.unwritten += u64::from(self.written > Self::MOST);
-        self.written <= Self::MOST
-    }
 }
 
 /// What the driver is made of.
