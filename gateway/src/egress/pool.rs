@@ -20,6 +20,9 @@ pub const WHOLE: usize = 16 * 1024 + RecordHeader::LEN + RECV_BUFFER;
 /// What a link at rest keeps allocated.
 const KEPT: usize = 256 * 1024;
 
+/// What a busy link keeps beside what waits: buffers of sizes that the traffic of the moment does not need.
+const MOST_FREE: usize = 8 * 1024 * 1024;
+
 /// A buffer that is filled up to `len`.
 #[derive(Debug)]
 pub(super) struct Buffer {
@@ -84,7 +87,10 @@ impl Pool {
     /// Takes a buffer back.
     pub(super) fn give_back(&mut self, buffer: Buffer) {
         let size = buffer.bytes.len();
-        if let Some(free) = SIZES.iter().position(|other| *other == size).and_then(|at| self.free.get_mut(at))
+        if self.free_bytes + size > MOST_FREE {
+            self.made -= size;
+            self.share.hold(self.made);
+        } else if let Some(free) = SIZES.iter().position(|other| *other == size).and_then(|at| self.free.get_mut(at))
         {
             self.free_bytes += size;
             free.push(buffer.bytes);
@@ -115,7 +121,11 @@ impl Pool {
         }
         let size = SIZES[class];
         if !self.share.hold(self.made + size) {
-            return None;
+            // Free buffers of other sizes may be in the way.
+            self.trim();
+            if !self.share.hold(self.made + size) {
+                return None;
+            }
         }
         self.made += size;
         Some(vec![0; size].into_boxed_slice())

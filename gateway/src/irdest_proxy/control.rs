@@ -272,7 +272,8 @@ impl ControlHalf {
         let sealer = Sealer { data: &self.data, sessions };
         for Waiting { metadata: held, packet, .. } in self.pending.take(Awaited::Remote(remote)) {
             let Ok(info) = PacketInfo::parse(&packet) else { continue };
-            let verdict = self.data.gate().outbound(&info, &packet, remote, held.queue, now.at);
+            // Asked for the flow alone: its remote's limit was charged when the packet came.
+            let verdict = self.data.gate().flows.outbound(&info, &packet, remote, held.queue, now.at);
             let flow = match verdict {
                 Ok(passed) => passed.hash,
                 Err(denied) => {
@@ -326,6 +327,10 @@ impl ControlHalf {
             SessionEvent::Established { remote, role } => {
                 tracing::info!(target: TARGET, remote = %remote.short(), ?role, "session established");
                 self.outgoing.push_back(Outgoing::Pin(remote));
+                if self.pending.awaits(Awaited::Remote(remote)) {
+                    // What is released may be answered at once.
+                    self.data.sessions.store(Arc::new(table.without_sending_to(&remote)));
+                }
                 self.release(remote, table, now);
             }
             SessionEvent::Ended { remote, reason } => {

@@ -289,7 +289,8 @@ impl Seal for Sealer<'_> {
             return self.data.wait_all(remote, records, 0);
         }
         tracing::trace!(target: TARGET, remote = %remote.short(), reason = %why, "batch dropped");
-        self.sessions.drops().count(why);
+        let packets = u64::try_from(crate::egress::records(records).count()).unwrap_or(u64::MAX);
+        self.sessions.drops().add(why, packets);
     }
 }
 
