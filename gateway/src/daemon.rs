@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, ensure};
 use gateway_core::firewall::Firewall;
 use gateway_core::flow::{FlowTable, HashSeed};
-use gateway_core::icmp::{IcmpAnswers, TunAddresses};
+use gateway_core::icmp::IcmpAnswers;
 use gateway_core::limits::RemoteLimits;
 use gateway_core::remotes::{Remotes, overlay_address};
 use gateway_core::session::{ConfiguredRemote, SessionConfig, Sessions};
@@ -237,7 +237,7 @@ fn open_proxy(
     let remotes = Remotes::new(config.routes.iter().map(|route| (route.prefix, route.via)), hash_seed()?)?;
     let mut sessions =
         Sessions::new(session_config(config, state, hops_left), &identity.address, random()?, now);
-    let mut flows = FlowTable::new(hash_seed()?, own.clone(), tun.queues());
+    let mut flows = FlowTable::new(hash_seed()?, own, tun.queues());
     flows.set_firewall(Firewall::new(config.firewall_rules.clone(), configured(config)));
     let limits = RemoteLimits::new(hash_seed()?, &config.limits, configured(config));
     let (half, asks) = DataHalf::new(
@@ -245,7 +245,7 @@ fn open_proxy(
         tun,
         Arc::clone(ways),
         (sessions.table(), remotes.clone()),
-        (flows, limits, IcmpAnswers::new(answering(&own))),
+        (flows, limits, IcmpAnswers::default()),
         config.tun.mtu,
     );
     let proxy = ProxyConfig { local, hops_left };
@@ -273,19 +273,6 @@ fn session_config(config: &Config, state: &State, hops_left: u8) -> SessionConfi
 fn tun_addresses(config: &Config, local: &Address) -> Vec<IpAddr> {
     let configured = config.tun.addresses.iter().map(IpNet::addr);
     configured.chain([IpAddr::V6(overlay_address(local))]).collect()
-}
-
-fn answering(own: &[IpAddr]) -> TunAddresses {
-    TunAddresses {
-        v4: own.iter().find_map(|address| match address {
-            IpAddr::V4(v4) => Some(*v4),
-            IpAddr::V6(_) => None,
-        }),
-        v6: own.iter().find_map(|address| match address {
-            IpAddr::V6(v6) => Some(*v6),
-            IpAddr::V4(_) => None,
-        }),
-    }
 }
 
 /// Starts the network drivers; must be called in the data path's runtime.

@@ -123,8 +123,6 @@ drop_reasons! {
         TooBig = "packet_too_big", "the packet is too big for the path";
         /// No ICMP answer: about an ICMP error, a later fragment, or what is no valid packet.
         IcmpForbidden = "icmp_forbidden", "no ICMP answer is allowed about this packet";
-        /// No ICMP answer: we have no address of that family to send it from.
-        IcmpNoSource = "icmp_no_source", "the TUN device has no address of this family";
         /// No ICMP answer: more would exceed the rate limit.
         IcmpLimited = "icmp_limited", "ICMP answers are rate limited";
     }

@@ -51,36 +51,23 @@ pub enum Unreachable {
     Remote,
 }
 
-/// The addresses of our TUN device that answers come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TunAddresses {
-    /// The IPv4 address, if it has one.
-    pub v4: Option<Ipv4Addr>,
-    /// The IPv6 address, if it has one.
-    pub v6: Option<Ipv6Addr>,
-}
-
 /// Builds the answers and keeps their rate.
-#[derive(Debug)]
+///
+/// An answer has the unreachable destination itself as its source. Linux drops what comes in by a device with one of the
+/// host's own IPv4 addresses as its source, whoever it is for, so that nobody would learn anything from the TUN's.
+#[derive(Debug, Default)]
 pub struct IcmpAnswers {
-    tun: TunAddresses,
     bucket: Bucket,
 }
 
 impl IcmpAnswers {
-    /// Answers from the addresses of the TUN device, with a full bucket.
-    pub fn new(tun: TunAddresses) -> Self {
-        Self { tun, bucket: Bucket::default() }
-    }
-
     /// Writes the answer about `packet`, which came from our TUN device and goes back into it without
     /// segmentation metadata; returns its length.
     ///
     /// # Errors
     /// What is wrong with the packet; [`IcmpForbidden`](GatewayDrop::IcmpForbidden) about ICMP errors, redirects
     /// and other unknown ICMP, and later fragments (RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 e; groups and
-    /// martians are no valid packets); [`IcmpNoSource`](GatewayDrop::IcmpNoSource);
-    /// [`IcmpLimited`](GatewayDrop::IcmpLimited).
+    /// martians are no valid packets); [`IcmpLimited`](GatewayDrop::IcmpLimited).
     pub fn unreachable(
         &mut self,
         packet: &[u8],
@@ -135,11 +122,13 @@ impl IcmpAnswers {
         if !may_be_answered(info.transport) {
             return Err(GatewayDrop::IcmpForbidden);
         }
-        let exchange = match info.source {
-            IpAddr::V4(asker) => self.tun.v4.map(|source| Exchange::V4 { source, asker }),
-            IpAddr::V6(asker) => self.tun.v6.map(|source| Exchange::V6 { source, asker }),
+        let exchange = match (info.destination, info.source) {
+            (IpAddr::V4(source), IpAddr::V4(asker)) => Exchange::V4 { source, asker },
+            (IpAddr::V6(source), IpAddr::V6(asker)) => Exchange::V6 { source, asker },
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {
+                return Err(GatewayDrop::IcmpForbidden);
+            }
         };
-        let exchange = exchange.ok_or(GatewayDrop::IcmpNoSource)?;
         self.bucket.take(now)?;
         Ok(exchange)
     }
