@@ -31,7 +31,8 @@ pub struct GatewayConfig {
     pub routes: Vec<(String, String)>,
     /// Addresses of the TUN device with prefix length; none makes it a router without TUN.
     pub tun: Option<Vec<String>>,
-    /// Protocols and ports on which its firewall takes connections of configured remotes.
+    /// Protocols and ports on which its firewall takes connections of configured remotes; none leaves `[firewall]`
+    /// to `extra`.
     pub accept: Vec<(&'static str, Vec<u16>)>,
     /// Further lines of TOML: tables that the rest does not mention, or top-level keys where it stands first.
     pub extra: String,
@@ -96,7 +97,9 @@ impl GatewayConfig {
             format!("{{ from = \"configured\", protocol = {}, ports = {ports:?} }}", quoted(protocol))
         };
         let accept: Vec<String> = self.accept.iter().map(rule).collect();
-        let _ = write!(text, "[firewall]\naccept = [{}]\n", accept.join(", "));
+        if !accept.is_empty() {
+            let _ = write!(text, "[firewall]\naccept = [{}]\n", accept.join(", "));
+        }
         for (prefix, via) in &self.routes {
             let _ = write!(text, "[[route]]\nprefix = {}\nvia = {}\n", quoted(prefix), quoted(via));
         }

@@ -21,6 +21,9 @@ pub struct Status {
     /// Flows seen at the TUN.
     #[serde(default)]
     pub flows: Vec<Flow>,
+    /// The rules of the firewall.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
     /// Frames and packets that were dropped, counted by reason.
     #[serde(default)]
     pub drops: BTreeMap<String, u64>,
@@ -100,6 +103,19 @@ pub struct Flow {
     pub rx_packets: u64,
 }
 
+/// A rule of the firewall and what it decided.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// Flows that it let be opened.
+    pub accepted: u64,
+    /// Flows that it denied.
+    pub denied: u64,
+    /// Flows above its rate.
+    pub limited: u64,
+}
+
 /// One end of a flow.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct FlowEnd {
@@ -119,6 +135,11 @@ impl Status {
     /// How many links are in use.
     pub fn live_links(&self) -> usize {
         self.links.iter().filter(|link| link.state == "live").count()
+    }
+
+    /// A rule of the firewall by its name.
+    pub fn rule(&self, name: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.name == name)
     }
 
     /// How often something was dropped or refused for the reason.
