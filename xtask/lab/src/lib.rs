@@ -14,11 +14,13 @@ mod node;
 mod process;
 mod programs;
 mod relay;
+mod sites;
 mod status;
 mod three_routers;
 mod time_limit;
 pub mod traffic;
 mod user_namespace;
+mod watch;
 
 pub use gateway::{Gateway, GatewayConfig, Identity, Peer};
 pub use interrupt::{catch_signals, interrupted};
@@ -29,10 +31,12 @@ pub use node::Node;
 pub use process::Process;
 pub use programs::{find_program, gateway_program, shown};
 pub use relay::{Conduct, Relay};
-pub use status::{Flow, FlowEnd, Link, NextHop, Route, Session, Status};
+pub use sites::Sites;
+pub use status::{Flow, FlowEnd, Link, NextHop, Route, Rule, Session, Status};
 pub use three_routers::{Dials, ThreeRouters};
 pub use time_limit::TimeLimit;
 pub use user_namespace::{enter_lab, isolated};
+pub use watch::Watch;
 
 /// How often a test repeats what it shows: 1, or 5 with `cargo xtask test --long` (`IRDEST_LONG=1`).
 pub fn rounds() -> u32 {
