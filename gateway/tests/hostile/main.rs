@@ -8,6 +8,7 @@
 
 mod announcements;
 mod clocks;
+mod floods;
 mod forger;
 mod frames;
 mod mesh;
