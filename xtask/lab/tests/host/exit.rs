@@ -26,7 +26,7 @@ const COUNTERS: [(&str, &str); 6] = [
 
 /// A with these prefixes behind B, which lets configured remotes leave.
 fn prepared(prefixes: &[&str]) -> (Sites, Watch) {
-    let sites = Sites::prepare(TimeLimit::within(Duration::from_secs(60))).unwrap();
+    let sites = Sites::prepare(TimeLimit::within(Duration::from_secs(120))).unwrap();
     let via = |gateway: &irdest_lab::Gateway| gateway.identity().address.clone();
     let routes = prefixes.iter().map(|prefix| ((*prefix).to_owned(), via(&sites.b))).collect();
     sites.a.configure(&GatewayConfig { routes, ..Sites::config_of_a() }).unwrap();
