@@ -84,8 +84,30 @@ impl Remotes {
         routes: impl IntoIterator<Item = (IpNet, Address)>,
         seed: HashSeed,
     ) -> Result<Self, RouteError> {
+        Self::with_overlay(routes, Overlay::new(seed))
+    }
+
+    /// The same with other configured routes: learned addresses stay known, and counts go on. A remote of the old
+    /// routes is to be learned anew where it is announced.
+    ///
+    /// # Errors
+    /// As [`Remotes::new`].
+    pub fn with_routes(
+        &self,
+        routes: impl IntoIterator<Item = (IpNet, Address)>,
+    ) -> Result<Self, RouteError> {
+        let mut new = Self::with_overlay(routes, self.overlay.emptied())?;
+        for address in self.learned() {
+            new.learn(address);
+        }
+        Ok(new)
+    }
+
+    fn with_overlay(
+        routes: impl IntoIterator<Item = (IpNet, Address)>,
+        mut overlay: Overlay,
+    ) -> Result<Self, RouteError> {
         let mut map = JointPrefixMap::new();
-        let mut overlay = Overlay::new(seed);
         for (prefix, remote) in routes {
             check_prefix(prefix)?;
             if let Some(first) = map.insert(prefix, remote).filter(|first| *first != remote) {

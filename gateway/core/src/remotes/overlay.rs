@@ -87,6 +87,13 @@ impl Overlay {
         Self { seed, parts: vec![empty; PARTS].into(), stats: OverlayStats::default() }
     }
 
+    /// A table without addresses whose counts go on from here.
+    pub(super) fn emptied(&self) -> Self {
+        let OverlayStats { collisions, refused, .. } = self.stats;
+        let empty = Self::new(self.seed);
+        Self { stats: OverlayStats { collisions, refused, ..empty.stats }, ..empty }
+    }
+
     pub(super) fn stats(&self) -> OverlayStats {
         self.stats
     }

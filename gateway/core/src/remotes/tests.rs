@@ -120,6 +120,27 @@ fn configured_remotes_are_not_forgotten() {
 }
 
 #[test]
+fn other_routes_leave_what_was_learned() {
+    let mut before = remotes(&[("10.0.0.0/8", 1), ("10.1.0.0/16", 2)]).unwrap();
+    before.learn(address(3));
+    let prefix = |text: &str| text.parse::<IpNet>().unwrap();
+    let mut after =
+        before.with_routes([(prefix("10.0.0.0/8"), address(2)), (prefix("11.0.0.0/8"), address(3))]).unwrap();
+    assert_eq!(after.lookup(ip("10.1.0.1")), Lookup::Remote(address(2)));
+    assert_eq!(after.lookup(ip("11.0.0.1")), Lookup::Remote(address(3)));
+    assert!(!after.forget(&address(3)), "it is configured now");
+    let overlay = |number| after.lookup(overlay_address(&address(number)).into());
+    assert_eq!(overlay(1), Lookup::UnknownOverlay, "configured no more, and not announced");
+    assert_eq!([overlay(2), overlay(3)], [2, 3].map(|number| Lookup::Remote(address(number))));
+
+    let mut learned = before.with_routes([]).unwrap();
+    assert_eq!(learned.lookup(ip("10.1.0.1")), Lookup::NoRoute);
+    assert_eq!(learned.lookup(overlay_address(&address(3)).into()), Lookup::Remote(address(3)));
+    assert!(learned.forget(&address(3)));
+    assert!(before.with_routes([(prefix("ff00::/8"), address(1))]).is_err());
+}
+
+#[test]
 fn a_snapshot_does_not_see_later_changes() {
     let mut remotes = remotes(&[]).unwrap();
     remotes.learn(address(1));

@@ -54,6 +54,27 @@ impl InitiationTimes {
         }
     }
 
+    /// Takes other configured remotes, with their persisted times. What was taken from one that stays or changes
+    /// sides goes on to count, so that nothing can be replayed: one that leaves is remembered like a stranger.
+    pub(super) fn set_configured(&mut self, configured: &[ConfiguredRemote], at: Timestamp) {
+        let mut before = std::mem::take(&mut self.configured);
+        for remote in configured {
+            let stored = Times { sent: remote.last_sent, received: remote.last_received };
+            let known = before.remove(&remote.address).unwrap_or_else(|| Times {
+                received: self.strangers.get(&remote.address).map_or(WallTime::default(), |(last, _)| *last),
+                ..stored
+            });
+            let times =
+                Times { sent: stored.sent.max(known.sent), received: stored.received.max(known.received) };
+            self.configured.insert(remote.address, times);
+        }
+        for (remote, times) in before {
+            self.sent_to_stranger = self.sent_to_stranger.max(times.sent);
+            // Only a full memory refuses, and it refuses the initiations of all that it does not hold, too.
+            let _refused = self.remember(&remote, times.received, at);
+        }
+    }
+
     pub(super) fn is_configured(&self, remote: &Address) -> bool {
         self.configured.contains_key(remote)
     }
@@ -219,6 +240,30 @@ mod tests {
         assert_eq!(times.take(&address(limit), wall(2), (at(2), wall(2))), full);
         assert_eq!(times.take(&address(0), wall(2), (at(2), wall(2))), Ok(()), "a known one goes on");
         assert_eq!(times.take(&address(limit), wall(12), (at(12), wall(12))), Ok(()));
+    }
+
+    #[test]
+    fn what_was_taken_cannot_be_replayed_after_other_remotes_are_configured() {
+        let now = (at(1), wall(1));
+        let known = configured(wall(0), wall(0));
+        let mut times = InitiationTimes::new(at(0), &[known]);
+        times.take(&address(1), wall(1), now).unwrap();
+        times.take(&address(2), wall(1), now).unwrap();
+        let last = times.next_to_send(&address(1), wall(1));
+        let known = configured(last, wall(0));
+        let other = ConfiguredRemote { address: address(2), ..known };
+        for remotes in [[known].as_slice(), &[known, other], &[other], &[], &[known]] {
+            times.set_configured(remotes, at(1));
+            for number in [1, 2] {
+                assert_eq!(
+                    times.take(&address(number), wall(1), now),
+                    Err(SessionDrop::ReplayedInitiation),
+                    "{number} beside {remotes:?}"
+                );
+            }
+        }
+        assert!(times.next_to_send(&address(1), wall(1)) > last);
+        assert_eq!(times.take(&address(1), wall(2), now), Ok(()), "what is newer is taken");
     }
 
     #[test]

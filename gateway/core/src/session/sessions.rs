@@ -15,8 +15,8 @@ use super::initiation_times::InitiationTimes;
 use super::load::Load;
 use super::remote::{KeyContext, MAX_SESSIONS, Remote};
 use super::{
-    Accept, EndReason, Role, Sealed, SessionConfig, SessionDrop, SessionEvent, SessionStatus, SessionTable,
-    SessionTransmit,
+    Accept, ConfiguredRemote, EndReason, Role, Sealed, SessionConfig, SessionDrop, SessionEvent,
+    SessionStatus, SessionTable, SessionTransmit,
 };
 use crate::drop_reason::Counters;
 
@@ -84,6 +84,13 @@ impl Sessions {
     /// What the router's clock correction adds to the raw wall clock, in microseconds; 0 at first.
     pub fn set_clock_correction(&mut self, micros: i64) {
         self.correction = micros;
+    }
+
+    /// Takes other configured remotes, and who may open a session. Open sessions go on;
+    /// a remote that is not accepted any more cannot renew one that it opened.
+    pub fn reconfigure(&mut self, accept: Accept, configured: &[ConfiguredRemote], now: Now) {
+        self.accept = accept;
+        self.times.set_configured(configured, now.at);
     }
 
     /// Wants a session with `remote`: begins a handshake unless one is open or there is a key to send under.
