@@ -13,6 +13,7 @@ use gateway_core::remotes::overlay_address;
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Sources};
+use crate::daemon::Settings;
 use crate::identity::{Identity, Passphrase, PassphraseError};
 use crate::state::State;
 use crate::{control, daemon, host, telemetry};
@@ -150,9 +151,9 @@ impl Cli {
 
 fn run(sources: &Sources) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
-    telemetry::init(&config.log_filter);
+    let logs = telemetry::init(&config.log_filter);
     let (state, identity) = open(&config)?;
-    daemon::run(&config, &identity, state)
+    daemon::run(Settings::new(sources.clone(), config, logs), &identity, state)
 }
 
 fn status(sources: &Sources, json: bool, socket: Option<PathBuf>) -> anyhow::Result<()> {
@@ -167,7 +168,7 @@ fn status(sources: &Sources, json: bool, socket: Option<PathBuf>) -> anyhow::Res
 
 fn identity(sources: &Sources, json: bool) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
-    telemetry::init(&config.log_filter);
+    let _logs = telemetry::init(&config.log_filter);
     let (_state, identity) = open(&config)?;
     let address = identity.address();
     let who = Who { address, router_id: identity.router_id(), overlay: overlay_address(&address) };
@@ -176,7 +177,7 @@ fn identity(sources: &Sources, json: bool) -> anyhow::Result<()> {
 
 fn cleanup(sources: &Sources) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
-    telemetry::init(&config.log_filter);
+    let _logs = telemetry::init(&config.log_filter);
     let state = State::open(&config.state_dir)?;
     Ok(host::cleanup(state.dir())?)
 }

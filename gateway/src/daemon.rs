@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! The running gateway: starts what the configuration asks for, and ends it in order on SIGTERM.
+//! The running gateway: starts what the configuration asks for, takes another one on SIGHUP, and ends in order on
+//! SIGTERM.
 //!
 //! Two runtimes. The control plane has a thread of its own, where signatures are verified; the data plane has one
 //! thread per core, where frames and packets move and nothing else does.
+
+mod reload;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,22 +17,22 @@ use gateway_core::flow::{FlowTable, HashSeed};
 use gateway_core::icmp::IcmpAnswers;
 use gateway_core::limits::RemoteLimits;
 use gateway_core::remotes::{Remotes, overlay_address};
-use gateway_core::session::{ConfiguredRemote, SessionConfig, Sessions};
+use gateway_core::session::{SessionConfig, Sessions};
 use gateway_tun::{InnerMtu, Tun, TunConfig};
 use ipnet::IpNet;
 use netmod_api::Netmod;
 use netmod_inet::{Inet, InetConfig, InetLimits, PeerLine};
 use ratman_types::{Address, Ed25519Verifier, WallTime, blake2b_keyed};
 use router_core::{Router, RouterConfig};
-use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Peer};
 use crate::control::{self, Server};
-use crate::driver::{Driver, Identification, Inputs, Parts};
+use crate::driver::{Driver, Identification, Inputs, Parts, with_times};
 use crate::forward::{Forwarder, LocalSessions, notices};
 use crate::hardware::has_aes;
 use crate::host::{Host, Plan};
@@ -38,6 +41,8 @@ use crate::irdest_proxy::{Asks, ControlHalf, DataHalf, ProxyConfig};
 use crate::netlink::Watch;
 use crate::state::State;
 use crate::ways::Ways;
+
+pub use reload::Settings;
 
 /// More threads than this gain nothing while there is a handful of links.
 const MOST_DATA_THREADS: u8 = 4;
@@ -50,23 +55,29 @@ const WRITTEN: WallTime = WallTime::from_micros(1_767_225_600_000_000);
 ///
 /// # Errors
 /// What cannot be had: an address to listen on, the device, a route, the control socket.
-pub fn run(config: &Config, identity: &Identity, state: State) -> anyhow::Result<()> {
+pub fn run(settings: Settings, identity: &Identity, state: State) -> anyhow::Result<()> {
     let control = Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     let data = data_runtime()?;
-    let outcome = control.block_on(live(config, identity, state, &data));
+    let outcome = control.block_on(live(settings, identity, state, &data));
     data.shutdown_background();
     outcome
 }
 
-async fn live(config: &Config, identity: &Identity, state: State, data: &Runtime) -> anyhow::Result<()> {
+async fn live(
+    mut settings: Settings,
+    identity: &Identity,
+    state: State,
+    data: &Runtime,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot take SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot take SIGINT")?;
-    let mut gateway = Gateway::start(config, identity, state, data).await?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot take SIGHUP")?;
+    let mut gateway = Gateway::start(settings.config(), identity, state, data).await?;
     info!(address = %identity.address(), router = %identity.router_id().short(), "running");
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-        error = gateway.run() => Err(error),
+        error = gateway.run(&mut settings, &mut hangup) => Err(error),
     };
     info!("ending");
     gateway.end().await;
@@ -91,12 +102,16 @@ fn data_threads() -> u8 {
 
 /// Everything that runs.
 struct Gateway {
+    own: Address,
     driver: Driver,
     inputs: Inputs,
     server: tokio::task::JoinHandle<()>,
     /// One task per queue of the TUN device; each ends only with an error.
     pumps: JoinSet<std::io::Result<()>>,
     host: Option<Host>,
+    inet: Option<Arc<Inet>>,
+    /// The runtime of the data path.
+    data: Handle,
 }
 
 impl Gateway {
@@ -107,10 +122,7 @@ impl Gateway {
         data: &Runtime,
     ) -> anyhow::Result<Self> {
         let own = identity.address();
-        ensure!(
-            !configured(config).contains(&own),
-            "route: via {own}: expected a remote, this is our own address"
-        );
+        refuse_own(config, &own)?;
         let clock = Clock;
         let now = clock.now();
         let (requests_in, requests) = control::requests();
@@ -141,9 +153,9 @@ impl Gateway {
         let forwarder =
             Forwarder::new(clock, Arc::clone(&ways), sessions, notices_in, (hash_seed()?, random_16()?));
         let forwarder = Arc::new(forwarder);
-        let netmods = {
+        let inet = {
             let _data = data.enter();
-            start_netmods(config, identity, &forwarder)?
+            start_inet(config, identity, &forwarder)?
         };
         let mut pumps = JoinSet::new();
         if let Some((_, half, _)) = &proxy {
@@ -159,18 +171,30 @@ impl Gateway {
             proxy,
             forwarder,
             ways,
-            netmods,
+            netmods: inet.clone().into_iter().map(|inet| -> Arc<dyn Netmod> { inet }).collect(),
             control_refused: server.refused(),
             state,
             configured: configured(config),
         };
         let inputs = Inputs { notices, asks, requests, network: watch_network() };
         let server = tokio::spawn(server.serve(requests_in));
-        Ok(Self { driver: Driver::new(clock, parts), inputs, server, pumps, host })
+        let driver = Driver::new(clock, parts);
+        Ok(Self { own, driver, inputs, server, pumps, host, inet, data: data.handle().clone() })
     }
 
-    /// Runs until something fails, and says what.
-    async fn run(&mut self) -> anyhow::Error {
+    /// Runs until something fails, and says what; follows the configuration on SIGHUP.
+    async fn run(&mut self, settings: &mut Settings, hangup: &mut Signal) -> anyhow::Error {
+        loop {
+            tokio::select! {
+                error = self.run_on() => return error,
+                Some(()) = hangup.recv() => {}
+            }
+            self.reload(settings).await;
+        }
+    }
+
+    /// Safe to cancel and call again.
+    async fn run_on(&mut self) -> anyhow::Error {
         let pump = async {
             match self.pumps.join_next().await {
                 Some(Ok(Ok(()))) => anyhow!("the TUN device ended"),
@@ -214,6 +238,16 @@ fn configured(config: &Config) -> BTreeSet<Address> {
     config.routes.iter().map(|route| route.via).collect()
 }
 
+fn prefixes(config: &Config) -> impl Iterator<Item = (IpNet, Address)> {
+    config.routes.iter().map(|route| (route.prefix, route.via))
+}
+
+fn refuse_own(config: &Config, own: &Address) -> anyhow::Result<()> {
+    let via_own = configured(config).contains(own);
+    ensure!(!via_own, "route: via {own}: expected a remote, this is our own address");
+    Ok(())
+}
+
 type Halves = (ControlHalf, Arc<DataHalf>, Asks);
 
 /// Opens the device and joins both halves of irdest-proxy; must be called in the data path's runtime.
@@ -234,7 +268,7 @@ fn open_proxy(
         ..TunConfig::new(config.tun.name.as_str().parse().context("tun.name")?)
     })?;
     info!(target: "irdest_proxy", device = %tun.name(), offload = %tun.offload(), "device open");
-    let remotes = Remotes::new(config.routes.iter().map(|route| (route.prefix, route.via)), hash_seed()?)?;
+    let remotes = Remotes::new(prefixes(config), hash_seed()?)?;
     let mut sessions =
         Sessions::new(session_config(config, state, hops_left), &identity.address, random()?, now);
     let mut flows = FlowTable::new(hash_seed()?, own, tun.queues());
@@ -253,17 +287,9 @@ fn open_proxy(
 }
 
 fn session_config(config: &Config, state: &State, hops_left: u8) -> SessionConfig {
-    let remote = |address: Address| {
-        let times = state.session_times(&address);
-        ConfiguredRemote {
-            address,
-            last_sent: times.sent.unwrap_or_default(),
-            last_received: times.received.unwrap_or_default(),
-        }
-    };
     SessionConfig {
         accept: config.accept_sessions,
-        configured: configured(config).into_iter().map(remote).collect(),
+        configured: with_times(&configured(config), state),
         aes_in_hardware: has_aes(),
         hops_left,
     }
@@ -275,25 +301,29 @@ fn tun_addresses(config: &Config, local: &Address) -> Vec<IpAddr> {
     configured.chain([IpAddr::V6(overlay_address(local))]).collect()
 }
 
-/// Starts the network drivers; must be called in the data path's runtime.
-fn start_netmods(
-    config: &Config,
-    identity: &Identity,
-    forwarder: &Arc<Forwarder>,
-) -> anyhow::Result<Vec<Arc<dyn Netmod>>> {
-    if !config.inet.enable {
-        return Ok(Vec::new());
-    }
-    let peer = |peer: &crate::config::Peer| PeerLine {
+fn peer_lines(config: &Config) -> Vec<PeerLine> {
+    let line = |peer: &Peer| PeerLine {
         host: peer.target.host().to_owned(),
         port: peer.target.port(),
         router_key: peer.router_key,
         mtu: peer.mtu,
     };
+    config.peers.iter().map(line).collect()
+}
+
+/// Starts the netmod for TCP where there is to be one; must be called in the data path's runtime.
+fn start_inet(
+    config: &Config,
+    identity: &Identity,
+    forwarder: &Arc<Forwarder>,
+) -> anyhow::Result<Option<Arc<Inet>>> {
+    if !config.inet.enable {
+        return Ok(None);
+    }
     let inet = Inet::start(
         InetConfig {
             listen: config.inet.listen.clone(),
-            peers: config.peers.iter().map(peer).collect(),
+            peers: peer_lines(config),
             accept_unknown_peers: config.accept_unknown_peers,
             mtu: config.inet.mtu,
             mark: config.tun.enable.then_some(config.host.mark),
@@ -305,7 +335,7 @@ fn start_netmods(
         Arc::new(|bytes| getrandom::fill(bytes).expect("the kernel gave random bytes at start")),
         forwarder.clone(),
     )?;
-    Ok(vec![inet])
+    Ok(Some(inet))
 }
 
 /// Without netlink only the backoff of dialers is not reset by changes of the network.

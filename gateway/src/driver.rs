@@ -3,6 +3,7 @@
 //! and carries out what they want. It decides nothing about the protocol.
 
 mod lines;
+mod reload;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ use crate::state::State;
 use crate::ways::Ways;
 use lines::Lines;
 
+pub use reload::{RemotesConfig, with_times};
 pub use report::Identification;
 
 /// How often the router hears of traffic while there is some: its echoes are this far apart then, so that a link that

@@ -2,8 +2,8 @@
 //! The daemon `irdest-gateway`: the only room with sockets, files, clocks and threads.
 //!
 //! [`cli`] reads the command line and [`config`] the layers of configuration; [`state`] locks the state directory and
-//! [`identity`] opens the secrets in it. Then [`daemon`] runs until SIGTERM, with [`host`] for addresses, routes and
-//! forwarding, told over [`netlink`], and [`control`] for those who ask for its [`status`]. No protocol decision is made here.
+//! [`identity`] opens the secrets in it. Then [`daemon`] runs until SIGTERM, with [`host`] for addresses, routes and forwarding,
+//! told over [`netlink`], and [`control`] for those who ask for its [`status`]. No protocol decision is made here.
 #![forbid(unsafe_code)]
 
 pub mod cli;

@@ -7,20 +7,35 @@
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{self, Handle};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::config::LogFilter;
 
+/// Replaces the filter of the logs while they are written.
+#[derive(Debug)]
+pub struct Logs(Handle<EnvFilter, Registry>);
+
+impl Logs {
+    /// From now on, what `filter` lets pass is logged.
+    pub fn set_filter(&self, filter: &LogFilter) {
+        // Fails only where a test or an embedding program has a subscriber of its own.
+        let _others = self.0.reload(EnvFilter::new(filter.as_str()));
+    }
+}
+
 /// Sends the logs of this process to standard error; does nothing where a subscriber is already in place.
-pub fn init(filter: &LogFilter) {
+pub fn init(filter: &LogFilter) -> Logs {
     let stderr = std::io::stderr();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter.as_str()))
-        .with_writer(std::io::stderr)
-        .with_ansi(stderr.is_terminal());
     let journal = std::env::var("JOURNAL_STREAM").is_ok_and(|value| is_stream(&value, &stderr));
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(stderr.is_terminal());
+    let lines = if journal { lines.without_time().boxed() } else { lines.boxed() };
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(filter.as_str()));
     // Fails only where a test or an embedding program has set a subscriber before: theirs stands.
-    let _already_set = if journal { builder.without_time().try_init() } else { builder.try_init() };
+    let _already_set = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Logs(handle)
 }
 
 /// Whether `value`, device and inode joined by a colon (source: systemd.exec, `$JOURNAL_STREAM`), names `stream`.

@@ -13,7 +13,7 @@ use gateway_core::packet::PacketInfo;
 use gateway_core::pending::{Awaited, Pending, Waiting};
 use gateway_core::remotes::{Lookup, OverlayStats, Remotes, overlay_address};
 use gateway_core::session::{
-    EndReason, SessionEvent, SessionStatus, SessionTable, SessionTransmit, Sessions,
+    Accept, ConfiguredRemote, EndReason, SessionEvent, SessionStatus, SessionTable, SessionTransmit, Sessions,
 };
 use ratman_types::{Address, Hop, Now, Recipient, Timestamp, WallTime};
 use ratman_wire::session::RecordHeader;
@@ -103,6 +103,26 @@ impl ControlHalf {
     /// Session frames and handshakes refused, by reason.
     pub fn session_drops(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         self.sessions.drops().iter().map(|(reason, count)| (reason.name(), count))
+    }
+
+    /// Prefixes and known overlay addresses.
+    pub fn remotes(&self) -> &Remotes {
+        &self.remotes
+    }
+
+    /// Takes other prefixes and configured remotes; `known` is every address that is announced now. Sessions, flows and
+    /// packets that wait go on.
+    pub fn reload(
+        &mut self,
+        remotes: Remotes,
+        (accept, configured): (Accept, &[ConfiguredRemote]),
+        known: &BTreeSet<Address>,
+        now: Now,
+    ) {
+        self.remotes = remotes;
+        self.sessions.reconfigure(accept, configured, now);
+        // One that was configured, and so never learned, is learned now.
+        self.handle_resync(known, now);
     }
 
     /// What is known of the overlay, for status.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 use serde::Deserialize;
 
 use crate::node::Node;
@@ -131,7 +132,7 @@ impl Gateway {
         Ok(Self { node, identity, process: None })
     }
 
-    /// Replaces the configuration; it holds from the next start.
+    /// Replaces the configuration; it holds from the next start or [`reload`](Self::reload).
     pub fn configure(&self, config: &GatewayConfig) -> Result<()> {
         write_config(&self.node, config)
     }
@@ -183,6 +184,24 @@ impl Gateway {
         Ok(())
     }
 
+    /// Lets it read its configuration again with SIGHUP, and returns the line of its log about that.
+    pub fn reload(&self) -> Result<String> {
+        let process = self.process.as_ref().with_context(|| self.no_daemon())?;
+        let before = process.log().len();
+        process.signal(Signal::SIGHUP)?;
+        let limit = self.node.limit().at_most(DAEMON_LIMIT);
+        limit.wait_for(&format!("the daemon on node {} to reload", self.node.name()), || {
+            let log = process.log();
+            let new = log.get(before..).unwrap_or_default();
+            Ok(new.lines().find(|line| line.contains("reloaded")).map(str::to_owned))
+        })
+    }
+
+    /// What the daemon has logged so far, while it runs.
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
     /// Ends it with SIGTERM.
     ///
     /// # Errors
@@ -200,7 +219,11 @@ impl Gateway {
     }
 
     fn running(&mut self) -> Result<Process> {
-        self.process.take().with_context(|| format!("no daemon runs on node {}", self.node.name()))
+        self.process.take().with_context(|| self.no_daemon())
+    }
+
+    fn no_daemon(&self) -> String {
+        format!("no daemon runs on node {}", self.node.name())
     }
 
     /// What `irdest-gateway status --json` tells.
