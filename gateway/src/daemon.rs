@@ -39,6 +39,7 @@ use crate::host::{Host, Plan};
 use crate::identity::Identity;
 use crate::irdest_proxy::{Asks, ControlHalf, DataHalf, ProxyConfig};
 use crate::netlink::Watch;
+use crate::privilege;
 use crate::state::State;
 use crate::ways::Ways;
 
@@ -53,11 +54,15 @@ const WRITTEN: WallTime = WallTime::from_micros(1_767_225_600_000_000);
 
 /// Runs until SIGTERM or SIGINT, which end it cleanly, or until something without which it cannot go on fails.
 ///
+/// To be called while there is one thread: the others have what privileges it keeps.
+///
 /// # Errors
-/// What cannot be had: an address to listen on, the device, a route, the control socket.
+/// What cannot be had: an address to listen on, the device, a route, the control socket; or privileges that stay.
 pub fn run(settings: Settings, identity: &Identity, state: State) -> anyhow::Result<()> {
+    let privileges = privilege::shrink(settings.config().tun.enable)?;
     let control = Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     let data = data_runtime()?;
+    privileges.prove()?;
     let outcome = control.block_on(live(settings, identity, state, &data));
     data.shutdown_background();
     outcome
