@@ -39,9 +39,9 @@ use crate::host::{Host, Plan};
 use crate::identity::Identity;
 use crate::irdest_proxy::{Asks, ControlHalf, DataHalf, ProxyConfig};
 use crate::netlink::Watch;
-use crate::privilege;
 use crate::state::State;
 use crate::ways::Ways;
+use crate::{notify, privilege};
 
 pub use reload::Settings;
 
@@ -79,12 +79,14 @@ async fn live(
     let mut hangup = signal(SignalKind::hangup()).context("cannot take SIGHUP")?;
     let mut gateway = Gateway::start(settings.config(), identity, state, data).await?;
     info!(address = %identity.address(), router = %identity.router_id().short(), "running");
+    notify::ready();
     let outcome = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         error = gateway.run(&mut settings, &mut hangup) => Err(error),
     };
     info!("ending");
+    notify::stopping();
     gateway.end().await;
     outcome
 }

@@ -23,6 +23,7 @@ use crate::control::{Query, Request};
 use crate::forward::{ControlFrame, Forwarder, Notice, Notices};
 use crate::irdest_proxy::{Asks, ControlHalf, Outgoing};
 use crate::netlink::Watch;
+use crate::notify::StatusLine;
 use crate::state::State;
 use crate::ways::Ways;
 use lines::Lines;
@@ -94,6 +95,7 @@ pub struct Driver {
     lines: Lines,
     /// Frames of ours whose link or route went before they could leave.
     without_way_out: u64,
+    status_line: StatusLine,
 }
 
 impl Driver {
@@ -108,6 +110,7 @@ impl Driver {
             next_sample: started + IDLE_SAMPLE,
             lines: Lines::default(),
             without_way_out: 0,
+            status_line: StatusLine::default(),
         }
     }
 
@@ -243,6 +246,7 @@ impl Driver {
             }
         }
         self.next_sample = now.at + if busy { BUSY_SAMPLE } else { IDLE_SAMPLE };
+        self.status_line.show(self.links.len(), self.remotes_in_use().count());
     }
 
     /// Carries out everything that router and proxy want, until neither wants anything more.

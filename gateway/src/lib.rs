@@ -19,6 +19,7 @@ pub mod host;
 pub mod identity;
 pub mod irdest_proxy;
 pub mod netlink;
+pub mod notify;
 pub mod privilege;
 pub mod state;
 pub mod status;

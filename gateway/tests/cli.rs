@@ -5,8 +5,10 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use irdest_gateway::status::Status;
 use nix::sys::signal::{Signal, kill};
@@ -37,7 +39,12 @@ impl Home {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_irdest-gateway"));
-        command.args(arguments).arg("-c").arg(self.0.path()).env_remove("JOURNAL_STREAM");
+        command
+            .args(arguments)
+            .arg("-c")
+            .arg(self.0.path())
+            .env_remove("JOURNAL_STREAM")
+            .env_remove("NOTIFY_SOCKET");
         command
     }
 
@@ -139,6 +146,35 @@ fn a_daemon_answers_and_ends_on_sigterm() {
     let output = home.output(&["status"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("cannot reach a running irdest-gateway"));
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let home = Home::new();
+    let manager = UnixDatagram::bind(home.path("notify")).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let next = || {
+        let mut message = [0; 4096];
+        let length = manager.recv(&mut message).unwrap();
+        text(&message[..length])
+    };
+    let child = home.command(&[]).env("NOTIFY_SOCKET", home.path("notify")).spawn().unwrap();
+    let mut daemon = Daemon { child, log: None };
+    let signal = |child: &Child, signal| kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+    assert_eq!(next(), "READY=1\n");
+    assert!(home.output(&["status"]).status.success(), "it is ready");
+    assert_eq!(next(), "STATUS=links: 0, sessions: 0\n");
+    // Well or ill, a reload ends.
+    for file in [fs::read_to_string(home.path("gateway.toml")).unwrap(), "no TOML".to_owned()] {
+        fs::write(home.path("gateway.toml"), file).unwrap();
+        signal(&daemon.child, Signal::SIGHUP);
+        let reloading = next();
+        assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+        assert_eq!(next(), "READY=1\n");
+    }
+    signal(&daemon.child, Signal::SIGTERM);
+    assert_eq!(next(), "STOPPING=1\n");
+    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::{Gateway, configured, hash_seed, peer_lines, prefixes, refuse_own};
 use crate::config::{Config, Sources};
 use crate::driver::RemotesConfig;
 use crate::host::Plan;
+use crate::notify;
 use crate::telemetry::Logs;
 
 /// The configuration that holds, and where it is read again.
@@ -38,11 +39,13 @@ impl Settings {
 impl Gateway {
     /// Moves to what the configuration says now and tells in the log what became of it.
     pub(super) async fn reload(&mut self, settings: &mut Settings) {
+        notify::reloading();
         match self.try_reload(settings).await {
             Ok(held) if held.is_empty() => info!("configuration reloaded"),
             Ok(held) => warn!("configuration reloaded, but these keys only a restart can change: {held}"),
             Err(error) => error!("configuration not reloaded, the old one holds: {error:#}"),
         }
+        notify::ready();
     }
 
     /// Everything that can be refused comes before the first change that stays; says which keys need a restart.

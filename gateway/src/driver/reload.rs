@@ -56,7 +56,7 @@ impl Driver {
     pub fn reload(&mut self, remotes: Option<Remotes>, config: RemotesConfig) {
         let now = self.clock.now();
         let RemotesConfig { configured, accept, firewall, limits } = config;
-        let in_use = self.remotes_in_use();
+        let in_use: BTreeSet<Address> = self.remotes_in_use().collect();
         let router = &mut self.parts.router;
         configured.difference(&self.parts.configured).for_each(|address| router.pin(*address));
         for address in self.parts.configured.difference(&configured) {
@@ -74,11 +74,9 @@ impl Driver {
         self.settle(now);
     }
 
-    fn remotes_in_use(&self) -> BTreeSet<Address> {
+    /// The remotes of open sessions.
+    pub(super) fn remotes_in_use(&self) -> impl Iterator<Item = Address> + '_ {
         let sessions = self.parts.proxy.iter().flat_map(ControlHalf::sessions);
-        sessions
-            .filter(|session| session.state == SessionState::Established)
-            .map(|session| session.remote)
-            .collect()
+        sessions.filter(|session| session.state == SessionState::Established).map(|session| session.remote)
     }
 }
