@@ -11,6 +11,7 @@ mod cargo;
 mod ci;
 mod demonstration;
 mod fuzz;
+mod install;
 mod lab;
 mod programs;
 mod run;
@@ -40,6 +41,7 @@ enum Command {
     Ci(ci::Ci),
     Fuzz(fuzz::Fuzz),
     Bench(bench::Bench),
+    Install(install::Install),
 }
 
 fn main() -> ExitCode {
@@ -62,5 +64,6 @@ fn run(command: Command) -> Result<()> {
         Command::Ci(ci) => ci.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Install(install) => install.run(),
     }
 }

@@ -406,3 +406,22 @@ fn the_layer_in_the_state_directory_cannot_move_it() {
     let expected = "state/gateway.toml:2: state_dir: expected it to be set outside of the state directory, got \"/elsewhere\"";
     assert!(error.ends_with(expected), "{error}");
 }
+
+/// What is installed to begin with: a comment throughout, whose examples are good.
+#[test]
+fn the_installed_file_changes_nothing_and_shows_what_is_true() {
+    let text = include_str!("../../../config/gateway.toml");
+    assert_eq!(Config::from_text("installed", text).unwrap(), Config::from_text("empty", "").unwrap());
+    let examples: Vec<_> = text
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line))
+        .filter(|line| line.starts_with('[') || line.split(' ').nth(1) == Some("="))
+        .collect();
+    let examples = examples.join("\n").replace("0123-4567-…", KEY);
+    let config = Config::from_text("examples", &examples).unwrap();
+    assert_eq!((config.peers.len(), config.routes.len(), config.firewall_rules.len()), (1, 1, 1));
+    assert_eq!(config.tun.addresses.len(), 1);
+    assert_eq!(config.forward.interfaces, ["lan0"]);
+    let defaults = Config::from_text("empty", "").unwrap();
+    assert_eq!((config.inet, config.log_filter), (defaults.inet, defaults.log_filter));
+}
