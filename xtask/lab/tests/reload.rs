@@ -2,7 +2,7 @@
 //! SIGHUP: another configuration while links, sessions and connections go on.
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may end a test as well")]
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use irdest_lab::traffic::{EchoConnection, ping};
@@ -33,6 +33,11 @@ fn b_open_on(routers: &ThreeRouters, ports: &[u16], extra: &str) -> GatewayConfi
 fn is_refused(from: &Gateway, address: SocketAddr) -> bool {
     let connect = from.node().thread(move || TcpStream::connect_timeout(&address, SILENCE)).unwrap();
     connect.join().unwrap().is_err()
+}
+
+fn wait_for_answer(routers: &ThreeRouters, target: IpAddr) {
+    let answers = || ping(routers.a.node(), target, 1, routers.limit()).is_ok();
+    routers.limit().wait_until("an answer from B", answers).unwrap();
 }
 
 fn sessions_begun(gateway: &Gateway) -> usize {
@@ -97,14 +102,14 @@ fn peers_and_routes_come_and_go() {
     routers.a.configure(&with(&[peer], &[("10.66.2.0/24", &via_b)])).unwrap();
     assert!(routers.a.reload().unwrap().contains("INFO"));
     routers.wait_for_routes().unwrap();
-    ping(routers.a.node(), at_b(0).ip(), 3, routers.limit()).unwrap();
+    wait_for_answer(&routers, at_b(0).ip());
 
     // Without the route, B has its overlay address still: it is announced.
     routers.a.configure(&with(&[peer], &[])).unwrap();
     assert!(routers.a.reload().unwrap().contains("INFO"));
     let routes = routers.a.node().ip(&["route", "show", "table", "26994"]).unwrap();
     assert!(!routes.contains("10.66.2.0"), "{routes}");
-    ping(routers.a.node(), routers.b.identity().overlay.into(), 3, routers.limit()).unwrap();
+    wait_for_answer(&routers, routers.b.identity().overlay.into());
     assert_eq!(sessions_begun(&routers.a), 1, "the session went on");
 
     // And without the peer there is no link.
