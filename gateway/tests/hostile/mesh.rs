@@ -143,10 +143,6 @@ fn edge(peer: &str, own: &str, prefix: &str, via: &Gateway) -> GatewayConfig {
     }
 }
 
-/// What R drops besides when a neighbour is gone whose address A and B knew: both take it back in answer to R's
-/// retraction, and R has forgotten it already.
-pub(crate) const GONE: (&str, u64) = ("nothing_to_retract", 2);
-
 /// The address of a daemon's gateway.
 pub(crate) fn address_of(gateway: &Gateway) -> Address {
     gateway.identity().address.parse().expect("daemons tell well-formed addresses")
