@@ -8,11 +8,15 @@
 
 mod announcements;
 mod clocks;
+mod device;
 mod floods;
 mod forger;
 mod frames;
+mod headers;
 mod mesh;
+mod metadata;
 mod packets;
+mod path_reports;
 mod peering;
 mod replays;
 mod rogue;

@@ -192,10 +192,21 @@ impl<'a> Books<'a> {
         for (reason, count) in drops {
             *self.expected.entry(reason.to_owned()).or_default() += count;
         }
+        self.balance("all of it");
+    }
+
+    /// Waits until the daemon has dropped one more for this reason: what was sent is named in the complaint.
+    pub(crate) fn expect_row(&mut self, name: &str, reason: &str) {
+        *self.expected.entry(reason.to_owned()).or_default() += 1;
+        self.balance(name);
+    }
+
+    fn balance(&self, what: &str) {
         let limit = self.gateway.node().limit().at_most(COUNTED);
         let counted = limit.wait_until("the drops on the books", || self.grown() == self.expected);
         let name = self.gateway.node().name();
-        assert!(counted.is_ok(), "node {name}: on the books {:?}, found {:?}", self.expected, self.grown());
+        let (expected, grown) = (&self.expected, self.grown());
+        assert!(counted.is_ok(), "node {name}, {what}: on the books {expected:?}, found {grown:?}");
     }
 
     /// Nothing was counted since that is not on the books.

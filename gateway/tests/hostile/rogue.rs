@@ -109,6 +109,22 @@ impl Rogue {
         self.limit.wait_for(what, || Ok(self.lock().frames.iter().find(is_it).cloned())).expect(what)
     }
 
+    /// The last received frame that is wanted.
+    pub(crate) fn last_frame(&self, what: &str, wanted: impl Fn(&Frame<'_>) -> bool) -> Vec<u8> {
+        let is_it = |bytes: &&Vec<u8>| Frame::decode(bytes).is_ok_and(|frame| wanted(&frame));
+        self.lock().frames.iter().rev().find(is_it).expect(what).clone()
+    }
+
+    /// Whether a packet that is wanted has come out of a session.
+    pub(crate) fn has_packet(&self, wanted: impl Fn(&[u8]) -> bool) -> bool {
+        self.lock().packets.iter().any(|packet| wanted(packet))
+    }
+
+    /// Looks only at packets that come out of sessions from now on.
+    pub(crate) fn forget_packets(&self) {
+        self.lock().packets.clear();
+    }
+
     /// The first packet out of a session that is wanted.
     pub(crate) fn packet(&self, what: &str, wanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let find = || Ok(self.lock().packets.iter().find(|packet| wanted(packet)).cloned());
