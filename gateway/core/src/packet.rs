@@ -76,6 +76,9 @@ impl PacketInfo {
         addresses::check(headers.source, headers.destination)?;
         let payload = &packet[headers.header_len..];
         headers.fragment.check(headers.protocol, payload.len())?;
+        if headers.fragment == Fragment::Whole && !transport::is_all_there(headers.protocol, payload) {
+            return Err(GatewayDrop::BadTransport);
+        }
         let info = Self {
             source: headers.source,
             destination: headers.destination,

@@ -45,6 +45,7 @@ fn wrong_lengths() {
         let (syn4, syn6) = (syn(v4.0, v4.1, OPEN_PORT), syn(v6.0, v6.1, OPEN_PORT));
         let four = |change: fn(&mut Vec<u8>)| changed(&syn4, change);
         let six = |change: fn(&mut Vec<u8>)| changed(&syn6, change);
+        let telling = |length| changed(&datagram(v4.0, v4.1, OPEN_PORT), |packet| packet[25] = length);
         vec![
             ("one byte", "too_short", vec![0x45]),
             ("19 bytes of IPv4", "too_short", syn4[..19].to_vec()),
@@ -65,6 +66,8 @@ fn wrong_lengths() {
             ("a TCP header beyond the packet", "bad_transport", six(|packet| packet[52] = 0x60)),
             ("19 bytes of TCP", "bad_transport", cut(&syn4)),
             ("7 bytes of UDP", "bad_transport", cut(&datagram(v6.0, v6.1, OPEN_PORT))),
+            ("UDP, more than there is", "bad_transport", telling(9)),
+            ("UDP, less than its header", "bad_transport", telling(7)),
             ("7 bytes of ICMP", "bad_transport", cut(&icmp(v4.0, v4.1, 8, &[0, 7, 0, 1]))),
         ]
     });

@@ -76,6 +76,23 @@ fn lengths_must_match() {
 }
 
 #[test]
+fn a_whole_datagram_has_what_its_header_tells() {
+    let telling = |length: u8| {
+        let mut datagram = udp(1, 2, b"data");
+        datagram[5] = length;
+        datagram
+    };
+    for (length, expected) in [(7, false), (8, true), (12, true), (13, false)] {
+        let parsed = parse(&ip(A4, B4, UDP, &telling(length)));
+        assert_eq!(parsed.map(drop), if expected { Ok(()) } else { Err(Drop::BadTransport) }, "{length}");
+    }
+    // The rest is in other fragments.
+    let mut first = ip(A4, B4, UDP, &telling(13));
+    first[6] = 0x20;
+    assert!(parse(&first).is_ok());
+}
+
+#[test]
 fn headers_that_contradict_themselves_are_refused() {
     let mut packet = ip(A4, B4, UDP, &udp(1, 2, b""));
     packet[0] = 0x55;

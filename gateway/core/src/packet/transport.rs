@@ -10,6 +10,9 @@ use crate::drop_reason::GatewayDrop;
 /// Bytes of an ICMP header of either family before what the message carries.
 pub(super) const ICMP_HEADER: usize = 8;
 
+/// Bytes of a UDP header.
+const UDP_HEADER: usize = 8;
+
 /// What follows the IP headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -95,6 +98,16 @@ impl Transport {
             Self::IcmpError | Self::OtherIcmp(_) | Self::LaterFragment => None,
         }
     }
+}
+
+/// Whether a whole datagram has the bytes that its UDP header tells, and that header tells itself; bytes behind are no
+/// error (RFC 9868). Every other protocol leaves its length to IP.
+pub(super) fn is_all_there(protocol: u8, payload: &[u8]) -> bool {
+    if IpNumber(protocol) != ip_number::UDP {
+        return true;
+    }
+    let told = payload.get(4..6).and_then(|length| length.first_chunk()).copied().map(u16::from_be_bytes);
+    told.is_some_and(|told| (UDP_HEADER..=payload.len()).contains(&usize::from(told)))
 }
 
 /// The ports of a packet quoted by an ICMP error, of which 8 bytes are sure to be there (RFC 792).
