@@ -35,6 +35,8 @@ pub struct GatewayConfig {
     /// Protocols and ports on which its firewall takes connections of configured remotes; none leaves `[firewall]`
     /// to `extra`.
     pub accept: Vec<(&'static str, Vec<u16>)>,
+    /// Prefixes behind this gateway in which configured remotes reach everything.
+    pub behind: Vec<String>,
     /// Further lines of TOML: tables that the rest does not mention, or top-level keys where it stands first.
     pub extra: String,
 }
@@ -46,6 +48,8 @@ pub struct Peer {
     pub target: String,
     /// Who it has to be, where that matters.
     pub router_key: Option<String>,
+    /// The largest frame that the link takes from us, in bytes, where it is not the default.
+    pub mtu: Option<u32>,
 }
 
 /// Who a daemon is.
@@ -69,16 +73,20 @@ pub struct Gateway {
 
 impl From<&str> for Peer {
     fn from(target: &str) -> Self {
-        Self { target: target.to_owned(), router_key: None }
+        Self { target: target.to_owned(), router_key: None, mtu: None }
     }
 }
 
 impl Peer {
     fn to_toml(&self) -> String {
         let target = quoted(&self.target);
-        match &self.router_key {
-            None => target,
-            Some(key) => format!("{{ peer = {target}, router_key = {} }}", quoted(key)),
+        let key = self.router_key.as_ref().map(|key| format!(", router_key = {}", quoted(key)));
+        let mtu = self.mtu.map(|mtu| format!(", mtu = {mtu}"));
+        match (key, mtu) {
+            (None, None) => target,
+            (key, mtu) => {
+                format!("{{ peer = {target}{}{} }}", key.unwrap_or_default(), mtu.unwrap_or_default())
+            }
         }
     }
 }
@@ -98,8 +106,18 @@ impl GatewayConfig {
             format!("{{ from = \"configured\", protocol = {}, ports = {ports:?} }}", quoted(protocol))
         };
         let accept: Vec<String> = self.accept.iter().map(rule).collect();
-        if !accept.is_empty() {
-            let _ = write!(text, "[firewall]\naccept = [{}]\n", accept.join(", "));
+        if !accept.is_empty() || !self.behind.is_empty() {
+            let _ = write!(text, "[firewall]
+accept = [{}]
+", accept.join(", "));
+        }
+        if !self.behind.is_empty() {
+            let to: Vec<String> = self.behind.iter().map(|prefix| quoted(prefix)).collect();
+            let _ = writeln!(
+                text,
+                "rules = [{{ action = \"accept\", remote = \"configured\", protocol = \"all\", to = [{}] }}]",
+                to.join(", ")
+            );
         }
         for (prefix, via) in &self.routes {
             let _ = write!(text, "[[route]]\nprefix = {}\nvia = {}\n", quoted(prefix), quoted(via));
@@ -264,15 +282,17 @@ mod tests {
         let config = GatewayConfig {
             peers: vec![
                 "inet:192.0.2.2:5860".into(),
-                Peer { target: "inet:[2001:db8::2]:5860".into(), router_key: Some("RRRR".into()) },
+                Peer { router_key: Some("RRRR".into()), ..Peer::from("inet:[2001:db8::2]:5860") },
+                Peer { mtu: Some(1280), ..Peer::from("inet:192.0.2.3:5860") },
             ],
             routes: vec![("10.66.2.0/24".into(), "AAAA-BBBB".into())],
             tun: Some(vec!["10.66.1.1/24".into()]),
             accept: vec![("tcp", vec![8080, 22]), ("udp", vec![5201])],
+            behind: vec!["10.66.3.0/24".into()],
             extra: "accept_unknown_peers = true".into(),
         };
         let expected = r#"state_dir = "/lab/a/state"
-peers = ["inet:192.0.2.2:5860", { peer = "inet:[2001:db8::2]:5860", router_key = "RRRR" }]
+peers = ["inet:192.0.2.2:5860", { peer = "inet:[2001:db8::2]:5860", router_key = "RRRR" }, { peer = "inet:192.0.2.3:5860", mtu = 1280 }]
 accept_unknown_peers = true
 [identity]
 passphrase_file = "/lab/a/passphrase"
@@ -283,6 +303,7 @@ enable = true
 addresses = ["10.66.1.1/24"]
 [firewall]
 accept = [{ from = "configured", protocol = "tcp", ports = [8080, 22] }, { from = "configured", protocol = "udp", ports = [5201] }]
+rules = [{ action = "accept", remote = "configured", protocol = "all", to = ["10.66.3.0/24"] }]
 [[route]]
 prefix = "10.66.2.0/24"
 via = "AAAA-BBBB"

@@ -5,6 +5,7 @@
 //! the machine's own network, and everything it makes is gone when the [`Lab`] is dropped. Every wait has an
 //! end: a [`TimeLimit`] holds for the whole lab, and Ctrl-C ends all waits at once.
 
+mod device;
 mod gateway;
 mod interrupt;
 mod lab;

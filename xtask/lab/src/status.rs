@@ -62,6 +62,8 @@ pub struct Route {
     pub next_hop: Option<NextHop>,
     /// `live` or `idle`.
     pub state: String,
+    /// The largest frame that fits the way, in bytes.
+    pub mtu: Option<u32>,
     /// Why this hop was chosen.
     pub reason: Option<String>,
 }
@@ -132,6 +134,11 @@ impl Status {
         route.next_hop.as_ref()
     }
 
+    /// The largest frame that fits the way to a foreign address, in bytes.
+    pub fn path_mtu(&self, address: &str) -> Option<u32> {
+        self.routes.iter().find(|route| route.address == address && !route.local)?.mtu
+    }
+
     /// How many links are in use.
     pub fn live_links(&self) -> usize {
         self.links.iter().filter(|link| link.state == "live").count()
@@ -178,6 +185,7 @@ mod tests {
         let status: Status = serde_json::from_str(EXAMPLE).unwrap();
         assert_eq!(status.live_links(), 1);
         assert_eq!(status.next_hop("CCCC").map(|hop| hop.link), Some(3));
+        assert_eq!(status.path_mtu("CCCC"), Some(33_004));
         assert_eq!(status.flows[0].destination.port, Some(7));
         assert_eq!(status.next_hop("AAAA"), None, "its own address has no hop");
         assert_eq!(status.next_hop("DDDD"), None, "an unreachable address has no hop");

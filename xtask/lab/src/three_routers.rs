@@ -95,7 +95,7 @@ impl ThreeRouters {
                 .collect(),
             tun: Some(vec![format!("{own}/24")]),
             accept: vec![("tcp", TCP_PORTS.to_vec()), ("udp", UDP_PORTS.to_vec())],
-            extra: String::new(),
+            ..GatewayConfig::default()
         };
         // B's address is not known before A's configuration is written, hence A's is written twice.
         let a = Gateway::prepare(a, &edge(peers.a, Self::A_ADDRESS, "10.66.2.0/24", None))?;

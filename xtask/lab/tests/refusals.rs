@@ -48,7 +48,7 @@ fn assert_silence(from: &Gateway, arguments: &[&str]) {
 fn a_router_with_another_key_than_expected() {
     let mut routers = prepared(Dials::Edges);
     let wrong = routers.b.identity().router_id.clone();
-    let peer = |key: &str| Peer { target: "inet:192.0.2.2:5860".into(), router_key: Some(key.into()) };
+    let peer = |key: &str| Peer { router_key: Some(key.into()), ..Peer::from("inet:192.0.2.2:5860") };
     let config = |key: &str| GatewayConfig { peers: vec![peer(key)], ..GatewayConfig::default() };
     routers.a.configure(&config(&wrong)).unwrap();
     routers.start().unwrap();
@@ -67,7 +67,7 @@ fn an_unknown_neighbour_of_a_closed_router() {
     let mut routers = prepared(Dials::Edges);
     let known = routers.b.identity().router_id.clone();
     // R knows B, although B dials; nobody listens at the target.
-    let peers = vec![Peer { target: "inet:198.51.100.2:9".into(), router_key: Some(known) }];
+    let peers = vec![Peer { router_key: Some(known), ..Peer::from("inet:198.51.100.2:9") }];
     let extra = "accept_unknown_peers = false".into();
     routers.r.configure(&GatewayConfig { peers, extra, ..GatewayConfig::default() }).unwrap();
     routers.start().unwrap();

@@ -54,6 +54,11 @@ impl HttpServer {
         Ok(Self { url: format!("http://{host}:{PORT}/noise"), sha256, size, _process: process })
     }
 
+    /// Where the file is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Downloads the file to the node.
     ///
     /// # Errors

@@ -75,6 +75,16 @@ impl IperfServer {
     }
 }
 
+/// Bits per second that each TCP stream of a report brought to the receiver.
+///
+/// # Errors
+/// Where the report is not one of TCP.
+pub fn stream_rates(report: &Value) -> Result<Vec<f64>> {
+    let streams = report.pointer("/end/streams").and_then(Value::as_array).context("no /end/streams")?;
+    let rate = |stream: &Value| stream.pointer("/receiver/bits_per_second").and_then(Value::as_f64);
+    streams.iter().map(|stream| rate(stream).context("no /receiver/bits_per_second")).collect()
+}
+
 impl Figure {
     fn of(transport: Transport, report: &Value) -> Result<Self> {
         let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_f64);
@@ -115,5 +125,13 @@ mod tests {
         let udp = json!({"end": {"sum": {"bits_per_second": 99.9e6, "lost_percent": 0.25}}});
         assert_eq!(Figure::of(Transport::Udp, &udp).unwrap().to_string(), "UDP 100 Mbit/s, 0.25 % lost");
         assert!(Figure::of(Transport::Tcp, &json!({"error": "unable to connect"})).is_err());
+    }
+
+    #[test]
+    fn reads_the_rate_of_each_stream() {
+        let stream = |rate: f64| json!({"sender": {}, "receiver": {"bits_per_second": rate}});
+        let report = json!({"end": {"streams": [stream(1e6), stream(2e6)]}});
+        assert_eq!(stream_rates(&report).unwrap(), [1e6, 2e6]);
+        assert!(stream_rates(&json!({"end": {}})).is_err());
     }
 }

@@ -2,6 +2,7 @@
 //! `ping` of iputils: once as a test of reachability, or continuously as a clock for outages.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -45,8 +46,10 @@ pub struct Ping {
 impl Ping {
     /// Starts it with this pause between two requests.
     pub fn start(node: &Node, target: IpAddr, pause: Duration) -> Result<Self> {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
         let (pause, target) = (format!("{:.3}", pause.as_secs_f32()), target.to_string());
-        let process = node.spawn("ping", &["-n", "-D", "-i", &pause, &target], "ping")?;
+        let log = format!("ping-{}", STARTED.fetch_add(1, Ordering::Relaxed));
+        let process = node.spawn("ping", &["-n", "-D", "-i", &pause, &target], &log)?;
         Ok(Self { process })
     }
 
@@ -79,6 +82,13 @@ impl Replies {
     pub fn after(&self, instant: SystemTime) -> Self {
         let since = instant.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(self.0.iter().copied().filter(|reply| reply.at > since).collect())
+    }
+
+    /// The median of the round trips; zero where none came.
+    pub fn median(&self) -> Duration {
+        let mut times: Vec<_> = self.0.iter().map(|reply| reply.round_trip).collect();
+        times.sort();
+        times.get(times.len() / 2).copied().unwrap_or_default()
     }
 
     /// The longest time without an answer between two that came.
@@ -127,6 +137,8 @@ PING 10.66.2.1 (10.66.2.1) 56(84) bytes of data.
         assert_eq!(replies.0.iter().map(|reply| reply.sequence).collect::<Vec<_>>(), [1, 2, 9]);
         assert_eq!(replies.0[1].round_trip, Duration::from_millis(21));
         assert_eq!(replies.longest_gap(), Duration::from_millis(3250));
+        assert_eq!(replies.median(), Duration::from_micros(250));
+        assert_eq!(Replies::default().median(), Duration::ZERO);
         let later = replies.after(UNIX_EPOCH + Duration::from_millis(1_700_000_000_300));
         assert_eq!(later.0.len(), 2);
     }
