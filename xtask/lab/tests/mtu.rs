@@ -185,7 +185,8 @@ fn a_network_with_small_packets_behind_b() {
 
 #[test]
 fn a_link_with_small_frames() {
-    let site = Site::start(Some(SMALL), 1500);
+    // The network's packets fit the TUN device: what is too big for that is not about this link.
+    let site = Site::start(Some(SMALL), 1420);
     assert_eq!(site.a.status().unwrap().path_mtu(&site.b.identity().address), Some(SMALL));
     assert_transfers(&site);
     assert_eq!(site.a.status().unwrap().drops("packet_too_big"), 0, "segments were clamped");
@@ -209,11 +210,21 @@ fn with_a_small_second_link() -> ThreeRouters {
         Peer { mtu: Some(SMALL), ..Peer::from("inet:203.0.113.2:5860") },
     ];
     routers.r.configure(&GatewayConfig { peers, ..GatewayConfig::default() }).unwrap();
-    // Longer than the transfer needs to meet the event, and the second link is never the better one.
+    // Slow enough that the transfer still runs when its path shrinks.
     routers.a.node().shape("to-r", 100).unwrap();
+    // The second link comes later, so that it finds the first in use.
+    routers.r.node().ip(&["link", "set", "to-b2", "down"]).unwrap();
     routers.start().unwrap();
+    let large = || path_mtu(&routers).is_some_and(|mtu| mtu > SMALL);
+    routers.limit().wait_until("the large path", large).unwrap();
+    routers.r.node().ip(&["link", "set", "to-b2", "up"]).unwrap();
     routers.wait_for_routes().unwrap();
     routers
+}
+
+/// The largest frame on the way from A to B, as A's status shows it.
+fn path_mtu(routers: &ThreeRouters) -> Option<u32> {
+    routers.a.status().unwrap().path_mtu(&routers.b.identity().address)
 }
 
 /// Bytes that came in by a device.
@@ -226,8 +237,6 @@ fn received(node: &Node, device: &str) -> u64 {
 fn a_path_that_shrinks_while_a_transfer_runs() {
     let routers = with_a_small_second_link();
     let (a, b) = (&routers.a, &routers.b);
-    let path = || a.status().unwrap().path_mtu(&b.identity().address);
-    routers.limit().wait_until("the large path", || path().is_some_and(|mtu| mtu > SMALL)).unwrap();
     let server = HttpServer::start(a.node(), ip(A), 48 * MIB, routers.limit()).unwrap();
     let (node, all) = (b.node().clone(), routers.limit());
     let download = std::thread::spawn(move || server.download(&node, all));
@@ -240,7 +249,7 @@ fn a_path_that_shrinks_while_a_transfer_runs() {
     routers.limit().wait_until("the transfer to go on", || progress() > before + MIB).unwrap();
     let paused = cut.elapsed();
     println!("the path shrank: 1 MiB more after {:.2} s", paused.as_secs_f32());
-    routers.limit().wait_until("the small path in A's status", || path() == Some(SMALL)).unwrap();
+    routers.limit().wait_until("the small path in A's status", || path_mtu(&routers) == Some(SMALL)).unwrap();
     let download = download.join().unwrap().unwrap();
     println!("{} bytes in {:.2} s", download.size, download.took.as_secs_f32());
     assert!(paused < PAUSE, "{paused:?}");
