@@ -23,6 +23,10 @@ const UNFAIRNESS: f64 = 0.2;
 /// What bulk may add to the median of the pings.
 const ADDED: Duration = Duration::from_millis(10);
 
+/// The same two on a relay, where one more connection on the way has a queue of its own.
+const UNFAIRNESS_RELAYED: f64 = 0.35;
+const ADDED_RELAYED: Duration = Duration::from_millis(25);
+
 /// Pause between two pings of one series.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -237,6 +241,6 @@ fn a_relay_is_fair_to_its_neighbours() {
     );
     let rates = [of_a.iter().sum(), of_c.iter().sum()];
     let off = unfairness("one flow of A and ten of C", &rates);
-    assert!(loaded <= idle + ADDED, "{loaded:?} beside bulk, {idle:?} without");
-    assert!(off <= UNFAIRNESS, "neighbours are {:.1} % off their mean", off * 100.0);
+    assert!(loaded <= idle + ADDED_RELAYED, "{loaded:?} beside bulk, {idle:?} without");
+    assert!(off <= UNFAIRNESS_RELAYED, "neighbours are {:.1} % off their mean", off * 100.0);
 }

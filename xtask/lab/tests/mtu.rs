@@ -216,10 +216,15 @@ fn with_a_small_second_link() -> ThreeRouters {
     routers.r.node().ip(&["link", "set", "to-b2", "down"]).unwrap();
     routers.start().unwrap();
     let large = || path_mtu(&routers).is_some_and(|mtu| mtu > SMALL);
-    routers.limit().wait_until("the large path", large).unwrap();
+    soon(&routers).wait_until("the large path", large).unwrap();
     routers.r.node().ip(&["link", "set", "to-b2", "up"]).unwrap();
     routers.wait_for_routes().unwrap();
     routers
+}
+
+/// Long enough for a route, short beside the limit of the test: what hangs shows where.
+fn soon(routers: &ThreeRouters) -> TimeLimit {
+    routers.limit().at_most(Duration::from_secs(15))
 }
 
 /// The largest frame on the way from A to B, as A's status shows it.
@@ -241,12 +246,12 @@ fn a_path_that_shrinks_while_a_transfer_runs() {
     let (node, all) = (b.node().clone(), routers.limit());
     let download = std::thread::spawn(move || server.download(&node, all));
     let progress = || received(b.node(), "to-r1") + received(b.node(), "to-r2");
-    routers.limit().wait_until("the transfer to run", || received(b.node(), "to-r1") > 8 * MIB).unwrap();
+    soon(&routers).wait_until("the transfer to run", || received(b.node(), "to-r1") > 8 * MIB).unwrap();
 
     routers.r.node().ip(&["link", "set", "to-b1", "down"]).unwrap();
     let (cut, before) = (Instant::now(), progress());
     // More than what a control plane says in this time.
-    routers.limit().wait_until("the transfer to go on", || progress() > before + MIB).unwrap();
+    soon(&routers).wait_until("the transfer to go on", || progress() > before + MIB).unwrap();
     let paused = cut.elapsed();
     println!("the path shrank: 1 MiB more after {:.2} s", paused.as_secs_f32());
     routers.limit().wait_until("the small path in A's status", || path_mtu(&routers) == Some(SMALL)).unwrap();
