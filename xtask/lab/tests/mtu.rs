@@ -46,7 +46,8 @@ fn datagrams_of_8_kb_cross_as_fragments() {
     routers.start().unwrap();
     routers.wait_for_routes().unwrap();
     let (a, b) = (&routers.a, &routers.b);
-    ping(a.node(), ip(ThreeRouters::B_ADDRESS), 1, routers.limit()).unwrap();
+    let reachable = || ping(a.node(), ip(ThreeRouters::B_ADDRESS), 1, routers.limit()).is_ok();
+    routers.limit().wait_until("B to answer", reachable).unwrap();
     let overlay = |gateway: &Gateway| IpAddr::from(gateway.identity().overlay);
     for (from, to, address) in [
         (a, b, ip(ThreeRouters::B_ADDRESS)),
