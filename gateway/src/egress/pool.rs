@@ -90,7 +90,8 @@ impl Pool {
         if self.free_bytes + size > MOST_FREE {
             self.made -= size;
             self.share.hold(self.made);
-        } else if let Some(free) = SIZES.iter().position(|other| *other == size).and_then(|at| self.free.get_mut(at))
+        } else if let Some(free) =
+            SIZES.iter().position(|other| *other == size).and_then(|at| self.free.get_mut(at))
         {
             self.free_bytes += size;
             free.push(buffer.bytes);

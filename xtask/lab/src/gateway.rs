@@ -107,9 +107,13 @@ impl GatewayConfig {
         };
         let accept: Vec<String> = self.accept.iter().map(rule).collect();
         if !accept.is_empty() || !self.behind.is_empty() {
-            let _ = write!(text, "[firewall]
+            let _ = write!(
+                text,
+                "[firewall]
 accept = [{}]
-", accept.join(", "));
+",
+                accept.join(", ")
+            );
         }
         if !self.behind.is_empty() {
             let to: Vec<String> = self.behind.iter().map(|prefix| quoted(prefix)).collect();

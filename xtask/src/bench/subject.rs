@@ -194,6 +194,6 @@ fn edge(place: &Place, overlay: &str, other: Option<(&str, &Gateway)>) -> Gatewa
             .collect(),
         tun: Some(vec![format!("{overlay}/24")]),
         accept: vec![("tcp", vec![5201]), ("udp", vec![5201])],
-        extra: String::new(),
+        ..GatewayConfig::default()
     }
 }
