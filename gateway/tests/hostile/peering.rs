@@ -17,7 +17,7 @@ fn a_router_with_another_key_than_its_line_names() {
     let mut mesh = Mesh::prepare();
     listen_as(&mesh.m, "203.0.113.130:5860", router_key(SEED));
     let expected = mesh.b.identity().router_id.clone();
-    let wrong = Peer { target: "inet:203.0.113.130:5860".to_owned(), router_key: Some(expected) };
+    let wrong = Peer { target: "inet:203.0.113.130:5860".to_owned(), router_key: Some(expected), mtu: None };
     mesh.configure_a(|config| config.peers.push(wrong));
     mesh.r.start_as_ratmand().unwrap();
     mesh.a.start().unwrap();
