@@ -27,6 +27,7 @@ fn b_open_on(routers: &ThreeRouters, ports: &[u16], extra: &str) -> GatewayConfi
         tun: Some(vec![format!("{}/24", ThreeRouters::B_ADDRESS)]),
         accept: vec![("tcp", ports.to_vec())],
         extra: extra.to_owned(),
+        ..GatewayConfig::default()
     }
 }
 
