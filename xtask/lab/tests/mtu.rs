@@ -213,13 +213,11 @@ fn with_a_small_second_link() -> ThreeRouters {
     routers.r.configure(&GatewayConfig { peers, ..GatewayConfig::default() }).unwrap();
     // Slow enough that the transfer still runs when its path shrinks.
     routers.a.node().shape("to-r", 100).unwrap();
-    // The second link comes later, so that it finds the first in use.
+    // The second link comes later: it finds the first in use, and the transfer begins on that.
     routers.r.node().ip(&["link", "set", "to-b2", "down"]).unwrap();
     routers.start().unwrap();
     let large = || path_mtu(&routers).is_some_and(|mtu| mtu > SMALL);
     soon(&routers).wait_until("the large path", large).unwrap();
-    routers.r.node().ip(&["link", "set", "to-b2", "up"]).unwrap();
-    routers.wait_for_routes().unwrap();
     routers
 }
 
@@ -243,12 +241,15 @@ fn received(node: &Node, device: &str) -> u64 {
 fn a_path_that_shrinks_while_a_transfer_runs() {
     let routers = with_a_small_second_link();
     let (a, b) = (&routers.a, &routers.b);
-    let server = HttpServer::start(a.node(), ip(A), 48 * MIB, routers.limit()).unwrap();
+    let server = HttpServer::start(a.node(), ip(A), 128 * MIB, routers.limit()).unwrap();
     let (node, all) = (b.node().clone(), routers.limit());
     let download = std::thread::spawn(move || server.download(&node, all));
     let progress = || received(b.node(), "to-r1") + received(b.node(), "to-r2");
     soon(&routers).wait_until("the transfer to run", || received(b.node(), "to-r1") > 8 * MIB).unwrap();
 
+    routers.r.node().ip(&["link", "set", "to-b2", "up"]).unwrap();
+    let second = || routers.r.status().is_ok_and(|status| status.live_links() == 3);
+    soon(&routers).wait_until("the second link", second).unwrap();
     routers.r.node().ip(&["link", "set", "to-b1", "down"]).unwrap();
     let (cut, before) = (Instant::now(), progress());
     // More than what a control plane says in this time.
