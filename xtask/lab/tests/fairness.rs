@@ -23,7 +23,7 @@ const UNFAIRNESS: f64 = 0.2;
 /// What bulk may add to the median of the pings.
 const ADDED: Duration = Duration::from_millis(10);
 
-/// The same two on a relay, where one more connection on the way has a queue of its own.
+/// The same two on a relay, which misses the targets above: up to 24.5 % and 14 ms were measured. These guard that.
 const UNFAIRNESS_RELAYED: f64 = 0.35;
 const ADDED_RELAYED: Duration = Duration::from_millis(25);
 
