@@ -189,12 +189,14 @@ pub(super) const ACCEPT: Form<Accept> = Form {
 pub(super) const LOG_FILTER: Form<LogFilter> = Form {
     expected: "a level (error, warn, info, debug, trace) or directives like \"info,irdest_proxy=debug\"",
     parse: |value| {
-        let text = text(value)?;
+        // Blanks in front of a directive shift its names in EnvFilter, and some make it panic.
+        let directives: Vec<_> = text(value)?.split(',').map(str::trim).collect();
         // EnvFilter takes any lone word for a target's name, so that a mistyped level would silence everything.
-        let lone_words_are_levels = text.split(',').map(str::trim).all(|directive| {
+        let lone_words_are_levels = directives.iter().all(|directive| {
             directive.contains(['=', '[']) || directive.parse::<tracing::level_filters::LevelFilter>().is_ok()
         });
-        (lone_words_are_levels && EnvFilter::try_new(text).is_ok()).then(|| LogFilter(text.to_owned()))
+        let filter = directives.join(",");
+        (lone_words_are_levels && EnvFilter::try_new(&filter).is_ok()).then_some(LogFilter(filter))
     },
 };
 
@@ -278,6 +280,13 @@ mod tests {
         ] {
             assert_eq!((NETWORK.parse)(&Value::Text(text.into())).is_some(), network, "{text}");
         }
+    }
+
+    #[test]
+    fn blanks_around_directives_mean_nothing() {
+        let filter = |text: &str| (LOG_FILTER.parse)(&Value::Text(text.into()));
+        assert_eq!(filter(" info , irdest_proxy=debug "), filter("info,irdest_proxy=debug"));
+        assert_eq!(filter(" ಎ="), filter("ಎ="), "no panic");
     }
 
     proptest! {
