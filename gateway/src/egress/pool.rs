@@ -13,7 +13,7 @@ use super::budget::{Budget, Share};
 /// a super-packet cut evenly), the largest frame, and what packets are read into.
 const SIZES: [usize; 6] = [256, 2_048, 8_192, 22_528, 33_024, WHOLE];
 
-/// The size of the buffers that change hands with a large packet in them ([`Pool::exchange`]), in bytes: 16 KiB of small
+/// The size of the buffers that change hands with a large packet in them (nothing is copied then), in bytes: 16 KiB of small
 /// packets, and then one of any size behind its record header.
 pub const WHOLE: usize = 16 * 1024 + RecordHeader::LEN + RECV_BUFFER;
 
