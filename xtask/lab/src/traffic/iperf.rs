@@ -80,7 +80,9 @@ impl IperfServer {
 /// # Errors
 /// Where the report is not one of TCP.
 pub fn stream_rates(report: &Value) -> Result<Vec<f64>> {
-    let streams = report.pointer("/end/streams").and_then(Value::as_array).context("no /end/streams")?;
+    let streams = report.pointer("/end/streams").and_then(Value::as_array);
+    let streams =
+        streams.with_context(|| format!("no /end/streams, but error: {:?}", report.get("error")))?;
     let rate = |stream: &Value| stream.pointer("/receiver/bits_per_second").and_then(Value::as_f64);
     streams.iter().map(|stream| rate(stream).context("no /receiver/bits_per_second")).collect()
 }
