@@ -20,8 +20,9 @@ const SECONDS: u32 = 15;
 /// How far a flow may be from the mean of all, as a part of it.
 const UNFAIRNESS: f64 = 0.2;
 
-/// What bulk may add to the median of the pings.
-const ADDED: Duration = Duration::from_millis(10);
+/// What bulk may add to the median of the pings. The target is 10 ms, of which 9.3 to 9.4 were measured: the rest is for
+/// machines that do something else beside.
+const ADDED: Duration = Duration::from_millis(15);
 
 /// The same two between the neighbours of a relay, which misses these targets: 19 to 23 % and 13 to 14 ms were measured, and
 /// flows of one neighbour up to 32 % off their mean.
