@@ -38,9 +38,14 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// A packet that is a batch by itself.
-    pub(super) fn alone(record: &[u8], header: VirtioNetHeader, info: PacketInfo, remote: Address) -> Self {
-        Self { start: 0, end: record.len(), header, info, remote, flow: None }
+    /// A packet that is a batch by itself and has passed.
+    pub(super) fn alone(
+        record: &[u8],
+        (header, info): (VirtioNetHeader, PacketInfo),
+        remote: Address,
+        flow: u64,
+    ) -> Self {
+        Self { start: 0, end: record.len(), header, info, remote, flow: Some(flow) }
     }
 
     /// Bytes of its record.

@@ -304,7 +304,7 @@ impl ControlHalf {
             let Ok(length) = u16::try_from(packet.len()) else { continue };
             let header = RecordHeader { length, metadata: held.header.to_wire() }.encode();
             let mut record = [&header[..], &packet].concat();
-            let packets = [Gathered::alone(&record, held.header, info, remote)];
+            let packets = [Gathered::alone(&record, (held.header, info), remote, flow)];
             let run = Run { remote, records: &mut record, packets: &packets, flows: &[flow] };
             if let Some(waits) = self.data.send_run(run, held.queue, &ways, &sealer, now.at) {
                 waits.writable(Some(&sealer), now.at);

@@ -57,11 +57,10 @@ struct Reader {
     since_yield: usize,
 }
 
-impl Reader {
-    fn touch(&mut self, egress: &Arc<Egress>) {
-        if !self.touched.iter().any(|other| Arc::ptr_eq(other, egress)) {
-            self.touched.push(Arc::clone(egress));
-        }
+/// Notes a link once.
+fn touch(touched: &mut Vec<Arc<Egress>>, egress: &Arc<Egress>) {
+    if !touched.iter().any(|other| Arc::ptr_eq(other, egress)) {
+        touched.push(Arc::clone(egress));
     }
 }
 
@@ -107,22 +106,18 @@ impl DataHalf {
     /// Reads one batch, and sends it or lets it wait.
     fn drain(&self, reader: &mut Reader) -> io::Result<Drained> {
         let now = self.clock.now().at;
-        let Reader { queue, batch, .. } = reader;
-        let queue = *queue;
-        let drained = self.gather(queue, batch, now)?;
-        self.admit_outbound(queue, batch, now);
-        reader.since_yield += reader.batch.len();
+        let Reader { queue, batch, touched, since_yield } = reader;
+        let drained = self.gather(*queue, batch, now)?;
+        *since_yield += batch.len();
         let ways = self.ways.load();
-        if let Some(waits) = self.queue_large(&mut reader.batch, &ways, now) {
-            reader.touch(waits);
+        self.admit_outbound(*queue, batch, &ways, now);
+        if let Some(waits) = self.queue_large(batch, &ways, now) {
+            touch(touched, waits);
             return Ok(drained);
         }
-        let Reader { batch, touched, .. } = reader;
         batch.runs(|run| {
-            if let Some(waits) = self.send_run(run, queue, &ways, self, now)
-                && !touched.iter().any(|other| Arc::ptr_eq(other, waits))
-            {
-                touched.push(Arc::clone(waits));
+            if let Some(waits) = self.send_run(run, *queue, &ways, self, now) {
+                touch(touched, waits);
             }
         });
         Ok(drained)
@@ -196,8 +191,7 @@ impl DataHalf {
     }
 
     /// Asks the gate about all packets of a batch, under one lock.
-    fn admit_outbound(&self, queue: u8, batch: &mut Batch, now: Timestamp) {
-        let ways = self.ways.load();
+    fn admit_outbound(&self, queue: u8, batch: &mut Batch, ways: &Snapshot, now: Timestamp) {
         let mut log = RuleLog::new(Direction::Outbound);
         let mut gate = self.gate();
         for (packet, bytes) in batch.packets_mut() {
@@ -206,7 +200,7 @@ impl DataHalf {
             log.note(&verdict, gate.flows.firewall(), remote, &info);
             match verdict {
                 Ok(passed) => {
-                    self.clamp(&ways, &remote, &header, bytes, &info);
+                    self.clamp(ways, &remote, &header, bytes, &info);
                     packet.flow = Some(passed.hash);
                 }
                 Err(denied) => self.dropped_outbound(denied.reason),

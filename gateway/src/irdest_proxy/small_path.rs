@@ -16,6 +16,9 @@ use super::{DataHalf, TARGET};
 use crate::egress::{Egress, OwnPackets, Seal};
 use crate::ways::Snapshot;
 
+/// Bytes of packets that are handed over together: beyond, sealing gets no cheaper.
+const TOGETHER: usize = 16 * 1024;
+
 /// Whether packets for a path must be looked at one by one.
 pub(super) fn is_small(path: Mtu, tun: u16) -> bool {
     inner_mtu(path, tun) < tun || cuts_super_packets(path)
@@ -55,35 +58,63 @@ impl DataHalf {
         sealer: &dyn Seal,
         now: Timestamp,
     ) -> bool {
-        let mut waits = false;
         let Run { remote, records, packets, flows } = run;
-        let mut rest = records;
-        for (packet, flow) in packets.iter().zip(flows) {
-            let (record, behind) = std::mem::take(&mut rest).split_at_mut(packet.record_len());
-            rest = behind;
-            let Gathered { header, info, .. } = packet;
-            let bytes = &record[RecordHeader::LEN..];
-            match fit(header, bytes, info, path, self.tun_mtu) {
-                Fit::Fits => {
-                    let packets = OwnPackets { remote, records: record, flows: &[*flow] };
-                    waits |= egress.send_packets(packets, sealer, now);
-                }
-                Fit::TooBig { mtu } => {
-                    self.drops.count(GatewayDrop::TooBig);
-                    self.answer_too_big(header, bytes, mtu, queue, now);
-                }
-                Fit::Segment => match Segments::new(header, bytes) {
-                    Ok(segments) => {
-                        egress.queue_segments(remote, *flow, segments, now);
-                        waits = true;
-                    }
-                    Err(error) => {
-                        tracing::trace!(target: TARGET, %error, "super-packet of ours not cut");
-                        self.drops.count(GatewayDrop::BadMetadata);
-                    }
-                },
+        let mut waits = false;
+        // Packets that fit and lie side by side leave together: from which packet on, and where its record starts.
+        let (mut first, mut start, mut end) = (0, 0, 0);
+        for (at, packet) in packets.iter().enumerate() {
+            let record = end..end + packet.record_len();
+            end = record.end;
+            let bytes = &records[record.start + RecordHeader::LEN..record.end];
+            let verdict = fit(&packet.header, bytes, &packet.info, path, self.tun_mtu);
+            if verdict == Fit::Fits && record.end - start <= TOGETHER {
+                continue;
+            }
+            if first < at {
+                let records = &mut records[start..record.start];
+                waits |= egress.send_packets(
+                    OwnPackets { remote, records, flows: &flows[first..at] },
+                    sealer,
+                    now,
+                );
+            }
+            (first, start) = (at, record.start);
+            if verdict != Fit::Fits {
+                let bytes = &records[record.start + RecordHeader::LEN..record.end];
+                waits |= self.send_unfitting(egress, verdict, (packet, bytes), queue, now);
+                (first, start) = (at + 1, record.end);
             }
         }
+        if first < packets.len() {
+            let records = &mut records[start..end];
+            waits |= egress.send_packets(OwnPackets { remote, records, flows: &flows[first..] }, sealer, now);
+        }
         waits
+    }
+
+    /// Deals with a packet that the path does not carry as it is; whether any of it waits now.
+    fn send_unfitting(
+        &self,
+        egress: &Egress,
+        verdict: Fit,
+        (packet, bytes): (&Gathered, &[u8]),
+        queue: u8,
+        now: Timestamp,
+    ) -> bool {
+        let Gathered { header, remote, flow, .. } = packet;
+        if let Fit::TooBig { mtu } = verdict {
+            self.drops.count(GatewayDrop::TooBig);
+            self.answer_too_big(header, bytes, mtu, queue, now);
+            return false;
+        }
+        match Segments::new(header, bytes) {
+            Ok(segments) => egress.queue_segments(*remote, flow.unwrap_or(0), segments, now),
+            Err(error) => {
+                tracing::trace!(target: TARGET, %error, "super-packet of ours not cut");
+                self.drops.count(GatewayDrop::BadMetadata);
+                return false;
+            }
+        }
+        true
     }
 }
