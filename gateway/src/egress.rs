@@ -19,7 +19,7 @@ use gateway_core::flow::HashSeed;
 use gateway_core::offload::Segments;
 use gateway_core::queue::{QueueKey, QueueStats};
 use gateway_core::session::{Sealed, SessionDrop};
-use netmod_api::{Activity, Class, FrameParts, MAX_UNIT, Outbox};
+use netmod_api::{Activity, Class, FrameParts, Outbox};
 use ratman_types::{Address, Mtu, Timestamp};
 
 use waiting::Waiting;
@@ -114,18 +114,18 @@ impl Egress {
         self.outbox.send(Class::Control, &[FrameParts::whole(frame)]);
     }
 
-    /// Sends packets of ours in their order if nothing waits, else lets them wait; what is dropped is counted here. Whether
+    /// Sends packets of ours in their order if nothing waits and one call holds them well, else lets them wait; what is dropped is counted here. Whether
     /// they wait: then [`send_next`](Self::send_next) is to be called until it says no.
     #[must_use]
     pub fn send_packets(&self, packets: OwnPackets<'_>, sealer: &dyn Seal, now: Timestamp) -> bool {
         let mut waiting = self.lock();
         let outbox = self.outbox.as_ref();
-        if waiting.is_empty() && outbox.ready() {
+        if waiting.is_empty() && packets.records.len() <= outbox.unit() && outbox.ready() {
             let OwnPackets { remote, records, .. } = packets;
             waiting.seal_and_send(outbox, &remote, records, sealer, now);
             return false;
         }
-        waiting.push_packets(&packets, now);
+        waiting.push_packets(&packets, outbox.unit(), now);
         true
     }
 
@@ -139,7 +139,7 @@ impl Egress {
         len: usize,
         now: Timestamp,
     ) {
-        self.lock().push_large(remote, flow, buffer, len, now);
+        self.lock().push_large((remote, flow), buffer, len, self.outbox.unit(), now);
     }
 
     /// Sends as much of what waits as one call of the outbox takes; whether more could go at once.
@@ -168,7 +168,7 @@ impl Egress {
         let outbox = self.outbox.as_ref();
         let (mut rest, mut taken) = (frames, 0);
         while !rest.is_empty() && waiting.is_empty() && outbox.ready() {
-            let (unit, behind) = rest.split_at(one_unit(rest));
+            let (unit, behind) = rest.split_at(one_unit(rest, outbox.unit()));
             taken += waiting.send(outbox, unit);
             rest = behind;
         }
@@ -209,11 +209,11 @@ impl Egress {
 }
 
 /// How many frames from the front make one call of an outbox: at least one, which it refuses itself if it is too long.
-fn one_unit(frames: &[FrameParts<'_>]) -> usize {
+fn one_unit(frames: &[FrameParts<'_>], unit: usize) -> usize {
     let mut bytes = 0;
     let fits = |frame: &&FrameParts<'_>| {
         bytes += frame.len();
-        bytes <= MAX_UNIT
+        bytes <= unit
     };
     frames.iter().take_while(fits).count().max(1)
 }

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gateway_core::offload::VirtioNetHeader;
 use gateway_core::session::{Accept, SessionConfig, SessionTable, Sessions};
-use netmod_api::Sent;
+use netmod_api::{MAX_UNIT, Sent};
 use ratman_types::{Hop, LinkId, Now, Recipient, RouterId, SecretKey, Signer, WallTime};
 use ratman_wire::carrier::SESSION_HEADER;
 use ratman_wire::session::{DataHeader, RecordHeader};
@@ -14,11 +14,19 @@ use super::*;
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
 /// Takes as many data calls as it is told, and remembers them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Medium {
     room: AtomicUsize,
+    unit: AtomicUsize,
     calls: Mutex<Vec<Vec<Vec<u8>>>>,
     control: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Default for Medium {
+    fn default() -> Self {
+        let (calls, control) = (Mutex::default(), Mutex::default());
+        Self { room: AtomicUsize::new(0), unit: AtomicUsize::new(MAX_UNIT), calls, control }
+    }
 }
 
 impl Medium {
@@ -53,6 +61,10 @@ impl Outbox for Medium {
 
     fn ready(&self) -> bool {
         self.room.load(Ordering::Relaxed) > 0
+    }
+
+    fn unit(&self) -> usize {
+        self.unit.load(Ordering::Relaxed)
     }
 
     fn activity(&self) -> Activity {
@@ -163,8 +175,11 @@ impl Bed {
     }
 
     fn send(&self, flow: u64, packet: &[u8]) {
-        let mut records = record(packet);
-        let packets = OwnPackets { remote: Gateways::remote(), records: &mut records, flows: &[flow] };
+        self.send_record(flow, &mut record(packet));
+    }
+
+    fn send_record(&self, flow: u64, records: &mut [u8]) {
+        let packets = OwnPackets { remote: Gateways::remote(), records, flows: &[flow] };
         if self.egress.send_packets(packets, &self.gateways.ours, NOW) {
             while self.egress.send_next(Some(&self.gateways.ours), NOW) {}
         }
@@ -180,9 +195,39 @@ impl Bed {
 }
 
 fn record(packet: &[u8]) -> Vec<u8> {
+    record_with(&VirtioNetHeader::NONE, packet)
+}
+
+fn record_with(metadata: &VirtioNetHeader, packet: &[u8]) -> Vec<u8> {
     let length = u16::try_from(packet.len()).unwrap();
-    let header = RecordHeader { length, metadata: VirtioNetHeader::NONE.to_wire() }.encode();
+    let header = RecordHeader { length, metadata: metadata.to_wire() }.encode();
     [&header[..], packet].concat()
+}
+
+/// A packet to be cut into four segments of 1240 bytes and one of 240; its payload is behind 40 bytes.
+fn super_packet() -> (VirtioNetHeader, Vec<u8>) {
+    let payload: Vec<u8> = (0..5_000_u16).map(|number| number.to_be_bytes()[1]).collect();
+    let mut packet = Vec::new();
+    etherparse::PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+        .tcp(1, 2, 7, 1000)
+        .write(&mut packet, &payload)
+        .unwrap();
+    let header = VirtioNetHeader {
+        flags: VirtioNetHeader::NEEDS_CSUM,
+        gso_type: 1,
+        hdr_len: 40,
+        gso_size: 1_200,
+        csum_start: 20,
+        csum_offset: 16,
+    };
+    (header, packet)
+}
+
+/// Whether these are the segments of [`super_packet`] in order.
+fn assert_segments_of(packet: &[u8], segments: &[Vec<u8>]) {
+    let lengths: Vec<_> = segments.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [1_240, 1_240, 1_240, 1_240, 240]);
+    assert_eq!(segments.iter().flat_map(|packet| &packet[40..]).copied().collect::<Vec<_>>(), packet[40..]);
 }
 
 fn frame(from: u8, payload: usize) -> Vec<u8> {
@@ -310,28 +355,47 @@ fn a_closed_link_drops_and_counts_all_that_waits_and_comes() {
 #[test]
 fn a_super_packet_is_sent_as_its_segments_in_order() {
     let bed = Bed::new();
-    let payload: Vec<u8> = (0..5_000_u16).map(|number| number.to_be_bytes()[1]).collect();
-    let mut packet = Vec::new();
-    etherparse::PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
-        .tcp(1, 2, 7, 1000)
-        .write(&mut packet, &payload)
-        .unwrap();
-    let header = VirtioNetHeader {
-        flags: VirtioNetHeader::NEEDS_CSUM,
-        gso_type: 1,
-        hdr_len: 40,
-        gso_size: 1_200,
-        csum_start: 20,
-        csum_offset: 16,
-    };
+    let (header, packet) = super_packet();
     bed.room(9);
     let segments = Segments::new(&header, &packet).unwrap();
     bed.egress.queue_segments(Gateways::remote(), 1, segments, NOW);
     bed.writable();
-    let arrived = bed.arrived();
-    let lengths: Vec<_> = arrived.iter().map(Vec::len).collect();
-    assert_eq!(lengths, [1_240, 1_240, 1_240, 1_240, 240]);
-    assert_eq!(arrived.iter().flat_map(|packet| &packet[40..]).copied().collect::<Vec<_>>(), payload);
+    assert_segments_of(&packet, &bed.arrived());
+}
+
+#[test]
+fn a_call_holds_no_more_than_a_slow_link_sends_soon() {
+    let bed = Bed::new();
+    bed.medium.unit.store(2_600, Ordering::Relaxed);
+    let (header, packet) = super_packet();
+    let large = vec![9; 4_000];
+    bed.room(99);
+    bed.send_record(1, &mut record_with(&header, &packet));
+    let calls = bed.medium.calls();
+    assert_eq!(calls.len(), 3, "two segments each");
+    assert_segments_of(&packet, &bed.gateways.open(calls.concat()));
+
+    // From a buffer of its own just so; what is no super-packet stays whole.
+    for record in [record_with(&header, &packet), record(&large)] {
+        let mut buffer = vec![0; WHOLE].into_boxed_slice();
+        buffer[..record.len()].copy_from_slice(&record);
+        bed.egress.queue_large(Gateways::remote(), 1, &mut buffer, record.len(), NOW);
+    }
+    bed.writable();
+    let mut arrived = bed.arrived();
+    assert_eq!(arrived.pop(), Some(large.clone()));
+    assert_segments_of(&packet, &arrived);
+
+    // Frames of others go one by one, whether they wait or not.
+    for room in [99, 0] {
+        bed.room(room);
+        let frames = [1, 2, 3].map(|from| frame(from, 2_000));
+        let parts = frames.each_ref().map(|frame| FrameParts::whole(frame));
+        assert_eq!(bed.egress.send_frames(7, &parts, None, NOW), 3);
+        bed.room(99);
+        bed.writable();
+        assert_eq!(bed.medium.calls().len(), 3);
+    }
 }
 
 #[test]

@@ -103,20 +103,27 @@ impl Waiting {
         sent.accepted
     }
 
-    pub(super) fn push_packets(&mut self, packets: &OwnPackets<'_>, now: Timestamp) {
+    /// Packets that are longer than `unit` wait cut, if they can be.
+    pub(super) fn push_packets(&mut self, packets: &OwnPackets<'_>, unit: usize, now: Timestamp) {
         for (record, flow) in records(packets.records).zip(packets.flows) {
-            self.push_record(packets.remote, *flow, &[record], now);
+            if record.len() <= unit || !self.push_cut(packets.remote, *flow, record, now) {
+                self.push_record(packets.remote, *flow, &[record], now);
+            }
         }
     }
 
+    /// A packet that is longer than `unit` waits cut, if it can be.
     pub(super) fn push_large(
         &mut self,
-        remote: Address,
-        flow: u64,
+        (remote, flow): (Address, u64),
         buffer: &mut Box<[u8]>,
         len: usize,
+        unit: usize,
         now: Timestamp,
     ) {
+        if len > unit && self.push_cut(remote, flow, &buffer[..len], now) {
+            return;
+        }
         let exchanged = if self.closed { None } else { self.pool.exchange(buffer, len) };
         match exchanged {
             Some(buffer) => self.push(QueueKey { group: OURS, flow }, Item::Packet { remote, buffer }, now),
@@ -136,6 +143,20 @@ impl Waiting {
             let header = RecordHeader { length, metadata: VirtioNetHeader::NONE.to_wire() }.encode();
             self.push_record(remote, flow, &[&header, segment.headers, segment.payload], now);
         }
+    }
+
+    /// Lets the packets of a super-packet wait one by one: on a slow link it would stand before all others for long. Whether it
+    /// was one.
+    fn push_cut(&mut self, remote: Address, flow: u64, record: &[u8], now: Timestamp) -> bool {
+        let Some((header, packet)) = record.split_first_chunk() else { return false };
+        let Ok(header) = RecordHeader::decode(header) else { return false };
+        let header = VirtioNetHeader::from_wire(header.metadata);
+        let Ok(segments) = Segments::new(&header, packet) else { return false };
+        if segments.count() < 2 {
+            return false;
+        }
+        self.push_segments(remote, flow, segments, now);
+        true
     }
 
     fn push_record(&mut self, remote: Address, flow: u64, pieces: &[&[u8]], now: Timestamp) {
@@ -238,9 +259,9 @@ impl Waiting {
 
     fn send_waiting_frames(&mut self, outbox: &dyn Outbox, now: Timestamp) {
         let mut frames = std::mem::take(&mut self.frames);
-        let mut bytes = 0;
+        let (mut bytes, most) = (0, RELAY_BYTES.min(outbox.unit()));
         while let Some(Next::Frame { len }) = self.next(now)
-            && (frames.is_empty() || (frames.len() < FRAMES && bytes + len <= RELAY_BYTES))
+            && (frames.is_empty() || (frames.len() < FRAMES && bytes + len <= most))
         {
             bytes += len;
             frames.extend(self.queue.pop().map(Item::into_buffer));
@@ -267,11 +288,11 @@ impl Waiting {
         gathered.clear();
         gathered.extend_from_slice(buffer.bytes());
         self.pool.give_back(buffer);
-        let mut packets = 1;
+        let (mut packets, most) = (1, GATHER_BYTES.min(outbox.unit()));
         while packets < GATHER_PACKETS
             && let Some(Next::Packet { remote, len }) = self.next(now)
             && remote == to
-            && gathered.len() + len <= GATHER_BYTES
+            && gathered.len() + len <= most
         {
             let Some(item) = self.queue.pop() else { break };
             let buffer = item.into_buffer();

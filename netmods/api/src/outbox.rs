@@ -82,6 +82,12 @@ pub trait Outbox: Send + Sync + Debug {
     /// as data would be taken. A yes holds until somebody sends.
     fn ready(&self) -> bool;
 
+    /// Bytes of frames that one data call holds best: about a millisecond of what the medium carries, since whoever comes
+    /// later waits for all of it; [`MAX_UNIT`] where it is fast or nobody knows. Larger calls are taken all the same.
+    fn unit(&self) -> usize {
+        MAX_UNIT
+    }
+
     /// Running totals; not for every packet, since a medium may have to ask the kernel.
     fn activity(&self) -> Activity;
 }

@@ -4,11 +4,11 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use netmod_api::{Activity, Class, DownReason, FrameParts, Inbox, LinkUp, Outbox, Sent};
+use netmod_api::{Activity, Class, DownReason, FrameParts, Inbox, LinkUp, MAX_UNIT, Outbox, Sent};
 use ratman_types::{Hop, Mtu, Timestamp};
 use ratman_wire::peering::is_peering;
 use socket2::SockRef;
@@ -43,6 +43,8 @@ pub(crate) struct Link {
     outgoing: Mutex<Outgoing>,
     /// Whether the operator has chosen the size of the kernel's buffers.
     fixed_buffer: bool,
+    /// What one call holds best, in bytes.
+    unit: AtomicUsize,
     /// Wakes the task that writes what waits.
     waiting: Notify,
     /// Why the link ends; set once, then the socket is shut down.
@@ -71,6 +73,7 @@ impl Link {
             stream,
             outgoing: Mutex::new(Outgoing::new(usize::try_from(mtu.0).unwrap_or(usize::MAX))),
             fixed_buffer,
+            unit: AtomicUsize::new(MAX_UNIT),
             waiting: Notify::new(),
             end: SetOnce::new(),
             received_frames: AtomicU64::new(0),
@@ -229,6 +232,7 @@ impl Link {
         if let Err(error) = socket::bound(&self.stream, found, self.fixed_buffer) {
             debug!(%error, "the kernel does not let us bound what it holds");
         }
+        self.unit.store(found.unit, Ordering::Relaxed);
         self.lock().set_at_once(found.at_once());
     }
 
@@ -303,6 +307,10 @@ impl Outbox for Link {
     fn ready(&self) -> bool {
         let mut outgoing = self.lock();
         !self.is_closed() && outgoing.ready()
+    }
+
+    fn unit(&self) -> usize {
+        self.unit.load(Ordering::Relaxed)
     }
 
     fn activity(&self) -> Activity {

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use netmod_api::MAX_UNIT;
 use ratman_types::Timestamp;
 
 /// Samples closer than this say nothing new; a system call each is nothing beside 10 ms of sending.
@@ -27,6 +28,10 @@ const UNSENT_TIME: Duration = Duration::from_millis(1);
 /// The bounds of what may wait unsent (`TCP_NOTSENT_LOWAT`), in bytes: a frame of 16 KiB, and half a super-packet, which
 /// keeps a fast line busy until the next call (measured: more only makes others wait longer).
 const UNSENT: (u64, u64) = (16 * 1024, 32 * 1024);
+/// What is handed over in one call, which nothing overtakes either, is sent within this time; and the least that is: a few
+/// packets, below which calls only get dearer.
+const UNIT_TIME: Duration = Duration::from_millis(1);
+const LEAST_UNIT: u64 = 4 * 1024;
 /// The least that may be in flight: one frame of any size.
 const LEAST_IN_FLIGHT: u64 = 36 * 1024;
 /// What stands in a queue beside two round trips at most, in bytes: 5 ms of 300 Mbit/s, and a fraction of a millisecond of a
@@ -57,18 +62,20 @@ pub(crate) struct Sample {
     pub(crate) min_rtt: Duration,
 }
 
-/// What the kernel may hold of what we send.
+/// What the kernel may hold of what we send, and get at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
     /// Bytes unsent.
     pub(crate) unsent: u32,
     /// Bytes unsent and in flight together; none leaves it to the kernel.
     pub(crate) in_flight: Option<u32>,
+    /// Bytes of one call ([`Outbox::unit`](netmod_api::Outbox::unit)).
+    pub(crate) unit: usize,
 }
 
 impl Bounds {
     /// While nothing is known.
-    pub(crate) const NONE: Self = Self { unsent: 128 * 1024, in_flight: None };
+    pub(crate) const NONE: Self = Self { unsent: 128 * 1024, in_flight: None, unit: MAX_UNIT };
 
     /// Bytes for one write, where what may wait unsent is less than the kernel takes at once by itself.
     pub(crate) fn at_once(self) -> usize {
@@ -111,7 +118,9 @@ impl Path {
             Some(_) => self.bounded = self.bounded.or(Some(sample.at)),
             None => self.bounded = None,
         }
-        Bounds { unsent, in_flight }
+        let unit = usize::try_from(carried(rate, UNIT_TIME).max(LEAST_UNIT))
+            .map_or(MAX_UNIT, |unit| unit.min(MAX_UNIT));
+        Bounds { unsent, in_flight, unit }
     }
 
     fn take_rate(&mut self, sample: Sample) {

@@ -254,7 +254,7 @@ mod tests {
         for (bytes, fixed, expected) in
             [(40_000, false, 60_000), (80_000, true, 60_000), (80_000, false, 120_000)]
         {
-            bound(&stream, Bounds { unsent: 16_384, in_flight: Some(bytes) }, fixed).unwrap();
+            bound(&stream, Bounds { unsent: 16_384, in_flight: Some(bytes), ..Bounds::NONE }, fixed).unwrap();
             assert_eq!(locked(), expected);
             assert_eq!(SockRef::from(&stream).tcp_notsent_lowat().unwrap(), 16_384);
         }
@@ -269,7 +269,7 @@ mod tests {
         let stream = connect(listener.local_addr().unwrap(), Options::default()).await.unwrap();
         let (_far, _) = listener.accept().await.unwrap();
         stream.writable().await.unwrap();
-        bound(&stream, Bounds { unsent: 16_384, in_flight: Some(1_000_000) }, false).unwrap();
+        bound(&stream, Bounds { unsent: 16_384, in_flight: Some(1_000_000), ..Bounds::NONE }, false).unwrap();
         let mut written = 0;
         let piece = [0; 8_192];
         while let Ok(count) = write(&stream, &[IoSlice::new(&piece)], true) {

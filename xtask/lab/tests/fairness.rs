@@ -17,17 +17,14 @@ const FLOWS: usize = 10;
 /// Seconds of bulk: the first tenth of them is for the start.
 const SECONDS: u32 = 15;
 
-/// How far a flow may be from the mean of all, as a part of it.
+/// How far a flow, or a neighbour of a relay, may be from the mean of all, as a part of it.
 const UNFAIRNESS: f64 = 0.2;
 
-/// What bulk may add to the median of the pings. The target is 10 ms, of which 9.3 to 9.4 were measured: the rest is for
-/// machines that do something else beside.
-const ADDED: Duration = Duration::from_millis(15);
+/// What bulk may add to the median of the pings; 6.7 ms were measured.
+const ADDED: Duration = Duration::from_millis(10);
 
-/// The same two between the neighbours of a relay, which misses these targets: 19 to 23 % and 13 to 14 ms were measured, and
-/// flows of one neighbour up to 32 % off their mean.
-const UNFAIRNESS_RELAYED: f64 = 0.35;
-const ADDED_RELAYED: Duration = Duration::from_millis(25);
+/// The same at a relay, which cannot cut the frames of others; 8.8 ms were measured.
+const ADDED_RELAYED: Duration = Duration::from_millis(15);
 
 /// Pause between two pings of one series.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -245,5 +242,5 @@ fn a_relay_is_fair_to_its_neighbours() {
     let rates = [of_a.iter().sum(), of_c.iter().sum()];
     let off = unfairness("one flow of A and ten of C", &rates);
     assert!(loaded <= idle + ADDED_RELAYED, "{loaded:?} beside bulk, {idle:?} without");
-    assert!(off <= UNFAIRNESS_RELAYED, "neighbours are {:.1} % off their mean", off * 100.0);
+    assert!(off <= UNFAIRNESS, "neighbours are {:.1} % off their mean", off * 100.0);
 }
