@@ -22,8 +22,8 @@ const MIB: u64 = 1 << 20;
 /// The small MTU of all tests: of a network in packets, of a link in frames.
 const SMALL: u32 = 1280;
 
-/// How long a transfer may stand still when its path shrinks. The target is 3 s, which one run in six missed by 0.4 s.
-const PAUSE: Duration = Duration::from_secs(6);
+/// How long a transfer may stand still when its path shrinks; 0.8 to 1.7 s were measured.
+const PAUSE: Duration = Duration::from_secs(3);
 
 const A: &str = "10.66.1.1";
 const B: &str = "10.66.2.1";
@@ -255,7 +255,7 @@ fn a_path_that_shrinks_while_a_transfer_runs() {
     // More than what a control plane says in this time.
     soon(&routers).wait_until("the transfer to go on", || progress() > before + MIB).unwrap();
     let paused = cut.elapsed();
-    println!("the path shrank: 1 MiB more after {:.2} s (target: 3 s)", paused.as_secs_f32());
+    println!("the path shrank: 1 MiB more after {:.2} s", paused.as_secs_f32());
     routers.limit().wait_until("the small path in A's status", || path_mtu(&routers) == Some(SMALL)).unwrap();
     let download = download.join().unwrap().unwrap();
     println!("{} bytes in {:.2} s", download.size, download.took.as_secs_f32());
