@@ -55,11 +55,11 @@ fn bounds_follow_rate_and_round_trip() {
     let table = [
         // 50 Mbit/s: 5.2 ms are 32.5 KB, less than a frame may be; 1 ms is less than what may always wait.
         (50, SHORT, 16 * 1024, Some(36 * 1024), 6_250),
-        (50, ms(20), 16 * 1024, Some(281_250), 6_250),
-        (200, SHORT, 25_000, Some(130_000), 25_000),
+        (50, ms(20), 16 * 1024, Some(250_000), 6_250),
+        (200, SHORT, 25_000, Some(2_500 + 96 * 1024), 25_000),
         // 5 ms are more than what may stand in a queue.
-        (400, SHORT, 32 * 1024, Some(10_000 + 192 * 1024), 50_000),
-        (5000, SHORT, 32 * 1024, Some(125_000 + 192 * 1024), MAX_UNIT),
+        (400, SHORT, 32 * 1024, Some(5_000 + 96 * 1024), 50_000),
+        (5000, SHORT, 32 * 1024, Some(62_500 + 96 * 1024), MAX_UNIT),
         // What is fast and long is left alone.
         (400, ms(20), 32 * 1024, None, 50_000),
         (1, ms(1), 16 * 1024, Some(36 * 1024), 4 * 1024),
@@ -77,7 +77,7 @@ fn a_moment_without_acknowledgements_does_not_choke_and_a_slower_path_is_found()
     assert_eq!(fed.busy(0, SECOND), fast);
     assert_eq!(
         fed.busy(100 * MBIT, 2 * SECOND),
-        Bounds { unsent: 16 * 1024, in_flight: Some(65_000), unit: 12_500 }
+        Bounds { unsent: 16 * 1024, in_flight: Some(63_750), unit: 12_500 }
     );
     let faster = fed.busy(5000 * MBIT, Duration::from_millis(50));
     assert!(faster.in_flight > fast.in_flight, "and a faster one at once");
