@@ -4,7 +4,7 @@
 use core::fmt;
 use core::time::Duration;
 
-use ratman_types::{Address, Digest, Hop, Mtu, WallTime};
+use ratman_types::{Address, Digest, Hop, LinkSample, Mtu, WallTime};
 
 /// What the driver tells about a hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,14 @@ pub enum LinkEvent {
         received_frames: u64,
         /// Bytes that the peer's kernel acknowledged, if the medium knows.
         acked_bytes: Option<u64>,
+    },
+    /// Somebody measured the hop; told about every second by each source that has something to say. Round trips count
+    /// where the kernel saw them: those of sockets are means, and the router's echoes are its own.
+    Sample {
+        /// The hop that was measured.
+        hop: Hop,
+        /// What was measured.
+        sample: LinkSample,
     },
 }
 

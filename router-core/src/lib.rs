@@ -10,6 +10,7 @@
 mod announcing;
 mod config;
 mod drop_reason;
+mod estimator;
 mod event;
 mod fib;
 mod forward;
@@ -33,6 +34,7 @@ pub mod scorer;
 
 pub use config::RouterConfig;
 pub use drop_reason::{DropCounters, DropReason};
+pub use estimator::Estimate;
 pub use event::{Class, CloseReason, Event, LinkEvent, Transmit};
 pub use fib::{Fib, Lookup, Via};
 pub use forward::{Forward, forward};

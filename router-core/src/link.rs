@@ -2,18 +2,17 @@
 //! One hop as the router sees it: whether it answers, how long it is, and the times of its one-hop frames.
 
 mod activity;
-mod rtt;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
-use ratman_types::{Address, Digest, Hop, Mtu, Timestamp, WallTime};
+use ratman_types::{Address, ByteCount, Digest, Hop, Mtu, Timestamp, Traffic, WallTime};
 use ratman_wire::Mode;
 use ratman_wire::router_meta::RouterMeta;
 
 use crate::LinkState;
+use crate::estimator::Estimator;
 use activity::Activity;
-use rtt::RttWindow;
 
 /// How often a link is probed (source: wire page, routes).
 const ECHO_INTERVAL: Duration = Duration::from_millis(500);
@@ -30,6 +29,8 @@ const STALL_FLOOR: Duration = Duration::from_millis(150);
 const ECHOES: usize = 3;
 /// The silence after which a link is down (source: wire page, routes).
 const DOWN_AFTER: Duration = Duration::from_secs(5);
+/// Over which time what leaves is added up to tell whether the link is busy.
+const TRAFFIC_OVER: Duration = Duration::from_secs(1);
 /// Urgent probes of five seconds, and the first three.
 const MAX_UNANSWERED: usize = 128;
 
@@ -64,9 +65,10 @@ pub(crate) struct Link {
     pub(crate) meta: Option<RouterMeta>,
     /// The last address whose newest announcement the new link got of all that it is to get.
     pub(crate) resent: Option<Address>,
+    /// What is measured of it.
+    pub(crate) estimator: Estimator,
     state: LinkState,
     closing: bool,
-    rtt: RttWindow,
     // INVARIANT: at most MAX_UNANSWERED, in the order in which they were sent.
     unanswered: VecDeque<SentEcho>,
     last_echo: Option<Timestamp>,
@@ -75,6 +77,8 @@ pub(crate) struct Link {
     acknowledged: Timestamp,
     used: Option<Timestamp>,
     activity: Activity,
+    /// The total of bytes sent at some time about [`TRAFFIC_OVER`] ago.
+    sent_before: (Timestamp, u64),
     // At most one for each mode that we serve.
     last_received: BTreeMap<Mode, WallTime>,
     last_sent: WallTime,
@@ -92,9 +96,9 @@ impl Link {
             clock_offset: None,
             meta: None,
             resent: None,
+            estimator: Estimator::default(),
             state: LinkState::Starting,
             closing: false,
-            rtt: RttWindow::default(),
             unanswered: VecDeque::new(),
             last_echo: None,
             replies_in_a_row: 0,
@@ -102,6 +106,7 @@ impl Link {
             acknowledged: now,
             used: None,
             activity: Activity::default(),
+            sent_before: (now, 0),
             last_received: BTreeMap::new(),
             last_sent: WallTime::default(),
         }
@@ -111,13 +116,9 @@ impl Link {
         self.state
     }
 
-    /// The tenth percentile of the round trips; nothing before the first reply.
-    pub(crate) const fn rtt(&self) -> Option<Duration> {
-        self.rtt.p10()
-    }
-
-    pub(crate) const fn loaded_rtt(&self) -> Option<Duration> {
-        self.rtt.p90()
+    /// How long the link is, there and back; nothing before the first reply.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.estimator.latency().map(|latency| latency.value)
     }
 
     /// Whether routes may use it now.
@@ -182,7 +183,7 @@ impl Link {
         let index = self.unanswered.iter().position(|echo| echo.nonce == *nonce)?;
         let sent = self.unanswered.drain(..=index).next_back()?;
         let rtt = arrived.since(sent.at);
-        self.rtt.add(arrived, rtt);
+        self.estimator.add_echo(arrived, rtt);
         self.replies_in_a_row = if index == 0 { self.replies_in_a_row.saturating_add(1) } else { 1 };
         let revived = match self.state {
             LinkState::Starting => true,
@@ -207,6 +208,18 @@ impl Link {
         }
         if moved.acknowledged {
             self.acknowledged = self.acknowledged.max(now);
+        }
+        self.note_traffic(sent, now);
+    }
+
+    /// Tells the estimator how much leaves, in case no source of samples counts.
+    fn note_traffic(&mut self, total: u64, now: Timestamp) {
+        let (since, before) = self.sent_before;
+        let over = now.since(since);
+        if over >= TRAFFIC_OVER {
+            let sent = ByteCount(total.saturating_sub(before));
+            self.estimator.note_traffic(now, &Traffic { over, sent, received: ByteCount(0) });
+            self.sent_before = (now, total);
         }
     }
 
@@ -247,7 +260,7 @@ impl Link {
         if self.state != LinkState::Live || self.unanswered.len() < ECHOES {
             return None;
         }
-        let loaded = self.rtt.p90().unwrap_or_default().saturating_mul(3);
+        let loaded = self.loaded_rtt().saturating_mul(3);
         let third = self.unanswered.get(ECHOES - 1).map_or(self.heard, |echo| echo.at);
         Some((self.sign_of_life() + STALL_FLOOR.max(loaded)).max(third + QUIET))
     }
@@ -256,6 +269,10 @@ impl Link {
         let used = self.used.is_some_and(|at| now.since(at) <= USED);
         let quiet = now >= self.sign_of_life() + QUIET;
         if used && quiet { URGENT_ECHO_INTERVAL } else { ECHO_INTERVAL }
+    }
+
+    fn loaded_rtt(&self) -> Duration {
+        self.estimator.loaded_latency().map(|latency| latency.value).unwrap_or_default()
     }
 
     fn sign_of_life(&self) -> Timestamp {

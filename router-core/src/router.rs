@@ -177,6 +177,7 @@ impl Router {
             LinkEvent::Activity { hop, sent_bytes, received_frames, acked_bytes } => {
                 self.link_activity(hop, sent_bytes, received_frames, acked_bytes, now);
             }
+            LinkEvent::Sample { hop, sample } => self.link_sample(hop, &sample, now),
         }
     }
 

@@ -3,8 +3,10 @@
 
 use core::time::Duration;
 
-use ratman_types::{Address, Bandwidth, Hop, Mtu, Timestamp};
+use ratman_types::{Address, Bandwidth, Capacity, Hop, Loss, Mtu, Timestamp, Traffic};
 use ratman_wire::router_meta::RouterMeta;
+
+use crate::Estimate;
 
 /// Whether a link can carry routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,10 +32,17 @@ pub struct LinkStatus {
     pub mtu: Mtu,
     /// When it came up.
     pub since: Timestamp,
-    /// The tenth percentile of the echo round trips of 30 s; nothing before the first reply.
-    pub rtt: Option<Duration>,
-    /// The ninetieth percentile of the same, which queues under load raise.
-    pub loaded_rtt: Option<Duration>,
+    /// The round trip without a queue: the tenth percentile of 30 s, of echoes or of what the kernel saw. Under lasting
+    /// load it stays what it was before. Nothing before the first reply.
+    pub latency: Option<Estimate<Duration>>,
+    /// The ninetieth percentile of the echoes of 30 s, which queues under load raise.
+    pub loaded_latency: Option<Estimate<Duration>>,
+    /// What it carries towards the neighbour; nothing while nobody found out.
+    pub capacity: Option<Estimate<Capacity>>,
+    /// What crosses it now, underlay headers included; nothing where nobody counts.
+    pub traffic: Option<Estimate<Traffic>>,
+    /// What was lost towards the neighbour in the last minute, all counts summed up.
+    pub loss: Option<Estimate<Loss>>,
     /// How far the neighbour's raw clock is ahead of ours, in microseconds; nothing if it has no vote.
     pub clock_offset: Option<i64>,
     /// What the neighbour said about itself last.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Links that come, go, answer and fall silent.
 
-use ratman_types::{Digest, Hop, Mtu, Now, RouterId};
+use ratman_types::{Digest, Hop, LinkSample, Mtu, Now, RouterId};
 use ratman_wire::Mode;
 
 use super::Router;
@@ -55,6 +55,14 @@ impl Router {
         if let Some(link) = self.links.get_mut(&hop) {
             link.note_activity(sent, received, acked, now.at);
             self.watch_link(hop, now);
+        }
+    }
+
+    /// What was measured moves traffic with the next announcements: they come every two seconds, and a look at all
+    /// addresses for every sample of every link would cost more than it brings.
+    pub(super) fn link_sample(&mut self, hop: Hop, sample: &LinkSample, now: Now) {
+        if let Some(link) = self.links.get_mut(&hop) {
+            link.estimator.add_sample(sample, now.at);
         }
     }
 

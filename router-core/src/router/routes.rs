@@ -106,8 +106,11 @@ impl Router {
             dialed: link.dialed,
             mtu: link.mtu,
             since: link.since,
-            rtt: link.rtt(),
-            loaded_rtt: link.loaded_rtt(),
+            latency: link.estimator.latency(),
+            loaded_latency: link.estimator.loaded_latency(),
+            capacity: link.estimator.capacity(self.now.at),
+            traffic: link.estimator.traffic(self.now.at),
+            loss: link.estimator.loss(self.now.at),
             clock_offset: link.clock_offset,
             meta: link.meta,
         })

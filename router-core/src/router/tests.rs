@@ -11,7 +11,7 @@ mod sybils;
 
 use core::time::Duration;
 
-use ratman_types::{Bandwidth, Digest, Ed25519Verifier, LinkId, Mtu, SecretKey};
+use ratman_types::{Bandwidth, Digest, Ed25519Verifier, LinkId, Mtu, SampleSource, SecretKey};
 use ratman_wire::announcement::{Announcement, PathLatency, Peer, origin_signed_bytes};
 use ratman_wire::echo::Echo;
 use ratman_wire::{Header, Mode};

@@ -341,6 +341,9 @@ fn status_tells_what_was_chosen_and_why() {
     assert!(!routes[2].selected && routes[2].usable && routes[2].reason.is_empty());
     let links: Vec<_> = rig.router.links().collect();
     assert_eq!(links.len(), 2);
-    assert_eq!((links[0].state, links[0].rtt, links[0].mtu), (LinkState::Live, Some(RTT), Mtu(30_000)));
+    assert_eq!((links[0].state, links[0].mtu), (LinkState::Live, Mtu(30_000)));
+    let latency = links[0].latency.unwrap();
+    assert_eq!((latency.value, latency.source), (RTT, SampleSource::Echo));
+    assert_eq!(links[0].capacity, None);
     assert!(links[0].clock_offset.unwrap().abs() < 2_000);
 }
