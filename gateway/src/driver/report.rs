@@ -76,7 +76,7 @@ impl Driver {
                         router_core::LinkState::Stalled => LinkState::Stalled,
                     },
                     mtu: link.mtu.0,
-                    rtt_us: link.rtt.map(micros),
+                    rtt_us: link.latency.map(|latency| micros(latency.value)),
                     queued_bytes: activity.queued_bytes + bytes(queue.waiting),
                     dropped_frames: activity.dropped + queue.dropped,
                     up_s: now.since(link.since).as_secs(),
