@@ -174,9 +174,16 @@ impl Known {
         (entry.is_live(now) && self.is_feasible(entry)).then_some(Candidate {
             hop: entry.hop,
             ping: entry.route_ping(link.rtt()?),
-            bandwidth: entry.bandwidth,
+            bandwidth: entry.bandwidth.narrowest(link.estimator.bandwidth(now)),
             peer_part: entry.claim.is_some(),
         })
+    }
+
+    /// What the way over a hop carries, its own link included, as far as anybody measured.
+    pub(crate) fn bandwidth_over(&self, hop: Hop, links: &BTreeMap<Hop, Link>, now: Timestamp) -> Bandwidth {
+        let beyond = self.entry(hop).map(|entry| entry.bandwidth).unwrap_or_default();
+        let link = links.get(&hop).map(|link| link.estimator.bandwidth(now)).unwrap_or_default();
+        beyond.narrowest(link)
     }
 
     /// The way over a hop, as wide as the link and the rest of the way together.

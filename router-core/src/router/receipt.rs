@@ -297,19 +297,20 @@ impl Router {
     /// Sends a first copy on, as wide as its way and the one that we selected. Without a route of our own (the copy
     /// was held back, or its link is stalled) we claim none.
     fn flood_copy(&mut self, copy: &Copied, now: Now) {
-        let Some(link_mtu) = self.links.get(&copy.from).map(|link| link.mtu) else { return };
+        let Some(link) = self.links.get(&copy.from) else { return };
         let Some(known) = self.rib.get_mut(&copy.address) else { return };
-        let Some(selected) = known.hop_in_use().and_then(|hop| known.entry(hop)) else { return };
-        let Some(via) = known.via(selected.hop, &self.links) else { return };
+        let Some(via) = known.hop_in_use().and_then(|hop| known.via(hop, &self.links)) else { return };
         let Some(slot) = known.times.newest() else { return };
+        let selected = known.bandwidth_over(via.hop, &self.links, now.at);
+        let brought = copy.announcement.available_bw.narrowest(link.estimator.bandwidth(now.at));
         let own_interval = told_interval(self.config.announce_interval);
         known.newest = Some(Newest::new(
             slot.time,
             slot.signature,
             copy.peer.map(|_| slot.flooded),
             copy.peer.map_or(own_interval, |peer| told_interval(believed_interval(peer.interval))),
-            copy.announcement.available_bw.narrowest(selected.bandwidth),
-            copy.announcement.available_mtu.min(link_mtu).min(via.mtu),
+            brought.narrowest(selected),
+            copy.announcement.available_mtu.min(link.mtu).min(via.mtu),
             copy.hops_left.checked_sub(1),
             Some(copy.from.neighbour),
         ));

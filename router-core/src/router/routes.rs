@@ -134,7 +134,7 @@ impl Router {
             usable: known.candidate(entry, &self.links, self.now.at).is_some(),
             ping: self.links.get(&entry.hop).and_then(|link| link.rtt()).map(|rtt| entry.route_ping(rtt)),
             mtu: known.via(entry.hop, &self.links).map_or(entry.mtu, |via| via.mtu),
-            bandwidth: entry.bandwidth,
+            bandwidth: known.bandwidth_over(entry.hop, &self.links, self.now.at),
             heard: Some(entry.heard),
             reason: choice.map(|choice| choice.why.to_string()).unwrap_or_default(),
         }

@@ -3,6 +3,7 @@
 //! what they get. Signatures are real.
 
 mod announcing;
+mod measured;
 mod one_hop;
 mod receipt;
 mod routed;
@@ -11,7 +12,9 @@ mod sybils;
 
 use core::time::Duration;
 
-use ratman_types::{Bandwidth, Digest, Ed25519Verifier, LinkId, Mtu, SampleSource, SecretKey};
+use ratman_types::{
+    Bandwidth, Capacity, Digest, Ed25519Verifier, LinkId, LinkSample, Mtu, SampleSource, SecretKey,
+};
 use ratman_wire::announcement::{Announcement, PathLatency, Peer, origin_signed_bytes};
 use ratman_wire::echo::Echo;
 use ratman_wire::{Header, Mode};
