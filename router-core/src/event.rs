@@ -6,6 +6,8 @@ use core::time::Duration;
 
 use ratman_types::{Address, Digest, Hop, LinkSample, Mtu, WallTime};
 
+use crate::LinkCost;
+
 /// What the driver tells about a hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
@@ -50,6 +52,13 @@ pub enum LinkEvent {
         hop: Hop,
         /// What was measured.
         sample: LinkSample,
+    },
+    /// The operator made the hop dearer or cheaper; a new hop costs nothing.
+    Cost {
+        /// The hop.
+        hop: Hop,
+        /// What it costs from now on.
+        cost: LinkCost,
     },
 }
 

@@ -10,8 +10,8 @@ use ratman_types::{Address, ByteCount, Digest, Hop, Mtu, Timestamp, Traffic, Wal
 use ratman_wire::Mode;
 use ratman_wire::router_meta::RouterMeta;
 
-use crate::LinkState;
 use crate::estimator::Estimator;
+use crate::{LinkCost, LinkState};
 use activity::Activity;
 
 /// How often a link is probed (source: wire page, routes).
@@ -65,6 +65,8 @@ pub(crate) struct Link {
     pub(crate) meta: Option<RouterMeta>,
     /// The last address whose newest announcement the new link got of all that it is to get.
     pub(crate) resent: Option<Address>,
+    /// What it costs us to use it.
+    pub(crate) cost: LinkCost,
     /// What is measured of it.
     pub(crate) estimator: Estimator,
     state: LinkState,
@@ -96,6 +98,7 @@ impl Link {
             clock_offset: None,
             meta: None,
             resent: None,
+            cost: LinkCost::NONE,
             estimator: Estimator::default(),
             state: LinkState::Starting,
             closing: false,

@@ -178,6 +178,7 @@ impl Router {
                 self.link_activity(hop, sent_bytes, received_frames, acked_bytes, now);
             }
             LinkEvent::Sample { hop, sample } => self.link_sample(hop, &sample, now),
+            LinkEvent::Cost { hop, cost } => self.link_cost(hop, cost, now),
         }
     }
 

@@ -3,16 +3,17 @@
 //! it is given and keeps no time; [`Selection`] stands behind it, so that noise does not move traffic.
 
 mod live;
+mod ping;
 mod selection;
 
 use core::fmt;
-use core::time::Duration;
 use std::collections::BTreeMap;
 
 use ratman_types::{Address, Bandwidth, ByteCount, Hop};
 use ratman_wire::announcement::Announcement;
 
 pub use live::LiveScorer;
+pub use ping::Ping;
 pub use selection::{Change, ChangeReason, Selection};
 
 /// A route that may be used now: feasible, live, its link up and not stalled.
@@ -20,8 +21,8 @@ pub use selection::{Change, ChangeReason, Selection};
 pub struct Candidate {
     /// Where frames would leave.
     pub hop: Hop,
-    /// The route's ping ([`RoutePing`](crate::route_ping::RoutePing)).
-    pub ping: Duration,
+    /// How long it is, what the link costs included.
+    pub ping: Ping,
     /// The narrowest link on the way, as far as anybody measured.
     pub bandwidth: Bandwidth,
     /// Whether the neighbour signed a latency for it; routes without one rank after those with one.
@@ -86,16 +87,16 @@ pub enum Why {
     /// The lowest ping.
     Ping {
         /// Of the chosen route.
-        own: Duration,
+        own: Ping,
         /// Of the next one.
-        next: Duration,
+        next: Ping,
     },
     /// A ping as good as the lowest, and more bandwidth.
     Bandwidth {
         /// Of the chosen route.
-        ping: Duration,
+        ping: Ping,
         /// The lowest of all.
-        lowest_ping: Duration,
+        lowest_ping: Ping,
         /// Of the chosen route.
         own: Bandwidth,
         /// Of the route with the lowest ping.
@@ -108,32 +109,12 @@ impl fmt::Display for Why {
         match *self {
             Self::OnlyRoute => f.write_str("the only route"),
             Self::OnlySigned => f.write_str("the only route with a signed latency"),
-            Self::Ping { own, next } => {
-                write!(f, "ping {} against {}", Milliseconds(own), Milliseconds(next))
+            Self::Ping { own, next } => write!(f, "ping {own} against {next}"),
+            Self::Bandwidth { ping, lowest_ping, own, other } => {
+                write!(f, "ping {ping} against {lowest_ping}, within 10 %: bandwidth {own} against {other}")
             }
-            Self::Bandwidth { ping, lowest_ping, own, other } => write!(
-                f,
-                "ping {} against {}, within 10 %: bandwidth {own} against {other}",
-                Milliseconds(ping),
-                Milliseconds(lowest_ping),
-            ),
         }
     }
-}
-
-/// Prints a ping as people read it: milliseconds with two digits behind the point.
-struct Milliseconds(Duration);
-
-impl fmt::Display for Milliseconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hundredths = self.0.as_micros() / 10;
-        write!(f, "{}.{:02} ms", hundredths / 100, hundredths % 100)
-    }
-}
-
-/// Whether `ping` is as good as `lowest`: at most 1.10 times as long (source: manual, live route scoring).
-fn within_a_tenth(ping: Duration, lowest: Duration) -> bool {
-    ping.as_nanos() * 10 <= lowest.as_nanos() * 11
 }
 
 /// Whether both bandwidths are measured and `own` is over 1.02 times `other` (source: manual, live route scoring).
@@ -144,18 +125,22 @@ fn wider(own: Bandwidth, other: Bandwidth) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use super::*;
+    use crate::LinkCost;
 
     #[test]
     fn reasons_read_well() {
-        let ms = Duration::from_millis;
+        let us = |micros| Ping::from(Duration::from_micros(micros));
         assert_eq!(Why::OnlyRoute.to_string(), "the only route");
         assert_eq!(Why::OnlySigned.to_string(), "the only route with a signed latency");
-        let ping = Why::Ping { own: Duration::from_micros(4_128), next: ms(11) };
-        assert_eq!(ping.to_string(), "ping 4.12 ms against 11.00 ms");
+        let cost = LinkCost::new(Duration::from_millis(2)).unwrap();
+        let ping = Why::Ping { own: us(4_128), next: Ping { cost, ..us(9_000) } };
+        assert_eq!(ping.to_string(), "ping 4.12 ms against 9.00 ms + cost 2.00 ms");
         let bandwidth = Why::Bandwidth {
-            ping: Duration::from_micros(4_300),
-            lowest_ping: Duration::from_micros(4_100),
+            ping: us(4_300),
+            lowest_ping: us(4_100),
             own: Bandwidth::from_bytes_per_second(6_000_000),
             other: Bandwidth::from_bytes_per_second(1_125_000),
         };
@@ -166,11 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_windows_are_exact() {
-        let us = Duration::from_micros;
-        assert!(within_a_tenth(us(1_100), us(1_000)));
-        assert!(!within_a_tenth(us(1_101), us(1_000)));
-        assert!(within_a_tenth(Duration::MAX, Duration::MAX), "no overflow");
+    fn two_percent_are_exact() {
         let bw = Bandwidth::from_bytes_per_second;
         assert!(!wider(bw(102), bw(100)));
         assert!(wider(bw(103), bw(100)));

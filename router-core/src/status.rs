@@ -6,7 +6,7 @@ use core::time::Duration;
 use ratman_types::{Address, Bandwidth, Capacity, Hop, Loss, Mtu, Timestamp, Traffic};
 use ratman_wire::router_meta::RouterMeta;
 
-use crate::Estimate;
+use crate::{Estimate, LinkCost};
 
 /// Whether a link can carry routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +30,8 @@ pub struct LinkStatus {
     pub dialed: bool,
     /// The largest carrier frame that crosses it.
     pub mtu: Mtu,
+    /// What the operator adds to the ping of every route over it.
+    pub cost: LinkCost,
     /// When it came up.
     pub since: Timestamp,
     /// The round trip without a queue: the tenth percentile of 30 s, of echoes or of what the kernel saw. Under lasting
@@ -60,8 +62,10 @@ pub struct RouteStatus {
     pub selected: bool,
     /// Whether it was announced recently enough, over a live link, and cannot loop.
     pub usable: bool,
-    /// The estimated round trip; nothing for a local address.
+    /// The estimated round trip, without cost; nothing for a local address.
     pub ping: Option<Duration>,
+    /// What the operator adds to it.
+    pub cost: LinkCost,
     /// The largest carrier frame on the way.
     pub mtu: Mtu,
     /// The narrowest bandwidth on the way.

@@ -16,7 +16,7 @@ use crate::link::Link;
 use crate::newest::Newest;
 use crate::origin_times::OriginTimes;
 use crate::route_ping::RoutePing;
-use crate::scorer::{Candidate, Selection};
+use crate::scorer::{Candidate, Ping, Selection};
 
 /// One address over one hop.
 #[derive(Clone, Copy, Debug)]
@@ -173,7 +173,7 @@ impl Known {
         let link = links.get(&entry.hop).filter(|link| link.carries_routes())?;
         (entry.is_live(now) && self.is_feasible(entry)).then_some(Candidate {
             hop: entry.hop,
-            ping: entry.route_ping(link.rtt()?),
+            ping: Ping { measured: entry.route_ping(link.rtt()?), cost: link.cost },
             bandwidth: entry.bandwidth.narrowest(link.estimator.bandwidth(now)),
             peer_part: entry.claim.is_some(),
         })

@@ -7,7 +7,7 @@ use ratman_wire::Mode;
 use super::Router;
 use crate::limits::MAX_LINKS;
 use crate::link::Link;
-use crate::{CloseReason, Event, Timer};
+use crate::{CloseReason, Event, LinkCost, Timer};
 
 impl Router {
     pub(super) fn link_up(&mut self, hop: Hop, mtu: Mtu, proofs: Digest, dialed: bool, now: Now) {
@@ -63,6 +63,14 @@ impl Router {
     pub(super) fn link_sample(&mut self, hop: Hop, sample: &LinkSample, now: Now) {
         if let Some(link) = self.links.get_mut(&hop) {
             link.estimator.add_sample(sample, now.at);
+        }
+    }
+
+    /// A person spoke: every route is looked at again at once.
+    pub(super) fn link_cost(&mut self, hop: Hop, cost: LinkCost, now: Now) {
+        if let Some(link) = self.links.get_mut(&hop).filter(|link| link.cost != cost) {
+            link.cost = cost;
+            self.reselect_over(hop, now);
         }
     }
 

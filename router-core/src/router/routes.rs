@@ -10,7 +10,7 @@ use super::Router;
 use crate::fib::FibEntry;
 use crate::rib::{Entry, Known};
 use crate::scorer::{Candidate, Change, Choice, NoAvailableRoute};
-use crate::{Counters, DropCounters, Event, LinkStatus, RouteStatus, Timer};
+use crate::{Counters, DropCounters, Event, LinkCost, LinkStatus, RouteStatus, Timer};
 
 impl Router {
     /// Asks the scorer for routes that serve streams of any size.
@@ -105,6 +105,7 @@ impl Router {
             state: link.state(),
             dialed: link.dialed,
             mtu: link.mtu,
+            cost: link.cost,
             since: link.since,
             latency: link.estimator.latency(),
             loaded_latency: link.estimator.loaded_latency(),
@@ -127,12 +128,14 @@ impl Router {
 
     fn route_status(&self, address: &Address, known: &Known, entry: &Entry) -> RouteStatus {
         let choice = known.selection.current().filter(|choice| choice.hop == entry.hop);
+        let link = self.links.get(&entry.hop);
         RouteStatus {
             address: *address,
             hop: Some(entry.hop),
             selected: choice.is_some(),
             usable: known.candidate(entry, &self.links, self.now.at).is_some(),
-            ping: self.links.get(&entry.hop).and_then(|link| link.rtt()).map(|rtt| entry.route_ping(rtt)),
+            ping: link.and_then(|link| link.rtt()).map(|rtt| entry.route_ping(rtt)),
+            cost: link.map(|link| link.cost).unwrap_or_default(),
             mtu: known.via(entry.hop, &self.links).map_or(entry.mtu, |via| via.mtu),
             bandwidth: known.bandwidth_over(entry.hop, &self.links, self.now.at),
             heard: Some(entry.heard),
@@ -174,6 +177,7 @@ fn local_route(address: Address) -> RouteStatus {
         selected: true,
         usable: true,
         ping: None,
+        cost: LinkCost::NONE,
         mtu: Mtu(u32::try_from(MAX_FRAME).expect("a frame's length fits")),
         bandwidth: Default::default(),
         heard: None,

@@ -4,9 +4,7 @@
 
 use ratman_types::ByteCount;
 
-use super::{
-    Candidate, Choice, NoAvailableRoute, RouteScorer, ScorerConfiguration, Why, wider, within_a_tenth,
-};
+use super::{Candidate, Choice, NoAvailableRoute, RouteScorer, ScorerConfiguration, Why, wider};
 
 /// Ranks live routes; keeps no state.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,16 +20,17 @@ impl RouteScorer for LiveScorer {
         let signed = candidates.iter().any(|candidate| candidate.peer_part);
         let mut ranked: Vec<&Candidate> =
             candidates.iter().filter(|candidate| candidate.peer_part == signed).collect();
-        ranked.sort_unstable_by_key(|candidate| (candidate.ping, candidate.hop));
+        ranked.sort_unstable_by_key(|candidate| (candidate.ping.total(), candidate.hop));
         let Some((lowest, rest)) = ranked.split_first() else {
             return Err(NoAvailableRoute);
         };
-        let winner = rest.iter().take_while(|candidate| within_a_tenth(candidate.ping, lowest.ping)).fold(
-            *lowest,
-            |winner, candidate| {
-                if wider(candidate.bandwidth, winner.bandwidth) { candidate } else { winner }
-            },
-        );
+        let winner =
+            rest.iter().take_while(|candidate| candidate.ping.is_within_a_tenth_of(lowest.ping)).fold(
+                *lowest,
+                |winner, candidate| {
+                    if wider(candidate.bandwidth, winner.bandwidth) { candidate } else { winner }
+                },
+            );
         let why = match rest.first() {
             Some(_) if winner.hop != lowest.hop => Why::Bandwidth {
                 ping: winner.ping,

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use ratman_types::{Hop, Timestamp};
 
-use super::{Candidate, Choice, NoAvailableRoute, Why, wider, within_a_tenth};
+use super::{Candidate, Choice, NoAvailableRoute, Why, wider};
 
 /// How often in a row a route must win before traffic moves to it (source: wire page).
 const WINS_NEEDED: u8 = 3;
@@ -127,7 +127,7 @@ impl Selection {
 
 /// Whether the rival's ping is at most 80 % of the other's, both signed or both not.
 fn a_fifth_better(rival: &Candidate, in_use: &Candidate) -> bool {
-    rival.peer_part == in_use.peer_part && rival.ping.as_nanos() * 10 <= in_use.ping.as_nanos() * 8
+    rival.peer_part == in_use.peer_part && rival.ping.is_a_fifth_below(in_use.ping)
 }
 
 /// Whether this choice of `rival` counts against the route in use.
@@ -139,7 +139,7 @@ fn wins(rival: &Candidate, in_use: &Candidate) -> bool {
         return rival.peer_part;
     }
     wider(rival.bandwidth, in_use.bandwidth)
-        || !within_a_tenth(in_use.ping, rival.ping) && !wider(in_use.bandwidth, rival.bandwidth)
+        || !in_use.ping.is_within_a_tenth_of(rival.ping) && !wider(in_use.bandwidth, rival.bandwidth)
 }
 
 #[cfg(test)]

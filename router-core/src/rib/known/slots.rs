@@ -71,7 +71,7 @@ impl Known {
 
     fn badness(&self, entry: &Entry, links: &BTreeMap<Hop, Link>, now: Timestamp) -> Badness {
         match self.candidate(entry, links, now) {
-            Some(found) => Badness { unusable: false, unsigned: !found.peer_part, ping: found.ping },
+            Some(found) => Badness { unusable: false, unsigned: !found.peer_part, ping: found.ping.total() },
             None => Badness { unusable: true, unsigned: true, ping: Duration::MAX },
         }
     }

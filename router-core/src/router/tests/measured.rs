@@ -2,6 +2,7 @@
 //! What samples of the links do to routes and announcements.
 
 use super::*;
+use crate::LinkCost;
 
 /// Tells the router what a train found on a link, in bytes per second.
 fn measure(rig: &mut Rig, index: usize, bytes: u32) {
@@ -79,6 +80,30 @@ fn within_a_tenth_of_the_ping_the_wider_link_is_taken_and_the_reason_says_so() {
     assert_eq!(rig.hop_to(&origin.address()), rig.hop(1));
     let expected = "ping 12.40 ms against 12.00 ms, within 10 %: bandwidth 50 Mbit/s against 10 Mbit/s";
     assert_eq!(reason(&rig), expected);
+}
+
+#[test]
+fn a_cost_makes_a_link_dearer_for_us_and_for_nobody_else() {
+    let mut rig = Rig::with_neighbours(3);
+    let origin = Origin::new(1);
+    let time = rig.wall();
+    rig.announce(0, &origin, time, 5_000);
+    rig.announce(1, &origin, time, 5_500);
+    let flooded = |rig: &mut Rig| rig.neighbours[2].take().pop().unwrap().1.peer.unwrap().latency;
+    let before = flooded(&mut rig);
+    let (hop, cost) = (rig.neighbours[0].hop, LinkCost::new(millis(10)).unwrap());
+    rig.router.handle_link(LinkEvent::Cost { hop, cost }, rig.now);
+    assert_eq!(rig.hop_to(&origin.address()), rig.hop(1), "20 % better, so at once");
+    assert_eq!(reason(&rig), "ping 13.00 ms against 12.00 ms + cost 10.00 ms");
+    let dear = rig.router.routes().next().unwrap();
+    assert_eq!((dear.ping, dear.cost), (Some(millis(12)), cost));
+    assert!(rig.router.links().any(|link| link.cost == cost));
+    rig.pass(secs(2));
+    let time = rig.wall();
+    rig.announce(0, &origin, time, 5_000);
+    assert_eq!(flooded(&mut rig), before, "what others are told is measured");
+    rig.router.handle_link(LinkEvent::Cost { hop, cost: LinkCost::NONE }, rig.now);
+    assert!(rig.router.links().all(|link| link.cost.is_none()));
 }
 
 #[test]

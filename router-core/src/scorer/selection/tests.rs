@@ -13,7 +13,7 @@ fn hop(number: u8) -> Hop {
 fn route(number: u8, ping_micros: u64, bandwidth: u32) -> Candidate {
     Candidate {
         hop: hop(number),
-        ping: Duration::from_micros(ping_micros),
+        ping: Duration::from_micros(ping_micros).into(),
         bandwidth: Bandwidth::from_bytes_per_second(bandwidth),
         peer_part: true,
     }
@@ -145,7 +145,7 @@ proptest! {
             let candidates: Vec<Candidate> = (0..)
                 .zip(base.iter().zip(&pings))
                 .map(|(number, ((_, bandwidth), ping))| Candidate {
-                    ping: ping.ping(Duration::ZERO, Duration::ZERO),
+                    ping: ping.ping(Duration::ZERO, Duration::ZERO).into(),
                     ..route(number, 0, *bandwidth)
                 })
                 .collect();
