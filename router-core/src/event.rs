@@ -119,6 +119,12 @@ pub enum Event {
         /// The ceiling.
         time: WallTime,
     },
+    /// The link gives nothing back, and its routes are left: what its neighbour has not acknowledged goes another way. Told
+    /// after [`Event::FibChanged`], so that the other ways are known, and not if the link answers again before.
+    LinkStalled {
+        /// The hop that is stalled.
+        hop: Hop,
+    },
     /// The link is of no use; the driver closes it and may dial again.
     CloseLink {
         /// The hop to close.

@@ -25,6 +25,9 @@ const QUIET: Duration = Duration::from_millis(50);
 const USED: Duration = Duration::from_millis(400);
 /// The least silence that stalls a link (source: wire page, routes).
 const STALL_FLOOR: Duration = Duration::from_millis(150);
+/// The time that the third echo has for its answer is the loaded round trip, between this, for a peer whose threads wait
+/// for a processor, and [`QUIET`].
+const LEAST_ANSWER: Duration = Duration::from_millis(20);
 /// So many echoes unanswered stall a link, so many replies in a row revive it (source: wire page, routes).
 const ECHOES: usize = 3;
 /// The silence after which a link is down (source: wire page, routes).
@@ -241,9 +244,9 @@ impl Link {
             self.replies_in_a_row = 0;
             due.changed = true;
         }
-        due.echoes = match self.last_echo {
+        due.echoes = match self.next_echo() {
             None => ECHOES,
-            Some(last) => usize::from(now >= last + self.echo_interval(now)),
+            Some(next) => usize::from(now >= next),
         };
         due
     }
@@ -253,7 +256,7 @@ impl Link {
         if self.closing {
             return None;
         }
-        let echo = self.last_echo.map_or(now, |last| last + self.echo_interval(now));
+        let echo = self.next_echo().unwrap_or(now);
         let down = self.heard + DOWN_AFTER;
         Some(self.stalls_at().map_or(echo, |stall| echo.min(stall)).min(down))
     }
@@ -263,15 +266,20 @@ impl Link {
         if self.state != LinkState::Live || self.unanswered.len() < ECHOES {
             return None;
         }
-        let loaded = self.loaded_rtt().saturating_mul(3);
+        let loaded = self.loaded_rtt();
         let third = self.unanswered.get(ECHOES - 1).map_or(self.heard, |echo| echo.at);
-        Some((self.sign_of_life() + STALL_FLOOR.max(loaded)).max(third + QUIET))
+        let answered = third + loaded.clamp(LEAST_ANSWER, QUIET);
+        Some((self.sign_of_life() + STALL_FLOOR.max(loaded.saturating_mul(3))).max(answered))
     }
 
-    fn echo_interval(&self, now: Timestamp) -> Duration {
-        let used = self.used.is_some_and(|at| now.since(at) <= USED);
-        let quiet = now >= self.sign_of_life() + QUIET;
-        if used && quiet { URGENT_ECHO_INTERVAL } else { ECHO_INTERVAL }
+    /// When the next echo is due: urgently once a link that we use has been quiet for [`QUIET`], even where nothing
+    /// happens on it until then.
+    fn next_echo(&self) -> Option<Timestamp> {
+        let last = self.last_echo?;
+        let regular = last + ECHO_INTERVAL;
+        let urgent = (last + URGENT_ECHO_INTERVAL).max(self.sign_of_life() + QUIET);
+        let used = self.used.is_some_and(|at| urgent <= at + USED);
+        Some(if used { urgent.min(regular) } else { regular })
     }
 
     fn loaded_rtt(&self) -> Duration {

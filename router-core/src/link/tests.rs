@@ -15,6 +15,8 @@ fn link() -> Link {
 struct Bench {
     link: Link,
     now: u64,
+    /// When the link asked to be judged next, as of the last thing that happened to it.
+    wake: Option<Timestamp>,
     nonce: u64,
     replies: VecDeque<(u64, [u8; 8])>,
     states: Vec<(u64, LinkState)>,
@@ -27,6 +29,7 @@ impl Bench {
         Self {
             link: link(),
             now: 0,
+            wake: Some(at(0)),
             nonce: 0,
             replies: VecDeque::new(),
             states: Vec::new(),
@@ -42,6 +45,19 @@ impl Bench {
                 self.link.note_reply(&nonce, at(self.now)).unwrap();
                 self.note_state();
             }
+            self.judge(rtt);
+            self.now += 1;
+        }
+    }
+
+    /// What the driver tells every 50 ms while something moves.
+    fn report(&mut self, sent: u64, received: u64, acked: Option<u64>) {
+        self.link.note_activity(sent, received, acked, at(self.now));
+        self.wake = self.link.deadline(at(self.now));
+    }
+
+    fn judge(&mut self, rtt: Option<u64>) {
+        if self.wake.is_some_and(|wake| wake <= at(self.now)) {
             let due = self.link.handle_timeout(at(self.now));
             self.note_state();
             if due.close {
@@ -57,8 +73,8 @@ impl Bench {
                     self.replies.push_back((self.now + rtt, nonce));
                 }
             }
-            self.now += 1;
         }
+        self.wake = self.link.deadline(at(self.now));
     }
 
     fn note_state(&mut self) {
@@ -91,11 +107,14 @@ fn a_link_that_never_answers_brings_no_routes_and_is_down_after_five_seconds() {
 
 #[test]
 fn an_idle_link_that_falls_silent_stalls_within_two_seconds_and_is_down_after_five() {
-    let mut bench = Bench::new();
-    bench.run(1_100, Some(10));
-    bench.run(7_000, None);
-    assert_eq!(bench.states.last(), Some(&(2_550, LinkState::Stalled)));
-    assert_eq!(bench.closed_at, Some(6_010), "five seconds after the last reply");
+    // The third echo has the loaded round trip for its answer, within limits.
+    for (round_trip, answer) in [(10, 20), (30, 30), (90, 50)] {
+        let mut bench = Bench::new();
+        bench.run(1_100, Some(round_trip));
+        bench.run(7_000, None);
+        assert_eq!(bench.states.last(), Some(&(2_500 + answer, LinkState::Stalled)));
+        assert_eq!(bench.closed_at, Some(6_000 + round_trip), "five seconds after the last reply");
+    }
 }
 
 #[test]
@@ -105,7 +124,7 @@ fn a_used_link_that_falls_silent_stalls_within_a_third_of_a_second() {
     let mut sent = 0;
     while bench.link.state() == LinkState::Live {
         sent += 1;
-        bench.link.note_activity(sent, 0, Some(0), at(bench.now));
+        bench.report(sent, 0, Some(0));
         bench.run(bench.now, None);
     }
     let (stalled, _) = bench.states.last().unwrap();
@@ -114,13 +133,56 @@ fn a_used_link_that_falls_silent_stalls_within_a_third_of_a_second() {
     assert!(urgent >= 3, "{:?}", bench.echoes);
 }
 
+/// Traffic both ways with reports every 50 ms until the way drops everything, `after` milliseconds behind a report. What
+/// is lost: from the last sign of life until the link is left.
+fn gap(round_trip: u64, after: u64, goes_on_sending: bool) -> u64 {
+    let mut bench = Bench::new();
+    bench.run(30_000, Some(round_trip));
+    for report in 1..40 {
+        bench.report(report * 9_000, report * 9, Some(report * 9_000));
+        bench.run(bench.now + 49, Some(round_trip));
+    }
+    bench.run(bench.now + after - 1, Some(round_trip));
+    bench.replies.clear();
+    let dead = bench.now;
+    bench.run(bench.now + 49 - after, None);
+    // The report after the end still tells of what came before it.
+    bench.report(40 * 9_000, 40 * 9, Some(40 * 9_000));
+    for report in 41.. {
+        bench.run(bench.now + 49, None);
+        if bench.link.state() == LinkState::Stalled {
+            break;
+        }
+        if goes_on_sending {
+            bench.report(report * 9_000, 40 * 9, Some(40 * 9_000));
+        }
+    }
+    bench.states.last().unwrap().0 - dead
+}
+
+#[test]
+fn a_used_link_is_left_so_soon_that_pings_miss_less_than_three_tenths_of_a_second() {
+    for round_trip in [1, 5, 20, 50] {
+        for after in [1, 10, 25, 49] {
+            for goes_on in [true, false] {
+                let gap = gap(round_trip, after, goes_on);
+                // Leaves the rest for the driver, the next ping and the other way.
+                assert!(
+                    gap <= 255,
+                    "{gap} ms at {round_trip} ms, {after} ms behind a report, going on: {goes_on}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn received_frames_and_acknowledged_bytes_keep_a_link_from_stalling() {
     for (received, acked) in [(1, 0), (0, 1)] {
         let mut bench = Bench::new();
         bench.run(1_100, Some(10));
         for step in 0..300 {
-            bench.link.note_activity(step, received * step, Some(acked * step), at(bench.now));
+            bench.report(step, received * step, Some(acked * step));
             bench.run(bench.now + 9, None);
         }
         assert_eq!(bench.link.state(), LinkState::Live);
@@ -132,7 +194,7 @@ fn acknowledged_bytes_do_not_keep_a_silent_link_up() {
     let mut bench = Bench::new();
     bench.run(1_100, Some(10));
     for step in 0..600 {
-        bench.link.note_activity(step, 0, Some(step), at(bench.now));
+        bench.report(step, 0, Some(step));
         bench.run(bench.now + 9, None);
     }
     assert_eq!(bench.closed_at, Some(6_010));
@@ -170,7 +232,7 @@ fn our_own_frames_do_not_count_as_use() {
         let sent = bench.echoes.len() - before;
         (0..sent).for_each(|_| bench.link.note_sent(130));
         // What we sent is written one report later.
-        bench.link.note_activity(written, 0, None, at(bench.now));
+        bench.report(written, 0, None);
         written += 132 * u64::try_from(sent).unwrap();
     }
     let gaps = bench.echoes.windows(2).skip(3).map(|pair| pair[1] - pair[0]);

@@ -2,7 +2,7 @@
 //! The events that wait for the driver. Where it takes none for long, what it has to do stays, once for each link and
 //! address; what it can read again from the tables is dropped, and it is told to do so.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ratman_types::{Address, Hop, WallTime};
 
@@ -21,6 +21,8 @@ pub(super) struct Events {
     // INVARIANT: at most MAX_EVENTS.
     others: VecDeque<Event>,
     fib_changed: bool,
+    // At most one for each link that the driver has.
+    stalled: BTreeSet<Hop>,
     resync: bool,
 }
 
@@ -35,6 +37,7 @@ impl Events {
             Event::OriginTime { address, time } => _ = self.ceilings.insert(address, time),
             Event::CloseLink { hop, reason } => _ = self.closing.insert(hop, reason),
             Event::FibChanged => self.fib_changed = true,
+            Event::LinkStalled { hop } => _ = self.stalled.insert(hop),
             Event::Resync => self.resync = true,
             Event::Learned { .. } | Event::Forgotten { .. } | Event::RouteChanged { .. } => {
                 let kept = self.push_other(event);
@@ -57,6 +60,12 @@ impl Events {
     /// The link is gone: nobody needs to close it.
     pub(super) fn link_is_down(&mut self, hop: Hop) {
         self.closing.remove(&hop);
+        self.stalled.remove(&hop);
+    }
+
+    /// The link answers again: what is under way on it arrives.
+    pub(super) fn link_is_live(&mut self, hop: Hop) {
+        self.stalled.remove(&hop);
     }
 
     /// Takes the next event.
@@ -75,6 +84,9 @@ impl Events {
         }
         if core::mem::take(&mut self.fib_changed) {
             return Some(Event::FibChanged);
+        }
+        if let Some(hop) = self.stalled.pop_first() {
+            return Some(Event::LinkStalled { hop });
         }
         core::mem::take(&mut self.resync).then_some(Event::Resync)
     }
@@ -122,6 +134,18 @@ mod tests {
         ];
         assert_eq!(drain(&mut events), expected);
         assert_eq!(events.pop(), None);
+    }
+
+    #[test]
+    fn a_stalled_link_is_told_after_the_ways_round_it_and_not_when_it_answers_again() {
+        let mut events = full();
+        for link in [1, 2, 3, 1] {
+            assert!(events.push(Event::LinkStalled { hop: hop(link) }));
+        }
+        events.push(Event::FibChanged);
+        events.link_is_live(hop(2));
+        events.link_is_down(hop(3));
+        assert_eq!(drain(&mut events), [Event::FibChanged, Event::LinkStalled { hop: hop(1) }]);
     }
 
     #[test]

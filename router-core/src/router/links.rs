@@ -91,6 +91,7 @@ impl Router {
         if due.changed {
             tracing::info!(link = hop.link.0, neighbour = %hop.neighbour.short(), "link is stalled");
             self.reselect_over(hop, now);
+            self.tell(Event::LinkStalled { hop });
         }
         self.watch_link(hop, now);
     }

@@ -92,6 +92,7 @@ impl Router {
         }
         if changed {
             tracing::info!(link = from.link.0, neighbour = %from.neighbour.short(), "link is live");
+            self.events.link_is_live(from);
             self.reselect_over(from, now);
         }
         self.watch_link(from, now);
