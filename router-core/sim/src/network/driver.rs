@@ -88,6 +88,7 @@ impl Network {
             | Event::Learned { .. }
             | Event::Forgotten { .. }
             | Event::Resync
+            | Event::LinkStalled { .. }
             | Event::ClockSkew { .. }
             | Event::KeyUsedTwice { .. }
             | Event::OriginTimeDiscarded { .. } => {}
