@@ -318,6 +318,9 @@ impl Driver {
                     warn!(%error, "an origin time was not made durable");
                 }
             }
+            Event::LinkStalled { hop } => {
+                info!(link = %hop.link, neighbour = %hop.neighbour.short(), "link stalled");
+            }
             Event::CloseLink { hop, reason } => {
                 warn!(link = %hop.link, neighbour = %hop.neighbour.short(), %reason, "closing a link");
                 self.parts.netmods.iter().for_each(|netmod| netmod.close(hop));
