@@ -87,6 +87,11 @@ impl Estimator {
         self.latencies.under_load()
     }
 
+    /// Whether a queue may have stood in front of what arrived at this time.
+    pub(crate) fn is_loaded(&self, at: Timestamp) -> bool {
+        self.load.covers(at)
+    }
+
     /// What the link carries, as far as anybody knows.
     pub(crate) fn capacity(&self, now: Timestamp) -> Option<Estimate<Capacity>> {
         self.capacity.at(now)

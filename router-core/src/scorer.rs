@@ -25,6 +25,9 @@ pub struct Candidate {
     pub ping: Ping,
     /// The narrowest link on the way, as far as anybody measured.
     pub bandwidth: Bandwidth,
+    /// The ping as it looks now, where [`Candidate::ping`] is that of before a load that lasts for half a minute; nothing
+    /// where the ping was measured lately.
+    pub under_load: Option<Ping>,
     /// Whether the neighbour signed a latency for it; routes without one rank after those with one.
     pub peer_part: bool,
 }
@@ -102,6 +105,15 @@ pub enum Why {
         /// Of the route with the lowest ping.
         other: Bandwidth,
     },
+    /// A ping as good as one that is only remembered from before a load, and measured lately.
+    Doubt {
+        /// Of the chosen route.
+        ping: Ping,
+        /// Of the other, from before the load.
+        remembered: Ping,
+        /// Of the other, under the load.
+        under_load: Ping,
+    },
 }
 
 impl fmt::Display for Why {
@@ -112,6 +124,9 @@ impl fmt::Display for Why {
             Self::Ping { own, next } => write!(f, "ping {own} against {next}"),
             Self::Bandwidth { ping, lowest_ping, own, other } => {
                 write!(f, "ping {ping} against {lowest_ping}, within 10 %: bandwidth {own} against {other}")
+            }
+            Self::Doubt { ping, remembered, under_load } => {
+                write!(f, "ping {ping} against {remembered} before the load and {under_load} under it")
             }
         }
     }
@@ -148,6 +163,8 @@ mod tests {
             bandwidth.to_string(),
             "ping 4.30 ms against 4.10 ms, within 10 %: bandwidth 48 Mbit/s against 9000 kbit/s"
         );
+        let doubt = Why::Doubt { ping: us(5_050), remembered: us(5_000), under_load: us(24_000) };
+        assert_eq!(doubt.to_string(), "ping 5.05 ms against 5.00 ms before the load and 24.00 ms under it");
     }
 
     #[test]

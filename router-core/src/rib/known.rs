@@ -171,10 +171,15 @@ impl Known {
         now: Timestamp,
     ) -> Option<Candidate> {
         let link = links.get(&entry.hop).filter(|link| link.carries_routes())?;
-        (entry.is_live(now) && self.is_feasible(entry)).then_some(Candidate {
+        if !entry.is_live(now) || !self.is_feasible(entry) {
+            return None;
+        }
+        let ping = |rtt| Ping { measured: entry.route_ping(rtt), cost: link.cost };
+        Some(Candidate {
             hop: entry.hop,
-            ping: Ping { measured: entry.route_ping(link.rtt()?), cost: link.cost },
+            ping: ping(link.rtt()?),
             bandwidth: entry.bandwidth.narrowest(link.estimator.bandwidth(now)),
+            under_load: link.estimator.latency_under_load().map(ping),
             peer_part: entry.claim.is_some(),
         })
     }

@@ -277,8 +277,10 @@ impl Router {
         if !known.lag.admit(copy.announcement.origin_time, copy.arrived, live_window(entry.interval)) {
             return Err(DropReason::HeldBack);
         }
-        // A copy that a new link was given afterwards says nothing about how long the way takes.
-        let slot = known.times.get(copy.announcement.origin_time).filter(|_| news);
+        // A copy that a new link was given afterwards says nothing about how long the way takes, nor does one that waited
+        // behind a load.
+        let loaded = self.links.get(&copy.from).is_some_and(|link| link.estimator.is_loaded(copy.arrived));
+        let slot = known.times.get(copy.announcement.origin_time).filter(|_| news && !loaded);
         if let Some(slot) = slot.filter(|slot| slot.first_arrived >= copy.live_since) {
             entry.ping.observe(&slot.first, copy.arrived);
         }

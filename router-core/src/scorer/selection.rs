@@ -5,20 +5,29 @@
 use core::fmt;
 use core::time::Duration;
 
-use ratman_types::{Hop, Timestamp};
+use ratman_types::{Bandwidth, Hop, Timestamp};
 
-use super::{Candidate, Choice, NoAvailableRoute, Why, wider};
+use super::{Candidate, Choice, NoAvailableRoute, Ping, Why};
 
 /// How often in a row a route must win before traffic moves to it (source: wire page).
 const WINS_NEEDED: u8 = 3;
 /// The least time between the first and the last of those wins (source: wire page).
 const WINNING_TIME: Duration = Duration::from_secs(4);
+/// Who moved by choice stays for so long, whatever looks better: moved traffic changes what is measured, here and on the
+/// other routers, and must not chase its own load.
+const HOLD: Duration = Duration::from_secs(30);
+/// Who left a route in doubt has measured it since, and does not doubt it again in this time.
+const DOUBT_PAUSE: Duration = Duration::from_secs(600);
 
 /// The route in use towards one address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     current: Option<Choice>,
     challenge: Option<Challenge>,
+    /// When traffic was moved last though it could have stayed.
+    chosen: Option<Timestamp>,
+    /// When that was because the route in use was in doubt.
+    doubted: Option<Timestamp>,
 }
 
 /// A series of wins of one route over the one in use.
@@ -90,20 +99,36 @@ impl Selection {
             return self.move_to(Some(choice), reason(choice.why));
         };
         if rival.hop == in_use.hop {
-            (self.current, self.challenge) = (Some(choice), None);
-            return None;
+            self.current = Some(choice);
         }
-        if a_fifth_better(rival, in_use) {
-            return self.move_to(Some(choice), ChangeReason::MuchBetter(choice.why));
-        }
-        if !wins(rival, in_use) {
+        let much_better = rival.hop != in_use.hop && a_fifth_better(rival, in_use);
+        let better = Some(choice).filter(|_| much_better || rival.hop != in_use.hop && wins(rival, in_use));
+        let Some(choice) = better.or_else(|| self.doubt(in_use, candidates, now)) else {
             self.challenge = None;
             return None;
+        };
+        let enough = self.note_win(choice.hop, now) || much_better;
+        if !enough || self.chosen.is_some_and(|at| now.since(at) < HOLD) {
+            return None;
         }
-        if self.note_win(rival.hop, now) {
-            return self.move_to(Some(choice), ChangeReason::Better(choice.why));
+        self.chosen = Some(now);
+        if matches!(choice.why, Why::Doubt { .. }) {
+            self.doubted = Some(now);
         }
-        None
+        let reason = if much_better { ChangeReason::MuchBetter } else { ChangeReason::Better };
+        self.move_to(Some(choice), reason(choice.why))
+    }
+
+    /// The best route that is to be tried because the one in use is in doubt.
+    fn doubt(&self, in_use: &Candidate, candidates: &[Candidate], now: Timestamp) -> Option<Choice> {
+        let under_load = in_use.under_load?;
+        if self.doubted.is_some_and(|at| now.since(at) < DOUBT_PAUSE) {
+            return None;
+        }
+        let as_good = candidates.iter().filter(|other| puts_in_doubt(other, in_use, under_load));
+        let best = as_good.min_by_key(|other| (other.ping.total(), other.hop))?;
+        let why = Why::Doubt { ping: best.ping, remembered: in_use.ping, under_load };
+        Some(Choice { hop: best.hop, why })
     }
 
     /// Counts a win of `hop`; true when they suffice.
@@ -138,8 +163,25 @@ fn wins(rival: &Candidate, in_use: &Candidate) -> bool {
     if rival.peer_part != in_use.peer_part {
         return rival.peer_part;
     }
-    wider(rival.bandwidth, in_use.bandwidth)
-        || !in_use.ping.is_within_a_tenth_of(rival.ping) && !wider(in_use.bandwidth, rival.bandwidth)
+    clearly_wider(rival.bandwidth, in_use.bandwidth)
+        || !in_use.ping.is_within_a_tenth_of(rival.ping) && !clearly_wider(in_use.bandwidth, rival.bandwidth)
+}
+
+/// Whether `other`, as good and measured lately, is to be tried: what is known of the route in use comes from before the
+/// load, and under it that one is longer. Either a queue stands there, or the way has changed.
+fn puts_in_doubt(other: &Candidate, in_use: &Candidate, under_load: Ping) -> bool {
+    other.hop != in_use.hop
+        && other.peer_part == in_use.peer_part
+        && other.under_load.is_none()
+        && other.ping.is_within_a_tenth_of(in_use.ping)
+        && !under_load.is_within_a_tenth_of(other.ping)
+        && !clearly_wider(in_use.bandwidth, other.bandwidth)
+}
+
+/// Whether both bandwidths are measured and `own` is over 1.10 times `other`: each of them may be 5 % off.
+fn clearly_wider(own: Bandwidth, other: Bandwidth) -> bool {
+    let (own, other) = (u64::from(own.as_bytes_per_second()), u64::from(other.as_bytes_per_second()));
+    other > 0 && own * 100 > other * 110
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What samples of the links do to routes and announcements.
 
+use ratman_types::{ByteCount, Traffic};
+
 use super::*;
 use crate::LinkCost;
 
@@ -104,6 +106,27 @@ fn a_cost_makes_a_link_dearer_for_us_and_for_nobody_else() {
     assert_eq!(flooded(&mut rig), before, "what others are told is measured");
     rig.router.handle_link(LinkEvent::Cost { hop, cost: LinkCost::NONE }, rig.now);
     assert!(rig.router.links().all(|link| link.cost.is_none()));
+}
+
+#[test]
+fn announcements_that_wait_behind_a_load_do_not_make_the_way_longer() {
+    for (bytes, stays) in [(2_000_000, true), (1_000, false)] {
+        let mut rig = Rig::with_neighbours(2);
+        let origin = Origin::new(1);
+        for _ in 0..30 {
+            let hop = rig.neighbours[0].hop;
+            let traffic = Traffic { over: secs(1), sent: ByteCount(0), received: ByteCount(bytes) };
+            let sample = LinkSample::new(rig.now.at, SampleSource::Socket);
+            let sample = LinkSample { traffic: Some(traffic), ..sample };
+            rig.router.handle_link(LinkEvent::Sample { hop, sample }, rig.now);
+            let time = rig.wall();
+            rig.announce(1, &origin, time, 3_000);
+            rig.pass(millis(40));
+            rig.announce(0, &origin, time, 1_000);
+            rig.pass(millis(1_960));
+        }
+        assert_eq!(rig.hop_to(&origin.address()) == rig.hop(0), stays, "{bytes} bytes a second");
+    }
 }
 
 #[test]

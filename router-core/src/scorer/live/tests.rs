@@ -15,6 +15,7 @@ fn signed(number: u8, ping_micros: u64, bandwidth: u32) -> Candidate {
         hop: hop(number),
         ping: Duration::from_micros(ping_micros).into(),
         bandwidth: Bandwidth::from_bytes_per_second(bandwidth),
+        under_load: None,
         peer_part: true,
     }
 }

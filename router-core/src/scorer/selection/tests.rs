@@ -15,6 +15,7 @@ fn route(number: u8, ping_micros: u64, bandwidth: u32) -> Candidate {
         hop: hop(number),
         ping: Duration::from_micros(ping_micros).into(),
         bandwidth: Bandwidth::from_bytes_per_second(bandwidth),
+        under_load: None,
         peer_part: true,
     }
 }
@@ -95,6 +96,26 @@ fn a_fifth_better_ping_moves_traffic_at_once() {
 }
 
 #[test]
+fn who_moved_by_choice_stays_for_half_a_minute_but_for_a_loss() {
+    let mut selection = selected();
+    let (first, second) = (route(1, 10_000, 0), route(2, 5_000, 0));
+    assert!(decide(&mut selection, &[first, second], 1_000).is_some());
+    let back = [route(1, 1_000, 0), second];
+    for millis in (2_000..31_000).step_by(1_000) {
+        assert_eq!(decide(&mut selection, &back, millis), None, "at {millis}");
+    }
+    assert!(decide(&mut selection, &back, 31_000).is_some());
+    assert!(decide(&mut selection, &[second], 31_001).is_some(), "the route in use is lost");
+    assert_eq!(decide(&mut selection, &back, 31_002), None, "that was no choice, but the one before was");
+    let mut selection = selected();
+    assert!(decide(&mut selection, &[second], 1_000).is_some());
+    assert!(
+        decide(&mut selection, &back, 1_001).is_some(),
+        "who lost a route returns when it is there again"
+    );
+}
+
+#[test]
 fn more_bandwidth_at_the_same_ping_wins_in_time() {
     let wide = [route(1, 10_000, 1_000), route(2, 10_800, 2_000)];
     let mut selection = selected();
@@ -121,6 +142,66 @@ fn a_signed_latency_wins_over_none() {
     decide(&mut selection, &[route(2, 900, 0)], 0);
     for millis in [0, 2_000, 4_000, 6_000] {
         assert_eq!(decide(&mut selection, &[unsigned, route(2, 900, 0)], millis), None);
+    }
+}
+
+#[test]
+fn a_little_more_bandwidth_may_be_noise() {
+    for (bandwidth, moves) in [(1_100, false), (1_101, true)] {
+        let routes = [route(1, 10_000, 1_000), route(2, 10_100, bandwidth)];
+        let mut selection = selected();
+        let moved =
+            [0, 2_000, 4_000].into_iter().any(|millis| decide(&mut selection, &routes, millis).is_some());
+        assert_eq!(moved, moves, "{bandwidth}");
+    }
+}
+
+/// A route whose ping is remembered from before a load under which it is so long.
+fn under_load(number: u8, remembered: u64, now: u64) -> Candidate {
+    Candidate { under_load: Some(Duration::from_micros(now).into()), ..route(number, remembered, 0) }
+}
+
+#[test]
+fn a_remembered_ping_loses_once_to_one_that_is_as_good_and_measured() {
+    let routes = [under_load(1, 5_000, 24_000), route(2, 5_050, 0)];
+    let mut selection = Selection::default();
+    decide(&mut selection, &routes[..1], 0);
+    assert_eq!(decide(&mut selection, &routes, 1_000), None);
+    assert_eq!(decide(&mut selection, &routes, 3_000), None);
+    let change = decide(&mut selection, &routes, 5_000).unwrap();
+    assert_eq!(change.to, Some(hop(2)));
+    let reason = "better for 4 s: ping 5.05 ms against 5.00 ms before the load and 24.00 ms under it";
+    assert_eq!(change.reason.to_string(), reason);
+    // Both are as long as they were, and the load has moved along: that was a queue.
+    let routes = [route(1, 5_000, 0), under_load(2, 5_050, 24_000)];
+    for millis in (6_000..600_000).step_by(2_000) {
+        assert_eq!(decide(&mut selection, &routes, millis), None);
+    }
+    let again =
+        (600_000..620_000).step_by(2_000).find(|millis| decide(&mut selection, &routes, *millis).is_some());
+    assert_eq!(again, Some(610_000), "ten minutes later, and three wins");
+}
+
+#[test]
+fn a_remembered_ping_holds_where_there_is_no_equal() {
+    let in_use = under_load(1, 5_000, 55_000);
+    let wide = |candidate: Candidate, bytes| Candidate {
+        bandwidth: Bandwidth::from_bytes_per_second(bytes),
+        ..candidate
+    };
+    let tables = [
+        [in_use, route(2, 20_000, 0)],
+        [in_use, under_load(2, 5_000, 5_500)],
+        [under_load(1, 5_000, 5_500), route(2, 5_050, 0)],
+        [in_use, Candidate { peer_part: false, ..route(2, 5_000, 0) }],
+        [wide(in_use, 50), wide(route(2, 5_000, 0), 10)],
+    ];
+    for routes in tables {
+        let mut selection = Selection::default();
+        decide(&mut selection, &routes[..1], 0);
+        for millis in (0..60_000).step_by(1_000) {
+            assert_eq!(decide(&mut selection, &routes, millis), None, "{routes:?}");
+        }
     }
 }
 
