@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use ratman_types::{Digest, Hop, LinkId, Mtu};
+use ratman_types::{Address, Digest, Hop, LinkId, LinkSample, Mtu};
 use router_core::{Class, LinkEvent};
 
 use super::{Happening, Network, NodeId};
@@ -90,6 +90,24 @@ impl Network {
                 self.tell(end, LinkEvent::Mtu { hop, mtu });
             }
         }
+    }
+
+    /// Tells the router at one end of a cable what somebody measured of its link just now; nobody if the link is down.
+    ///
+    /// # Panics
+    /// If the router is at no end of the cable.
+    pub fn measure(&mut self, cable: CableId, node: NodeId, sample: LinkSample) {
+        let at = self.read_clock(node).at;
+        let cable = &self.cables[cable.0];
+        let side = cable.side_of(node).expect("the router is at an end of the cable");
+        if let Some(hop) = self.hop(cable, side) {
+            self.tell(node, LinkEvent::Sample { hop, sample: LinkSample { at, ..sample } });
+        }
+    }
+
+    /// The cable over which a router sends frames for an address.
+    pub fn cable_in_use(&self, node: NodeId, to: &Address) -> Option<CableId> {
+        self.hop_in_use(node, to).map(|hop| self.cable_id(hop.link))
     }
 
     /// Whether a cable's link is up; routers may have closed it.

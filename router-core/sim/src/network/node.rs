@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ratman_types::{Address, Mtu, Now, RouterId, Signer, Timestamp, WallTime};
+use ratman_types::{Address, Hop, Mtu, Now, RouterId, Signer, Timestamp, WallTime};
 use router_core::{DropReason, Event, Fib, Lookup, Router, RouterConfig};
 
 use super::{Happening, Network, START};
@@ -217,8 +217,12 @@ impl Network {
 
     /// The neighbour to which a router sends frames for an address.
     pub fn next_hop(&self, node: NodeId, to: &Address) -> Option<NodeId> {
+        self.neighbour(node, self.hop_in_use(node, to)?.link)
+    }
+
+    pub(super) fn hop_in_use(&self, node: NodeId, to: &Address) -> Option<Hop> {
         match self.nodes[node.0].fib.lookup(to, None) {
-            Lookup::Via(via) => self.neighbour(node, via.hop.link),
+            Lookup::Via(via) => Some(via.hop),
             Lookup::Local | Lookup::OnlyWayBack | Lookup::NoRoute => None,
         }
     }
