@@ -4,14 +4,17 @@
 
 mod recorder;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ratman_types::Hop;
 pub use recorder::{Event, Recorder};
 
-use crate::{Class, FrameParts, LinkUp, MAX_UNIT, Netmod, Sent, Target};
+use crate::{Class, FrameParts, Inbox, LinkUp, MAX_UNIT, Netmod, Sent, Target};
 
 /// How long a medium may take to move what it took towards an end that does not read.
 const FILLS_UP: Duration = Duration::from_millis(300);
+/// How long a medium may take to acknowledge what has arrived.
+const ACKNOWLEDGES: Duration = Duration::from_secs(5);
 /// Frames of 245 bytes that a medium may hold between two routers: 64 MiB.
 const MOST_TAKEN: u32 = 64 * 1024 * 1024 / 245;
 
@@ -49,6 +52,7 @@ fn links_agree(a: End<'_>, at_a: &LinkUp, b: End<'_>, at_b: &LinkUp) {
     assert_ne!(at_a.dialed, at_b.dialed, "one end dials, the other listens");
     assert_eq!(at_a.proofs, at_b.proofs, "one-hop frames are signed over the same hash at both ends");
     for (end, up) in [(a, at_a), (b, at_b)] {
+        assert!(told_about(end).iter().all(|hop| *hop == up.hop), "nothing about hops that are not up");
         assert_eq!(up.netmod, end.netmod.name());
         assert_eq!(end.netmod.mtu(Some(up.hop)), Some(up.mtu));
         assert_eq!(up.outbox.mtu(), up.mtu);
@@ -56,6 +60,12 @@ fn links_agree(a: End<'_>, at_a: &LinkUp, b: End<'_>, at_b: &LinkUp) {
         assert!(end.netmod.name().is_ascii());
     }
     assert_eq!(a.netmod.mtu(Some(at_b.hop)), None, "a hop of another router is not up here");
+}
+
+/// The hops that the driver says something about.
+fn told_about(end: End<'_>) -> Vec<Hop> {
+    let samples = end.netmod.samples(end.inbox.now()).into_iter().map(|(hop, _)| hop);
+    samples.chain(end.netmod.underlay().into_iter().map(|(hop, _)| hop)).collect()
 }
 
 fn frames_arrive_whole_and_in_order(from: &LinkUp, to: End<'_>, at_to: &LinkUp) {
@@ -136,6 +146,8 @@ fn a_busy_hop_takes_nothing_and_says_when_it_does_again(
     let control = at_a.outbox.send(Class::Control, &[FrameParts::whole(b"\xeecontrol")]);
     assert_eq!(control, Sent { accepted: 1, dropped: 0 }, "control does not wait for data");
     assert_eq!(a.inbox.writable_calls(at_a.hop), calls, "it is not writable yet");
+    let sent: Vec<_> = (0..taken).map(numbered).collect();
+    assert!(sent.ends_with(&unacknowledged(at_a)), "the newest data frames, whole, in order, and no control");
 
     stall(false);
     a.inbox.wait_until(|events| {
@@ -151,6 +163,17 @@ fn a_busy_hop_takes_nothing_and_says_when_it_does_again(
     assert!(frames.iter().eq((0..=taken).map(numbered).collect::<Vec<_>>().iter()), "whole and in order");
     assert_eq!(a.inbox.writable_calls(at_a.hop), calls + 1, "nobody asked again");
     assert_eq!(at_a.outbox.activity().dropped, dropped);
+    let began = Instant::now();
+    while !unacknowledged(at_a).is_empty() {
+        assert!(began.elapsed() < ACKNOWLEDGES, "what has arrived is acknowledged");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn unacknowledged(at: &LinkUp) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    at.outbox.unacknowledged(&mut |frame| frames.push(frame.to_vec()));
+    frames
 }
 
 fn targets_are_served_as_the_capabilities_say(a: End<'_>, at_a: &LinkUp, b: End<'_>) {
@@ -189,6 +212,8 @@ fn a_closed_link_is_gone_for_good(a: End<'_>, at_a: &LinkUp, b: End<'_>, at_b: &
         let sent = up.outbox.send(Class::Data, &[FrameParts::whole(b"\xeelate")]);
         assert_eq!(sent, Sent { accepted: 0, dropped: 1 });
         assert!(!up.outbox.ready());
+        assert!(unacknowledged(up).is_empty());
+        assert!(!told_about(end).contains(&up.hop), "nothing is said about a link that is gone");
         let writable = end.inbox.writable_calls(up.hop);
         std::thread::sleep(Duration::from_millis(10));
         let downs = end.inbox.count(|event| matches!(event, Event::Down(hop, _) if *hop == up.hop));

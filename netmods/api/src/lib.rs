@@ -14,9 +14,11 @@ mod inbox;
 mod link;
 mod netmod;
 mod outbox;
+mod underlay;
 
 pub use frame_parts::FrameParts;
 pub use inbox::Inbox;
 pub use link::{DownReason, LinkUp};
-pub use netmod::{Capabilities, Netmod, Target};
+pub use netmod::{Capabilities, Netmod, SAMPLES_EVERY, Target};
 pub use outbox::{Activity, Class, MAX_UNIT, Outbox, Sent};
+pub use underlay::{IpProtocol, Underlay};

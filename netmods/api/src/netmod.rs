@@ -2,10 +2,14 @@
 //! The trait that every network driver implements.
 
 use core::fmt::{self, Debug};
+use core::time::Duration;
 
-use ratman_types::{Hop, Mtu, RouterId};
+use ratman_types::{Hop, LinkSample, Mtu, RouterId, Timestamp};
 
-use crate::{Class, Sent};
+use crate::{Class, Sent, Underlay};
+
+/// How often [`Netmod::samples`] is asked: often enough for a window of 30 s, too seldom to cost anything.
+pub const SAMPLES_EVERY: Duration = Duration::from_secs(1);
 
 /// What a medium can do (source: manual, backplane types).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +81,20 @@ pub trait Netmod: Send + Sync + Debug {
 
     /// The host's network changed (a link came up, an address appeared): whatever waits is tried again at once.
     fn network_changed(&self);
+
+    /// What the driver measured about its hops since it was last asked; nothing about hops of which it learnt nothing.
+    ///
+    /// Asked each [`SAMPLES_EVERY`] by one caller. Bounded by the hops that are up, each with one sample of every source
+    /// at most.
+    fn samples(&self, _now: Timestamp) -> Vec<(Hop, LinkSample)> {
+        Vec::new()
+    }
+
+    /// Whose packets a probe in the kernel is to count, for every hop that is up; nothing for media that the kernel
+    /// does not see as IP.
+    fn underlay(&self) -> Vec<(Hop, Underlay)> {
+        Vec::new()
+    }
 
     /// What was refused and dropped since the driver started, by stable snake-case names; for status.
     fn drops(&self) -> Vec<(&'static str, u64)> {

@@ -88,6 +88,15 @@ pub trait Outbox: Send + Sync + Debug {
         MAX_UNIT
     }
 
+    /// Hands over every whole frame of [`Class::Data`] that was accepted and whose bytes the neighbour's end has not
+    /// acknowledged, oldest first, so that a link which stalled can be left without losing them.
+    ///
+    /// They also stay where they are: should the medium come back, they arrive twice. One-hop frames
+    /// ([`ModeClass::OneHop`](ratman_wire::ModeClass)) are left out, since they mean this hop and no other. A frame of
+    /// which the beginning is acknowledged is no whole one any more. Nothing where none of it can be known, or over a
+    /// link that is down. It may copy megabytes and holds senders up meanwhile.
+    fn unacknowledged(&self, _take: &mut dyn FnMut(&[u8])) {}
+
     /// Running totals; not for every packet, since a medium may have to ask the kernel.
     fn activity(&self) -> Activity;
 }

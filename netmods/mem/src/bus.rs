@@ -54,7 +54,8 @@ impl Bus {
         station
     }
 
-    /// From now on loses the frames that `loss` says.
+    /// From now on loses the frames that `loss` says; data frames lost since the last that arrived are what nobody
+    /// acknowledged ([`Outbox::unacknowledged`](netmod_api::Outbox::unacknowledged)).
     pub fn set_loss(&self, loss: Loss) {
         self.0.lock().loss = Some(loss);
     }
@@ -114,18 +115,21 @@ impl Bus {
         self.0.lock().wires.keys().filter(|(from, _)| *from == of).map(|(_, to)| *to).collect()
     }
 
-    /// Puts a frame into the inbox of the other end, unless it is lost. No lock is held meanwhile: the inbox may
-    /// send at once.
-    pub(crate) fn deliver(&self, from: RouterId, to: RouterId, frame: &[u8]) {
-        let lost = self.0.lock().loss.as_mut().is_some_and(|loss| loss(from, to, frame));
-        if lost || ratman_wire::peering::is_peering(frame) {
-            return;
+    /// Puts a frame into the inbox of the other end and says so, unless it is lost. No lock is held meanwhile: the inbox
+    /// may send at once.
+    pub(crate) fn deliver(&self, from: RouterId, to: RouterId, frame: &[u8]) -> bool {
+        if self.0.lock().loss.as_mut().is_some_and(|loss| loss(from, to, frame)) {
+            return false;
         }
-        let (Some(station), Some(wire)) = (self.station(to), self.wire(to, from)) else { return };
+        if ratman_wire::peering::is_peering(frame) {
+            return true;
+        }
+        let (Some(station), Some(wire)) = (self.station(to), self.wire(to, from)) else { return false };
         wire.count_received();
         let hop: Hop = wire.hop();
         let mut frame = frame.to_vec();
         station.inbox().receive(hop, station.inbox().now(), &mut core::iter::once(frame.as_mut_slice()));
+        true
     }
 
     fn station(&self, router: RouterId) -> Option<Arc<Station>> {

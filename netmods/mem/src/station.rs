@@ -2,15 +2,20 @@
 //! One router's attachment to a [`Bus`], and its way out to each other one.
 
 use core::fmt;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use netmod_api::{Activity, Capabilities, Class, FrameParts, Inbox, MAX_UNIT, Netmod, Outbox, Sent, Target};
 use ratman_types::{Hop, LinkId, Mtu, RouterId};
+use ratman_wire::ModeClass;
+use ratman_wire::carrier::peek_mode;
 
 use crate::Bus;
 
 pub(crate) const NAME: &str = "mem";
+/// Lost frames that a wire remembers, the newest: more than any test sends into the void.
+const LOST_LIMIT: usize = 1024;
 
 /// One router on a bus: the driver that its router is given.
 pub struct Station {
@@ -51,6 +56,7 @@ impl Station {
             received_frames,
             dropped,
             busy: Mutex::default(),
+            lost: Mutex::default(),
             dropped_by_all: Arc::clone(&self.dropped),
         }
     }
@@ -133,6 +139,8 @@ pub(crate) struct Wire {
     received_frames: AtomicU64,
     dropped: AtomicU64,
     busy: Mutex<Busy>,
+    /// Data frames lost since the last that arrived.
+    lost: Mutex<VecDeque<Vec<u8>>>,
     /// The count of the whole station.
     dropped_by_all: Arc<AtomicU64>,
 }
@@ -194,11 +202,32 @@ impl Wire {
             sent.accepted += 1;
             let bytes = frame.pieces().concat();
             self.sent_bytes.fetch_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            let mut heard = false;
             for hearer in hearers {
-                self.bus.deliver(self.from, *hearer, &bytes);
+                heard |= self.bus.deliver(self.from, *hearer, &bytes);
+            }
+            if data {
+                self.acknowledge(bytes, heard);
             }
         }
         sent
+    }
+
+    /// Remembers a frame that nobody heard, or forgets them all as one was.
+    fn acknowledge(&self, frame: Vec<u8>, heard: bool) {
+        let mut lost = self.lost();
+        if heard {
+            lost.clear();
+        } else if peek_mode(&frame).is_none_or(|mode| mode.class() != ModeClass::OneHop) {
+            if lost.len() == LOST_LIMIT {
+                lost.pop_front();
+            }
+            lost.push_back(frame);
+        }
+    }
+
+    fn lost(&self) -> MutexGuard<'_, VecDeque<Vec<u8>>> {
+        self.lost.lock().expect("INVARIANT: nothing panics under this lock but who takes lost frames")
     }
 }
 
@@ -218,6 +247,12 @@ impl Outbox for Wire {
 
     fn ready(&self) -> bool {
         self.is_up() && !self.refuses()
+    }
+
+    fn unacknowledged(&self, take: &mut dyn FnMut(&[u8])) {
+        if self.is_up() {
+            self.lost().iter().for_each(|frame| take(frame));
+        }
     }
 
     fn activity(&self) -> Activity {

@@ -112,6 +112,30 @@ fn losses_are_as_the_test_wants_them() {
 }
 
 #[test]
+fn data_that_was_lost_is_unacknowledged_until_some_arrives() {
+    let bus = Bus::new(Capabilities::Full, Mtu(255));
+    let [a, _b] = stations(&bus);
+    let outbox = a.1.link_to(router(1)).outbox;
+    let unacknowledged = || {
+        let mut numbers = Vec::new();
+        outbox.unacknowledged(&mut |frame| numbers.push(u16::from_be_bytes([frame[1], frame[2]])));
+        numbers
+    };
+    let send = |class, frame: &[u8]| outbox.send(class, &[FrameParts::whole(frame)]);
+    let echo = [2, 0, 0, 71];
+    bus.set_loss(Box::new(|_, _, frame| frame != b"\xeelast"));
+    for number in 0..1030_u16 {
+        let [high, low] = number.to_be_bytes();
+        send(Class::Data, &[0xee, high, low]);
+        send(Class::Control, b"\xeecontrol");
+        send(Class::Data, &echo);
+    }
+    assert!(unacknowledged().into_iter().eq(6..1030), "the newest, and neither control nor echoes");
+    send(Class::Data, b"\xeelast");
+    assert_eq!(unacknowledged(), []);
+}
+
+#[test]
 fn a_flood_passes_by_who_is_busy_and_reaches_the_others() {
     let bus = Bus::new(Capabilities::Full, Mtu(255));
     let [a, b, c] = stations(&bus);
