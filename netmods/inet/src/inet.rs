@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
-use netmod_api::{Capabilities, Class, DownReason, FrameParts, Inbox, Netmod, Outbox, Sent, Target};
-use ratman_types::{Hop, Mtu, RouterId, Signer, Verifier};
+use netmod_api::{
+    Capabilities, Class, DownReason, FrameParts, Inbox, Netmod, Outbox, Sent, Target, Underlay,
+};
+use ratman_types::{Hop, LinkSample, Mtu, RouterId, Signer, Timestamp, Verifier};
 use ratman_wire::peering::PeeringError;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -163,6 +165,15 @@ impl Netmod for Inet {
         if let Some(link) = self.shared.links.get(hop) {
             link.close(DownReason::ClosedByUs);
         }
+    }
+
+    fn samples(&self, now: Timestamp) -> Vec<(Hop, LinkSample)> {
+        let links = self.shared.links.all_but(&[]);
+        links.iter().filter_map(|link| Some((link.hop, link.sample(now)?))).collect()
+    }
+
+    fn underlay(&self) -> Vec<(Hop, Underlay)> {
+        self.shared.links.all_but(&[]).iter().map(|link| (link.hop, link.underlay())).collect()
     }
 
     fn drops(&self) -> Vec<(&'static str, u64)> {

@@ -21,10 +21,12 @@ mod inet;
 mod lines;
 mod link;
 mod links;
+mod meter;
 mod outgoing;
 mod path;
 mod peering;
 mod socket;
+mod tcp_info;
 
 pub use config::{Entropy, InetConfig, InetError, InetLimits, LEAST_MTU, MOST_MTU, PeerLine};
 pub use counters::InetCounters;

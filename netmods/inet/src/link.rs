@@ -5,11 +5,13 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use netmod_api::{Activity, Class, DownReason, FrameParts, Inbox, LinkUp, MAX_UNIT, Outbox, Sent};
-use ratman_types::{Hop, Mtu, Timestamp};
+use netmod_api::{
+    Activity, Class, DownReason, FrameParts, Inbox, IpProtocol, LinkUp, MAX_UNIT, Outbox, Sent, Underlay,
+};
+use ratman_types::{Hop, LinkSample, Mtu, Timestamp};
 use ratman_wire::peering::is_peering;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -20,10 +22,12 @@ use tracing::{debug, trace};
 use crate::counters::Counters;
 use crate::deframer::Deframer;
 use crate::inet::NAME;
+use crate::meter::{Meter, Reading};
 use crate::outgoing::Outgoing;
-use crate::path::{Bounds, Path};
+use crate::path::{Bounds, Path, Sample};
 use crate::peering::Proven;
 use crate::socket;
+use crate::tcp_info::TcpInfo;
 
 /// Bytes that one link may read before the others of its thread have their turn: 1 ms of a fast one.
 const TURN: usize = 1024 * 1024;
@@ -41,6 +45,7 @@ pub(crate) struct Link {
     mtu: Mtu,
     stream: TcpStream,
     outgoing: Mutex<Outgoing>,
+    meter: Mutex<Meter>,
     /// Whether the operator has chosen the size of the kernel's buffers.
     fixed_buffer: bool,
     /// What one call holds best, in bytes.
@@ -64,14 +69,16 @@ impl Link {
         now: Timestamp,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
+        let remote = stream.peer_addr()?;
         Ok(Self {
             hop,
             dialed,
             local: stream.local_addr()?,
-            remote: stream.peer_addr()?,
+            remote,
             mtu,
             stream,
             outgoing: Mutex::new(Outgoing::new(usize::try_from(mtu.0).unwrap_or(usize::MAX))),
+            meter: Mutex::new(Meter::new(remote.ip())),
             fixed_buffer,
             unit: AtomicUsize::new(MAX_UNIT),
             waiting: Notify::new(),
@@ -199,14 +206,16 @@ impl Link {
     /// No wake-up is lost: only this task writes what waits, and whether something waits, whether data was refused and
     /// the permit of `waiting` change together under the lock.
     async fn drain(self: Arc<Self>, inbox: Arc<dyn Inbox>) {
-        let (mut path, mut bounds) = (Path::default(), Bounds::NONE);
+        let (mut path, mut bounds, mut waited) = (Path::default(), Bounds::NONE, Duration::ZERO);
         while !self.is_closed() {
             tokio::select! {
                 () = self.waiting.notified() => {}
                 _ = self.end.wait() => return,
             }
+            let since = inbox.now();
             while self.flush(&*inbox) {
-                self.learn(&mut path, &mut bounds, inbox.now());
+                let now = inbox.now();
+                self.learn(&mut path, &mut bounds, now, waited + now.since(since));
                 tokio::select! {
                     writable = self.stream.writable() => if let Err(error) = writable {
                         return self.close(DownReason::Io(error.kind()));
@@ -214,15 +223,20 @@ impl Link {
                     _ = self.end.wait() => return,
                 }
             }
+            waited += inbox.now().since(since);
         }
     }
 
-    /// Gives the kernel as much as the path carries, asked while something waits, since an idle link says nothing.
-    fn learn(&self, path: &mut Path, bounds: &mut Bounds, now: Timestamp) {
+    /// Gives the kernel as much as the path carries, asked while something waits, since an idle link says nothing;
+    /// `waited` is how long something has waited in all.
+    fn learn(&self, path: &mut Path, bounds: &mut Bounds, now: Timestamp, waited: Duration) {
         if !path.wants_sample(now) {
             return;
         }
-        let Some(sample) = socket::sample(&self.stream, now) else { return };
+        let Some(info) = socket::info(&self.stream) else { return };
+        self.meter().full(Reading { at: now, waited, info });
+        let TcpInfo { acked, busy, rtt, min_rtt, .. } = info;
+        let sample = Sample { at: now, acked, busy, rtt, min_rtt };
         let found = path.sample(sample);
         trace!(?sample, ?found, "path");
         if found == *bounds {
@@ -255,6 +269,23 @@ impl Link {
             inbox.writable(self.hop);
         }
         waits
+    }
+
+    /// What the connection tells about the link, if the kernel tells.
+    pub(crate) fn sample(&self, now: Timestamp) -> Option<LinkSample> {
+        let info = socket::info(&self.stream)?;
+        Some(self.meter().report(now, info))
+    }
+
+    /// The conversation that carries the link.
+    pub(crate) fn underlay(&self) -> Underlay {
+        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        Underlay { local: canonical(self.local), remote: canonical(self.remote), protocol: IpProtocol::TCP }
+    }
+
+    fn meter(&self) -> MutexGuard<'_, Meter> {
+        // What a panic left behind is at worst a window that ends early.
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Outgoing> {
@@ -315,7 +346,7 @@ impl Outbox for Link {
 
     fn activity(&self) -> Activity {
         // Asks the kernel, so not while a sender waits; and first, so that never more is acknowledged than sent.
-        let acked_bytes = socket::bytes_acked(&self.stream);
+        let acked_bytes = socket::info(&self.stream).map(|info| info.acked);
         let outgoing = self.lock();
         Activity {
             sent_bytes: outgoing.written(),

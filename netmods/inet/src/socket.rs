@@ -4,17 +4,17 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{GetSockOpt, SetSockOpt};
-use ratman_types::{ByteCount, Timestamp};
+use ratman_types::ByteCount;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::InetError;
-use crate::path::{Bounds, Sample};
+use crate::path::Bounds;
+use crate::tcp_info::{TCP_INFO_LEN, TcpInfo};
 
 /// Connections that wait for `accept`; half-open places are fewer.
 const BACKLOG: i32 = 128;
@@ -149,54 +149,21 @@ fn bind(address: SocketAddr, only_v6: bool, options: Options) -> io::Result<TcpL
     TcpListener::from_std(socket.into())
 }
 
-/// Bytes that the peer's kernel acknowledged (`tcpi_bytes_acked`, Linux 4.1), if ours tells.
-pub(crate) fn bytes_acked(stream: &TcpStream) -> Option<u64> {
-    wide(&TcpInfoHead.get(stream).ok()?, BYTES_ACKED)
+/// What the kernel knows of a connection, if ours tells.
+pub(crate) fn info(stream: &TcpStream) -> Option<TcpInfo> {
+    RawTcpInfo.get(stream).ok().map(|bytes| TcpInfo::parse(&bytes))
 }
 
-/// What the kernel knows of a connection's path, if ours tells.
-pub(crate) fn sample(stream: &TcpStream, at: Timestamp) -> Option<Sample> {
-    let info = TcpInfoHead.get(stream).ok()?;
-    let micros = |offset| Some(Duration::from_micros(narrow(&info, offset)?.into()));
-    Some(Sample {
-        at,
-        acked: wide(&info, BYTES_ACKED)?,
-        busy: Duration::from_micros(wide(&info, BUSY_TIME)?),
-        rtt: micros(RTT)?,
-        min_rtt: micros(MIN_RTT)?,
-    })
-}
-
-fn narrow(info: &[u8; TCP_INFO_HEAD], offset: usize) -> Option<u32> {
-    info[offset..].first_chunk().copied().map(u32::from_ne_bytes)
-}
-
-fn wide(info: &[u8; TCP_INFO_HEAD], offset: usize) -> Option<u64> {
-    info[offset..].first_chunk().copied().map(u64::from_ne_bytes)
-}
-
-/// `struct tcp_info` of linux/tcp.h up to and with `tcpi_busy_time` (Linux 4.10), a part that never changes; what
-/// follows grows with the kernel.
-const TCP_INFO_HEAD: usize = 176;
-/// Where `tcpi_rtt` lies, in microseconds.
-const RTT: usize = 68;
-/// Where `tcpi_bytes_acked` lies.
-const BYTES_ACKED: usize = 120;
-/// Where `tcpi_min_rtt` lies, in microseconds.
-const MIN_RTT: usize = 148;
-/// Where `tcpi_busy_time` lies, in microseconds.
-const BUSY_TIME: usize = 168;
-
-/// Reads the head of `TCP_INFO`.
+/// Reads `TCP_INFO`.
 #[derive(Clone, Copy, Debug)]
-struct TcpInfoHead;
+struct RawTcpInfo;
 
 nix::getsockopt_impl!(
-    TcpInfoHead,
+    RawTcpInfo,
     libc::IPPROTO_TCP,
     libc::TCP_INFO,
-    [u8; TCP_INFO_HEAD],
-    nix::sys::socket::sockopt::GetStruct<[u8; TCP_INFO_HEAD]>
+    [u8; TCP_INFO_LEN],
+    nix::sys::socket::sockopt::GetStruct<[u8; TCP_INFO_LEN]>
 );
 
 /// Says whether the size of the send buffer is ours (`SO_BUF_LOCK`, Linux 5.14); 0 gives it back to the autotuning.
@@ -213,6 +180,8 @@ nix::setsockopt_impl!(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -241,7 +210,8 @@ mod tests {
         assert!(socket.tcp_nodelay().unwrap());
         assert_eq!(socket.tcp_notsent_lowat().unwrap(), Bounds::NONE.unsent);
         assert!(!socket.keepalive().unwrap());
-        assert!(bytes_acked(&stream).is_some());
+        let info = info(&stream).unwrap();
+        assert!(info.timestamps && info.segment > 500 && info.timeouts == 0, "{info:?}");
     }
 
     #[tokio::test]
@@ -260,7 +230,7 @@ mod tests {
         }
         assert!(free > 120_000);
         bound(&stream, Bounds::NONE, false).unwrap();
-        assert!(sample(&stream, Timestamp::default()).unwrap().min_rtt < Duration::from_secs(1));
+        assert!(info(&stream).unwrap().min_rtt < Duration::from_secs(1));
     }
 
     #[tokio::test]
@@ -275,7 +245,7 @@ mod tests {
         while let Ok(count) = write(&stream, &[IoSlice::new(&piece)], true) {
             written += count;
         }
-        let unsent = wide(&TcpInfoHead.get(&stream).unwrap(), 144).unwrap() & 0xffff_ffff;
+        let unsent = u32::from_ne_bytes(*RawTcpInfo.get(&stream).unwrap()[144..].first_chunk().unwrap());
         assert!(written > 0 && unsent <= 16_384, "{unsent} of {written}");
         assert_eq!(write(&stream, &[IoSlice::new(&piece)], true).unwrap_err().kind(), ErrorKind::WouldBlock);
     }

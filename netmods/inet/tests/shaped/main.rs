@@ -8,15 +8,17 @@
 //! Needs root, or user namespaces, and iproute2.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+mod capacity;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use irdest_lab::{Lab, LinkEnd, Node, TimeLimit};
 use netmod_api::contract::Recorder;
-use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, Sent};
+use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, Netmod, SAMPLES_EVERY, Sent};
 use netmod_inet::{Inet, InetConfig, PeerLine};
-use ratman_types::{Ed25519Verifier, Hop, LinkId, SecretKey, Timestamp};
+use ratman_types::{Ed25519Verifier, Hop, LinkId, LinkSample, SecretKey, Timestamp};
 use tokio::runtime::Builder;
 
 /// Bytes of one frame and of one call: a quarter of a super-packet.
@@ -30,14 +32,15 @@ struct Bench {
     recorder: Arc<Recorder>,
     start: Instant,
     arrived: Mutex<Vec<(Duration, Duration)>>,
+    samples: Mutex<Vec<LinkSample>>,
     writable: Mutex<bool>,
     told: Condvar,
 }
 
 impl Bench {
     fn new(start: Instant) -> Arc<Self> {
-        let (arrived, writable, told) = Default::default();
-        Arc::new(Self { recorder: Recorder::new(), start, arrived, writable, told })
+        let (arrived, samples, writable, told) = Default::default();
+        Arc::new(Self { recorder: Recorder::new(), start, arrived, samples, writable, told })
     }
 
     fn wait(&self) {
@@ -46,10 +49,10 @@ impl Bench {
     }
 
     /// Sends one frame after the other, each stamped when the link was ready for it.
-    fn send(&self) {
+    fn send(&self, time: Duration) {
         let outbox = self.recorder.link().outbox;
         let mut frame = vec![0xee; FRAME];
-        while self.start.elapsed() < SENDING {
+        while self.start.elapsed() < time {
             if !outbox.ready() {
                 self.wait();
                 continue;
@@ -99,8 +102,12 @@ fn run(node: &Node, seed: u8, config: InetConfig, bench: Arc<Bench>, done: Recei
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let _entered = runtime.enter();
         let key = Arc::new(SecretKey::from_seed([seed; 32]));
-        let _inet = Inet::start(config, key, Arc::new(Ed25519Verifier), Arc::new(|_| ()), bench).unwrap();
-        let _ = done.recv();
+        let (verifier, inbox) = (Arc::new(Ed25519Verifier), Arc::clone(&bench));
+        let inet = Inet::start(config, key, verifier, Arc::new(|_| ()), inbox).unwrap();
+        while done.recv_timeout(SAMPLES_EVERY) == Err(RecvTimeoutError::Timeout) {
+            let samples = inet.samples(bench.now());
+            bench.samples.lock().unwrap().extend(samples.into_iter().map(|(_, sample)| sample));
+        }
     })
     .unwrap();
 }
@@ -128,23 +135,37 @@ fn row(lab: &Lab, shape: &[&str]) -> [Node; 3] {
     [dialer, hop, listener]
 }
 
+/// Two routers at the ends of a row, the second of which is dialled. Dropped, they end.
+struct Routers {
+    near: Arc<Bench>,
+    far: Arc<Bench>,
+    _running: [Sender<()>; 2],
+}
+
+impl Routers {
+    fn start([dialer, _, listener]: &[Node; 3]) -> Self {
+        let start = Instant::now();
+        let (near, far) = (Bench::new(start), Bench::new(start));
+        let (listening, listening_done) = channel();
+        let (dialing, dialing_done) = channel();
+        let address = "10.2.0.1:5860".parse().unwrap();
+        let config =
+            InetConfig { listen: vec![address], accept_unknown_peers: true, ..InetConfig::default() };
+        run(listener, 1, config, far.clone(), listening_done);
+        let peer = PeerLine { host: "10.2.0.1".into(), port: 5860, router_key: None, mtu: None };
+        let config = InetConfig { peers: vec![peer], ..InetConfig::default() };
+        run(dialer, 2, config, near.clone(), dialing_done);
+        Self { near, far, _running: [listening, dialing] }
+    }
+}
+
 /// Sends as much as the link takes: the rate in bytes per second and the median of what frames waited, once it has
 /// learnt.
 fn measure(shape: &[&str]) -> (u64, Duration) {
     let lab = Lab::create(TimeLimit::within(Duration::from_secs(30))).unwrap();
-    let [dialer, _hop, listener] = row(&lab, shape);
-    let start = Instant::now();
-    let (near, far) = (Bench::new(start), Bench::new(start));
-    let (listening, listening_done): (Sender<()>, _) = channel();
-    let (dialing, dialing_done): (Sender<()>, _) = channel();
-    let address = "10.2.0.1:5860".parse().unwrap();
-    let config = InetConfig { listen: vec![address], accept_unknown_peers: true, ..InetConfig::default() };
-    run(&listener, 1, config, far.clone(), listening_done);
-    let peer = PeerLine { host: "10.2.0.1".into(), port: 5860, router_key: None, mtu: None };
-    run(&dialer, 2, InetConfig { peers: vec![peer], ..InetConfig::default() }, near.clone(), dialing_done);
-    near.send();
+    let Routers { near, far, _running } = Routers::start(&row(&lab, shape));
+    near.send(SENDING);
     let arrived = far.arrived.lock().unwrap().clone();
-    drop((listening, dialing));
     let learnt: Vec<_> = arrived.into_iter().filter(|(at, _)| *at > LEARNING && *at < SENDING).collect();
     let mut waits: Vec<_> = learnt.iter().map(|(_, wait)| *wait).collect();
     waits.sort();
