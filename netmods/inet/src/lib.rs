@@ -25,6 +25,7 @@ mod meter;
 mod outgoing;
 mod path;
 mod peering;
+mod repair;
 mod socket;
 mod tcp_info;
 

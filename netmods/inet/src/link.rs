@@ -2,15 +2,16 @@
 //! One link: a TCP connection whose two ends have proven their keys. Whoever sends writes; one task reads, another
 //! writes what had to wait.
 
+mod outbox;
+
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use netmod_api::{
-    Activity, Class, DownReason, FrameParts, Inbox, IpProtocol, LinkUp, MAX_UNIT, Outbox, Sent, Underlay,
-};
+use netmod_api::{DownReason, Inbox, IpProtocol, LinkUp, MAX_UNIT, Underlay};
 use ratman_types::{Hop, LinkSample, Mtu, Timestamp};
 use ratman_wire::peering::is_peering;
 use socket2::SockRef;
@@ -35,7 +36,7 @@ const TURN: usize = 1024 * 1024;
 /// neighbour's router sends an echo every 500 ms, so three are missing (source: wire page, routes).
 const STALLED: Duration = Duration::from_millis(1500);
 
-/// A link, shared by its tasks, the table of links and whoever keeps it as an [`Outbox`].
+/// A link, shared by its tasks, the table of links and whoever keeps it as an [`Outbox`](netmod_api::Outbox).
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) hop: Hop,
@@ -52,6 +53,10 @@ pub(crate) struct Link {
     unit: AtomicUsize,
     /// Wakes the task that writes what waits.
     waiting: Notify,
+    /// Bytes of the peering that were acknowledged when the link came up.
+    acked_before: u64,
+    /// How often the send queue was read back; whoever reads meanwhile is refused once.
+    read_back: AtomicU64,
     /// Why the link ends; set once, then the socket is shut down.
     end: SetOnce<DownReason>,
     received_frames: AtomicU64,
@@ -70,6 +75,7 @@ impl Link {
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
         let remote = stream.peer_addr()?;
+        let acked_before = socket::info(&stream).map_or(0, |info| info.acked);
         Ok(Self {
             hop,
             dialed,
@@ -82,6 +88,8 @@ impl Link {
             fixed_buffer,
             unit: AtomicUsize::new(MAX_UNIT),
             waiting: Notify::new(),
+            acked_before,
+            read_back: AtomicU64::new(0),
             end: SetOnce::new(),
             received_frames: AtomicU64::new(0),
             received_at: AtomicU64::new(now.as_micros()),
@@ -152,7 +160,7 @@ impl Link {
 
     async fn read(&self, inbox: &dyn Inbox) -> DownReason {
         let mut deframer = Deframer::new();
-        let mut turn = 0;
+        let (mut turn, mut read_back) = (0, 0);
         loop {
             if let Err(error) = self.stream.readable().await {
                 return DownReason::Io(error.kind());
@@ -167,6 +175,14 @@ impl Link {
                     }
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    let times = self.read_back.load(Ordering::Relaxed);
+                    if mem::replace(&mut read_back, times) == times {
+                        return DownReason::Io(error.kind());
+                    }
+                    // It is over once the lock is free.
+                    drop(self.lock());
+                }
                 Err(error) => return DownReason::Io(error.kind()),
             }
             if turn >= TURN {
@@ -297,64 +313,6 @@ impl Link {
             outgoing.discard();
             outgoing
         })
-    }
-
-    fn write(&self, outgoing: &mut Outgoing, class: Class, frames: &[FrameParts<'_>]) -> Sent {
-        if self.is_closed() {
-            return outgoing.drop_frames(frames.len());
-        }
-        let sparing = outgoing.at_once() < usize::MAX;
-        match outgoing
-            .send(class, frames, |slices: &[IoSlice<'_>]| socket::write(&self.stream, slices, sparing))
-        {
-            Ok(sent) => sent,
-            Err(error) => {
-                self.close(DownReason::Io(error.kind()));
-                outgoing.drop_frames(frames.len())
-            }
-        }
-    }
-}
-
-impl Outbox for Link {
-    fn mtu(&self) -> Mtu {
-        self.mtu
-    }
-
-    fn send(&self, class: Class, frames: &[FrameParts<'_>]) -> Sent {
-        let mut outgoing = self.lock();
-        let waited = outgoing.waits();
-        let sent = self.write(&mut outgoing, class, frames);
-        if !waited && outgoing.waits() {
-            self.waiting.notify_one();
-        }
-        drop(outgoing);
-        if sent.dropped > 0 {
-            self.counters.dropped_frames.add(sent.dropped);
-        }
-        sent
-    }
-
-    fn ready(&self) -> bool {
-        let mut outgoing = self.lock();
-        !self.is_closed() && outgoing.ready()
-    }
-
-    fn unit(&self) -> usize {
-        self.unit.load(Ordering::Relaxed)
-    }
-
-    fn activity(&self) -> Activity {
-        // Asks the kernel, so not while a sender waits; and first, so that never more is acknowledged than sent.
-        let acked_bytes = socket::info(&self.stream).map(|info| info.acked);
-        let outgoing = self.lock();
-        Activity {
-            sent_bytes: outgoing.written(),
-            received_frames: self.received_frames.load(Ordering::Relaxed),
-            acked_bytes,
-            queued_bytes: u64::try_from(outgoing.waiting()).unwrap_or(u64::MAX),
-            dropped: outgoing.dropped(),
-        }
     }
 }
 

@@ -4,13 +4,17 @@
 //!
 //! Knows no socket: whoever calls passes a function that writes as much as it can at once, as `writev` does.
 
+mod begun;
+
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
+use std::ops::Range;
 
 use netmod_api::{Class, FrameParts, MAX_UNIT, Sent};
 
 use crate::deframer::PREFIX;
+use crate::outgoing::begun::Begun;
 
 /// Bytes of waiting control frames: 600 echoes, minutes of them; more means that the peer does not read.
 const CONTROL_LIMIT: usize = 64 * 1024;
@@ -34,6 +38,7 @@ pub(crate) struct Outgoing {
     control: Queue,
     /// What the socket did not take of the last call.
     data: Queue,
+    begun: Begun,
     /// Whether data was refused, so that somebody waits to be told that it is taken again.
     refused: bool,
     /// Bytes handed to one write.
@@ -49,6 +54,7 @@ impl Outgoing {
             started: VecDeque::new(),
             control: Queue::default(),
             data: Queue::default(),
+            begun: Begun::new(),
             refused: false,
             at_once: usize::MAX,
             written: 0,
@@ -144,7 +150,7 @@ impl Outgoing {
                 continue;
             }
             let batch = rest.iter().take(BATCH).take_while(|frame| frame.len() <= self.mtu).count();
-            let taken = self.write_batch(&rest[..batch], &mut write)?;
+            let taken = self.write_batch(class, &rest[..batch], &mut write)?;
             sent.accepted += taken;
             rest = &rest[taken..];
             if taken < batch && !self.waits() {
@@ -175,7 +181,12 @@ impl Outgoing {
     }
 
     /// Hands a batch to the socket and returns how many frames went at least in part; what a frame lacks is started.
-    fn write_batch(&mut self, frames: &[FrameParts<'_>], write: &mut impl Writev) -> io::Result<usize> {
+    fn write_batch(
+        &mut self,
+        class: Class,
+        frames: &[FrameParts<'_>],
+        write: &mut impl Writev,
+    ) -> io::Result<usize> {
         let mut prefixes = [[0; PREFIX]; BATCH];
         for (prefix, frame) in prefixes.iter_mut().zip(frames) {
             *prefix = prefix_of(frame);
@@ -197,6 +208,7 @@ impl Outgoing {
             if count == 0 {
                 return Ok(index);
             }
+            self.begun.push(class, length);
             if count < length {
                 self.start(prefix, frame, count);
                 return Ok(index + 1);
@@ -233,9 +245,47 @@ impl Outgoing {
         let from_started = count.min(self.started.len());
         self.started.drain(..from_started);
         count -= from_started;
-        for queue in [&mut self.control, &mut self.data] {
-            count = queue.consume(count, &mut self.started);
+        for (class, queue) in [(Class::Control, &mut self.control), (Class::Data, &mut self.data)] {
+            count = queue.consume(count, &mut self.started, |length| self.begun.push(class, length));
         }
+    }
+
+    /// What the peer's end has not got: of the bytes that the kernel holds, and of what waits for it.
+    pub(crate) fn unacknowledged(&self, in_kernel: Vec<u8>) -> Unacknowledged {
+        let mut bytes = in_kernel;
+        bytes.extend(&self.started);
+        let (mut frames, mut end) = (Vec::new(), bytes.len());
+        for (length, data) in self.begun.newest_first() {
+            let Some(start) = end.checked_sub(length) else { break };
+            if data {
+                frames.push(start + PREFIX..end);
+            }
+            end = start;
+        }
+        frames.reverse();
+        let mut start = 0;
+        while start < self.data.bytes.len() {
+            let length = self.data.length_at(start);
+            frames.push(bytes.len() + PREFIX..bytes.len() + length);
+            bytes.extend(self.data.bytes.range(start..start + length));
+            start += length;
+        }
+        Unacknowledged { bytes, frames }
+    }
+}
+
+/// Whole frames of data that the peer's end has not acknowledged.
+#[derive(Debug)]
+pub(crate) struct Unacknowledged {
+    bytes: Vec<u8>,
+    /// Where they lie, oldest first.
+    frames: Vec<Range<usize>>,
+}
+
+impl Unacknowledged {
+    /// Oldest first.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = &[u8]> {
+        self.frames.iter().map(|range| &self.bytes[range.clone()])
     }
 }
 
@@ -254,12 +304,13 @@ impl Queue {
         }
     }
 
-    /// Takes off `count` written bytes and returns how many of them were not from here; of a frame that was cut,
-    /// the rest moves to `started`.
-    fn consume(&mut self, count: usize, started: &mut VecDeque<u8>) -> usize {
+    /// Takes off `count` written bytes, tells the length of every frame that was begun and returns how many bytes were
+    /// not from here; of a frame that was cut, the rest moves to `started`.
+    fn consume(&mut self, count: usize, started: &mut VecDeque<u8>, mut begun: impl FnMut(usize)) -> usize {
         let mut whole = 0;
         while whole < count.min(self.bytes.len()) {
             let end = whole + self.length_at(whole);
+            begun(end - whole);
             if end > count {
                 started.extend(self.bytes.range(count..end));
                 self.take_off(end);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+use netmod_api::{Class, FrameParts, Outbox, Sent};
 use ratman_types::{LinkId, RouterId};
 use tokio::net::TcpListener;
 

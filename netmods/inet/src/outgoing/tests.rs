@@ -197,11 +197,23 @@ fn errors_of_the_socket_come_through() {
     assert_eq!(error.unwrap_err().kind(), ErrorKind::WriteZero);
 }
 
+/// Data frames, which begin with a zero, that begin behind so many bytes.
+fn data_behind(socket: &Socket, bytes: usize) -> Vec<Vec<u8>> {
+    let mut end = 0;
+    let begun_behind = |frame: &Vec<u8>| {
+        let start = end;
+        end += PREFIX + frame.len();
+        start >= bytes && frame[0] == 0
+    };
+    socket.frames().into_iter().filter(begun_behind).collect()
+}
+
 proptest! {
     /// Whatever the socket takes when: whole frames only, each class in its order.
     #[test]
     fn partial_writes_never_cut_or_reorder(
         steps in prop::collection::vec((0_usize..200, any::<bool>(), 0_usize..6, 0_usize..90), 1..60),
+        acknowledged: prop::sample::Index,
     ) {
         let mut socket = Socket::default();
         let mut outgoing = outgoing();
@@ -227,8 +239,12 @@ proptest! {
                 prop_assert_eq!(sent, Sent::default());
             }
         }
+        let acknowledged = acknowledged.index(socket.bytes.len() + 1);
+        let unacknowledged = outgoing.unacknowledged(socket.bytes[acknowledged..].to_vec());
         socket.budget = ALL;
         outgoing.flush(socket.write()).unwrap();
+        let found: Vec<_> = unacknowledged.frames().map(<[u8]>::to_vec).collect();
+        prop_assert_eq!(found, data_behind(&socket, acknowledged));
         prop_assert_eq!(outgoing.waiting(), 0);
         prop_assert_eq!(outgoing.written(), u64::try_from(socket.bytes.len()).unwrap());
         let (control, data): (Vec<_>, Vec<_>) = socket.frames().into_iter().partition(|frame| frame[0] == 1);
@@ -248,4 +264,14 @@ fn memory_goes_back_while_a_burst_ends() {
         let queue = &outgoing.data.bytes;
         assert!(queue.capacity() <= KEPT.max(4 * queue.len() + 8), "{} of {}", queue.len(), queue.capacity());
     }
+}
+
+#[test]
+fn of_many_frames_the_newest_are_remembered() {
+    let mut socket = Socket { budget: ALL, ..Socket::default() };
+    let mut outgoing = outgoing();
+    let frames: Vec<_> = (0..5000_u16).map(|number| number.to_be_bytes().to_vec()).collect();
+    outgoing.send(Class::Data, &parts(&frames), socket.write()).unwrap();
+    let found = outgoing.unacknowledged(socket.bytes);
+    assert!(found.frames().eq(frames[5000 - begun::LIMIT..].iter()));
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod capacity;
+mod silent;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -96,20 +97,43 @@ impl Inbox for Bench {
     }
 }
 
-/// Runs a router on a node until `done` says so.
-fn run(node: &Node, seed: u8, config: InetConfig, bench: Arc<Bench>, done: Receiver<()>) {
+/// Runs a router on a node until `done` says so, and shows it each second.
+fn run(
+    node: &Node,
+    seed: u8,
+    config: InetConfig,
+    inbox: Arc<impl Inbox + 'static>,
+    done: Receiver<()>,
+    each_second: impl Fn(&Inet) + Send + 'static,
+) {
     node.thread(move || {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let _entered = runtime.enter();
         let key = Arc::new(SecretKey::from_seed([seed; 32]));
-        let (verifier, inbox) = (Arc::new(Ed25519Verifier), Arc::clone(&bench));
+        let verifier = Arc::new(Ed25519Verifier);
         let inet = Inet::start(config, key, verifier, Arc::new(|_| ()), inbox).unwrap();
         while done.recv_timeout(SAMPLES_EVERY) == Err(RecvTimeoutError::Timeout) {
-            let samples = inet.samples(bench.now());
-            bench.samples.lock().unwrap().extend(samples.into_iter().map(|(_, sample)| sample));
+            each_second(&inet);
         }
     })
     .unwrap();
+}
+
+/// Runs routers at the ends of a row, the second of which is dialled, until what is returned is dropped.
+fn run_both<I: Inbox + 'static>(
+    [dialer, _, listener]: &[Node; 3],
+    [near, far]: [&Arc<I>; 2],
+    each_second: impl Fn(&Inet) + Send + 'static,
+) -> [Sender<()>; 2] {
+    let (listening, listening_done) = channel();
+    let (dialing, dialing_done) = channel();
+    let address = "10.2.0.1:5860".parse().unwrap();
+    let config = InetConfig { listen: vec![address], accept_unknown_peers: true, ..InetConfig::default() };
+    run(listener, 1, config, Arc::clone(far), listening_done, |_| ());
+    let peer = PeerLine { host: "10.2.0.1".into(), port: 5860, router_key: None, mtu: None };
+    let config = InetConfig { peers: vec![peer], ..InetConfig::default() };
+    run(dialer, 2, config, Arc::clone(near), dialing_done, each_second);
+    [listening, dialing]
 }
 
 /// Three nodes in a row; the last hop is shaped as the arguments of `tc qdisc add` say.
@@ -135,7 +159,7 @@ fn row(lab: &Lab, shape: &[&str]) -> [Node; 3] {
     [dialer, hop, listener]
 }
 
-/// Two routers at the ends of a row, the second of which is dialled. Dropped, they end.
+/// Benches at the ends of a row, the second of which is dialled. Dropped, they end.
 struct Routers {
     near: Arc<Bench>,
     far: Arc<Bench>,
@@ -143,19 +167,16 @@ struct Routers {
 }
 
 impl Routers {
-    fn start([dialer, _, listener]: &[Node; 3]) -> Self {
+    fn start(nodes: &[Node; 3]) -> Self {
         let start = Instant::now();
         let (near, far) = (Bench::new(start), Bench::new(start));
-        let (listening, listening_done) = channel();
-        let (dialing, dialing_done) = channel();
-        let address = "10.2.0.1:5860".parse().unwrap();
-        let config =
-            InetConfig { listen: vec![address], accept_unknown_peers: true, ..InetConfig::default() };
-        run(listener, 1, config, far.clone(), listening_done);
-        let peer = PeerLine { host: "10.2.0.1".into(), port: 5860, router_key: None, mtu: None };
-        let config = InetConfig { peers: vec![peer], ..InetConfig::default() };
-        run(dialer, 2, config, near.clone(), dialing_done);
-        Self { near, far, _running: [listening, dialing] }
+        let bench = Arc::clone(&near);
+        let each_second = move |inet: &Inet| {
+            let samples = inet.samples(bench.now());
+            bench.samples.lock().unwrap().extend(samples.into_iter().map(|(_, sample)| sample));
+        };
+        let _running = run_both(nodes, [&near, &far], each_second);
+        Self { near, far, _running }
     }
 }
 
