@@ -5,6 +5,7 @@
 //! the machine's own network, and everything it makes is gone when the [`Lab`] is dropped. Every wait has an
 //! end: a [`TimeLimit`] holds for the whole lab, and Ctrl-C ends all waits at once.
 
+mod delay_line;
 mod device;
 mod gateway;
 mod interrupt;
@@ -12,6 +13,7 @@ mod lab;
 mod lab_name;
 mod leftovers;
 mod node;
+mod packet_socket;
 mod process;
 mod programs;
 mod relay;
@@ -23,6 +25,7 @@ pub mod traffic;
 mod user_namespace;
 mod watch;
 
+pub use delay_line::{DelayLine, LineCounts};
 pub use gateway::{Gateway, GatewayConfig, Identity, Peer};
 pub use interrupt::{catch_signals, interrupted};
 pub use lab::{Lab, LinkEnd};
