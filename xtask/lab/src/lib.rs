@@ -5,6 +5,7 @@
 //! the machine's own network, and everything it makes is gone when the [`Lab`] is dropped. Every wait has an
 //! end: a [`TimeLimit`] holds for the whole lab, and Ctrl-C ends all waits at once.
 
+mod capture;
 mod delay_line;
 mod device;
 mod gateway;
@@ -22,9 +23,11 @@ mod status;
 mod three_routers;
 mod time_limit;
 pub mod traffic;
+mod two_links;
 mod user_namespace;
 mod watch;
 
+pub use capture::{Arrivals, Capture, Seen};
 pub use delay_line::{DelayLine, LineCounts};
 pub use gateway::{Gateway, GatewayConfig, Identity, Peer};
 pub use interrupt::{catch_signals, interrupted};
@@ -39,10 +42,16 @@ pub use sites::Sites;
 pub use status::{Flow, FlowEnd, Link, NextHop, Route, Rule, Session, Status};
 pub use three_routers::{Dials, ThreeRouters};
 pub use time_limit::TimeLimit;
+pub use two_links::{LinkTraits, TwoLinks};
 pub use user_namespace::{enter_lab, isolated};
 pub use watch::Watch;
 
 /// How often a test repeats what it shows: 1, or 5 with `cargo xtask test --long` (`IRDEST_LONG=1`).
 pub fn rounds() -> u32 {
-    if std::env::var_os("IRDEST_LONG").is_some_and(|value| value == "1") { 5 } else { 1 }
+    repetitions(1, 5)
+}
+
+/// How often a test repeats what it shows: `short`, or `long` with `cargo xtask test --long` (`IRDEST_LONG=1`).
+pub fn repetitions(short: u32, long: u32) -> u32 {
+    if std::env::var_os("IRDEST_LONG").is_some_and(|value| value == "1") { long } else { short }
 }

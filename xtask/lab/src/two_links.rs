@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! A lab of two gateways that are neighbours twice: over two delay lines.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::delay_line::DelayLine;
+use crate::gateway::{Gateway, GatewayConfig, Peer};
+use crate::lab::{Lab, LinkEnd};
+use crate::node::Node;
+use crate::status::Status;
+use crate::time_limit::TimeLimit;
+
+/// What one of the two links is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkTraits {
+    /// There and back.
+    pub round_trip: Duration,
+    /// In each direction, at its sender.
+    pub mbit_per_second: u32,
+}
+
+/// Two gateways with two links between them; A dials both.
+///
+/// ```text
+///          A                                  B
+///  TUN 10.66.1.1/24                    TUN 10.66.2.1/24
+/// ┌───────────────┐   192.0.2.0/24   ┌───────────────┐
+/// │         to-b1 ├─.1── line 0 ──.2─┤ to-a1         │
+/// │         to-b2 ├─.1── line 1 ──.2─┤ to-a2         │
+/// └───────────────┘  198.51.100.0/24 └───────────────┘
+/// ```
+#[derive(Debug)]
+pub struct TwoLinks {
+    /// The gateway on the left.
+    pub a: Gateway,
+    /// The gateway on the right.
+    pub b: Gateway,
+    /// The wires, of the first link and of the second.
+    pub lines: [DelayLine; 2],
+    // Last, so that the daemons and the lines end before their lab.
+    lab: Lab,
+}
+
+impl TwoLinks {
+    /// IPv4 address of A's TUN device.
+    pub const A_ADDRESS: &'static str = "10.66.1.1";
+    /// IPv4 address of B's TUN device.
+    pub const B_ADDRESS: &'static str = "10.66.2.1";
+    /// IPv4 addresses of B on the two links.
+    pub const B_ON_LINKS: [&'static str; 2] = ["192.0.2.2", "198.51.100.2"];
+
+    const A_ON_LINKS: [&'static str; 2] = ["192.0.2.1", "198.51.100.1"];
+    const DEVICES_OF_A: [&'static str; 2] = ["to-b1", "to-b2"];
+    const DEVICES_OF_B: [&'static str; 2] = ["to-a1", "to-a2"];
+
+    /// Makes nodes and links, and starts the daemons. `extra` goes to the configuration of both.
+    pub fn start(limit: TimeLimit, traits: [LinkTraits; 2], extra: &str) -> Result<Self> {
+        let lab = Lab::create(limit)?;
+        let (a, b) = (lab.node("a")?, lab.node("b")?);
+        let lines = [connect(&lab, &a, &b, 0)?, connect(&lab, &a, &b, 1)?];
+        let a = Gateway::prepare(a, &edge(Self::A_ADDRESS, extra))?;
+        let b = Gateway::prepare(b, &leading(edge(Self::B_ADDRESS, extra), Self::A_ADDRESS, &a))?;
+        let peers = Self::B_ON_LINKS.map(|address| Peer::from(format!("inet:{address}:5860").as_str()));
+        let towards_b = leading(edge(Self::A_ADDRESS, extra), Self::B_ADDRESS, &b);
+        a.configure(&GatewayConfig { peers: peers.to_vec(), ..towards_b })?;
+        let mut made = Self { a, b, lines, lab };
+        made.set(traits)?;
+        made.b.start()?;
+        made.a.start()?;
+        made.wait_for_both()?;
+        Ok(made)
+    }
+
+    /// Changes what the links are like, also while they are in use.
+    pub fn set(&self, traits: [LinkTraits; 2]) -> Result<()> {
+        for (link, LinkTraits { round_trip, mbit_per_second }) in traits.into_iter().enumerate() {
+            self.lines[link].set_delay(round_trip / 2, round_trip / 2);
+            self.a.node().shape(Self::DEVICES_OF_A[link], mbit_per_second)?;
+            self.b.node().shape(Self::DEVICES_OF_B[link], mbit_per_second)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until both links are in use at both ends, and both have a route to the other.
+    pub fn wait_for_both(&self) -> Result<()> {
+        self.limit().wait_for("two links and routes", || {
+            let (a, b) = (self.a.status()?, self.b.status()?);
+            let links = a.live_links() == 2 && b.live_links() == 2;
+            let routes = chosen(&a, &self.b).is_some() && b.next_hop(&self.a.identity().address).is_some();
+            Ok((links && routes).then_some(()))
+        })
+    }
+
+    /// The link, 0 or 1, by which A sends to B.
+    ///
+    /// # Errors
+    /// Where A has no route to B.
+    pub fn chosen(&self) -> Result<usize> {
+        chosen(&self.a.status()?, &self.b).context("A has no route to B")
+    }
+
+    /// Why A chose that link.
+    pub fn reason(&self) -> Result<String> {
+        let status = self.a.status()?;
+        let route = status.routes.into_iter().find(|route| route.address == self.b.identity().address);
+        route.and_then(|route| route.reason).context("A gives no reason for its route to B")
+    }
+
+    /// The limit of every wait.
+    pub fn limit(&self) -> TimeLimit {
+        self.lab.limit()
+    }
+}
+
+/// The link of A's route to B.
+fn chosen(of_a: &Status, b: &Gateway) -> Option<usize> {
+    let hop = of_a.next_hop(&b.identity().address)?;
+    let link = of_a.links.iter().find(|link| link.link == hop.link)?;
+    TwoLinks::B_ON_LINKS.iter().position(|address| link.remote.starts_with(&format!("{address}:")))
+}
+
+fn connect(lab: &Lab, a: &Node, b: &Node, link: usize) -> Result<DelayLine> {
+    let on_a = format!("{}/24", TwoLinks::A_ON_LINKS[link]);
+    let on_b = format!("{}/24", TwoLinks::B_ON_LINKS[link]);
+    lab.delay_line(
+        LinkEnd { node: a, device: TwoLinks::DEVICES_OF_A[link], addresses: &[&on_a] },
+        LinkEnd { node: b, device: TwoLinks::DEVICES_OF_B[link], addresses: &[&on_b] },
+        Duration::ZERO,
+    )
+}
+
+fn edge(own: &str, extra: &str) -> GatewayConfig {
+    GatewayConfig {
+        tun: Some(vec![format!("{own}/24")]),
+        accept: vec![("tcp", vec![5201]), ("udp", vec![5201])],
+        extra: extra.to_owned(),
+        ..GatewayConfig::default()
+    }
+}
+
+fn leading(config: GatewayConfig, address: &str, to: &Gateway) -> GatewayConfig {
+    GatewayConfig { routes: vec![(format!("{address}/32"), to.identity().address.clone())], ..config }
+}
