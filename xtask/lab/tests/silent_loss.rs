@@ -47,7 +47,8 @@ fn one_round(links: &TwoLinks) -> Gaps {
     let arrivals = capture.stop().unwrap();
     let gap = |kind| arrivals.longest_gap(kind, since, until).unwrap();
     let gaps = Gaps { pings: gap(Seen::Ping), stream: gap(Seen::TcpData) };
-    println!("link {chosen} fell silent: no ping for {:.0?}, no data for {:.0?}", gaps.pings, gaps.stream);
+    let [pings, stream] = [gaps.pings, gaps.stream].map(|gap| gap.as_millis());
+    println!("link {chosen} fell silent: no ping for {pings} ms, no data for {stream} ms");
     gaps
 }
 

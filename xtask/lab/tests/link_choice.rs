@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Which of two links to one neighbour is chosen, and that the choice rests while nothing changes.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests end and report tests, too")]
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use irdest_lab::traffic::IperfServer;
+use irdest_lab::{LinkTraits, Process, TimeLimit, TwoLinks};
+
+/// How long an idle link's capacity may take to be known, and until a swap is followed.
+const KNOWN_WITHIN: Duration = Duration::from_secs(60);
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(40);
+
+/// How long traffic runs over a choice that must stay.
+const LOADED: Duration = Duration::from_secs(60);
+
+/// In any such time the route changes less than twice.
+const CALM: Duration = Duration::from_secs(30);
+
+/// Time between two looks at the daemon.
+const LOOK: Duration = Duration::from_millis(250);
+
+fn limit() -> TimeLimit {
+    TimeLimit::within(Duration::from_secs(300))
+}
+
+fn link(round_trip_us: u64, mbit_per_second: u32) -> LinkTraits {
+    LinkTraits { round_trip: Duration::from_micros(round_trip_us), mbit_per_second }
+}
+
+/// A TCP stream from A to B that outlasts the test, and its server.
+fn stream(links: &TwoLinks) -> (IperfServer, Process) {
+    let b: IpAddr = TwoLinks::B_ADDRESS.parse().unwrap();
+    let server = IperfServer::start(links.b.node(), b, links.limit()).unwrap();
+    let client = ["--client", TwoLinks::B_ADDRESS, "--time", "300"];
+    (server, links.a.node().spawn("iperf3", &client, "iperf3-client").unwrap())
+}
+
+/// How often A's route to B has changed so far, by its log.
+fn changes(links: &TwoLinks) -> usize {
+    let log = links.a.log();
+    log.lines().filter(|line| line.contains("route changed") && line.contains("from=")).count()
+}
+
+/// When the route changed, while something was awaited.
+struct Watch<'a> {
+    links: &'a TwoLinks,
+    changes: Vec<Instant>,
+}
+
+impl<'a> Watch<'a> {
+    fn start(links: &'a TwoLinks) -> Self {
+        let now = Instant::now();
+        Self { links, changes: vec![now; changes(links)] }
+    }
+
+    fn look(&mut self) {
+        self.links.limit().pass(LOOK).unwrap();
+        self.changes.resize(changes(self.links), Instant::now());
+    }
+
+    /// Watches until the link is chosen, and returns how long that took.
+    fn until_chosen(&mut self, link: usize, within: Duration) -> Duration {
+        let began = Instant::now();
+        while self.links.chosen().unwrap() != link {
+            self.look();
+            assert!(began.elapsed() < within, "link {link} is not chosen: {}", self.links.reason().unwrap());
+        }
+        println!("link {link} after {:.1?}: {}", began.elapsed(), self.links.reason().unwrap());
+        began.elapsed()
+    }
+
+    /// Watches for a while during which the link has to stay chosen.
+    fn stays(&mut self, link: usize, duration: Duration) {
+        let end = TimeLimit::within(duration);
+        while !end.is_over() {
+            self.look();
+            assert_eq!(self.links.chosen().unwrap(), link, "{}", self.links.reason().unwrap());
+        }
+    }
+
+    /// The most changes within [`CALM`] since the watch began, given how many there were at first.
+    fn most_at_once(&self, first: usize) -> usize {
+        let since = &self.changes[first..];
+        let within = |at: &Instant| since.iter().filter(|other| (*at..*at + CALM).contains(*other)).count();
+        since.iter().map(within).max().unwrap_or(0)
+    }
+}
+
+#[test]
+fn of_two_that_are_as_quick_the_wider_is_chosen() {
+    let links = TwoLinks::start(limit(), [link(5_000, 10), link(5_200, 50)], "").unwrap();
+    let mut watch = Watch::start(&links);
+    watch.until_chosen(1, KNOWN_WITHIN);
+    watch.stays(1, CALM);
+    let reason = links.reason().unwrap();
+    assert!(reason.contains("bandwidth"), "{reason}");
+}
+
+#[test]
+fn the_quicker_is_chosen_and_stays_so_under_load_until_it_is_the_slower() {
+    let (quick, slow) = (link(5_000, 50), link(20_000, 50));
+    let links = TwoLinks::start(limit(), [quick, slow], "").unwrap();
+    let mut watch = Watch::start(&links);
+    watch.until_chosen(0, KNOWN_WITHIN);
+    let _stream = stream(&links);
+    watch.stays(0, LOADED);
+    let before = watch.changes.len();
+    links.set([slow, quick]).unwrap();
+    watch.until_chosen(1, FOLLOWED_WITHIN);
+    watch.stays(1, CALM);
+    assert!(watch.most_at_once(before) < 2, "{} changes", watch.changes.len() - before);
+}
