@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
+use crate::links::Links;
 use crate::node::Node;
 use crate::process::Process;
 use crate::programs::gateway_program;
@@ -250,20 +251,25 @@ impl Gateway {
 
     /// What `irdest-gateway status --json` tells.
     pub fn status(&self) -> Result<Status> {
-        let text = self.status_as(&["--json"])?;
+        let text = self.ask(&["status", "--json"])?;
         serde_json::from_str(&text)
             .with_context(|| format!("reading the status of node {}", self.node.name()))
     }
 
     /// What `irdest-gateway status` shows to people.
     pub fn status_table(&self) -> Result<String> {
-        self.status_as(&[])
+        self.ask(&["status"])
     }
 
-    fn status_as(&self, options: &[&str]) -> Result<String> {
+    /// What `irdest-gateway links --json` tells.
+    pub fn links(&self) -> Result<Links> {
+        let text = self.ask(&["links", "--json"])?;
+        serde_json::from_str(&text).with_context(|| format!("reading the links of node {}", self.node.name()))
+    }
+
+    fn ask(&self, question: &[&str]) -> Result<String> {
         let config = config_path(&self.node);
-        let arguments: Vec<&str> =
-            ["status", "-c", &config].into_iter().chain(options.iter().copied()).collect();
+        let arguments: Vec<&str> = question.iter().copied().chain(["-c", &config]).collect();
         self.node.run(gateway_program()?, &arguments, self.node.limit().at_most(DAEMON_LIMIT))
     }
 }

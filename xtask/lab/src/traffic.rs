@@ -4,6 +4,7 @@
 mod datagrams;
 mod http;
 mod iperf;
+mod load;
 mod mirror;
 mod ping;
 mod requests;
@@ -13,6 +14,7 @@ mod tcp;
 pub use datagrams::exchange_datagrams;
 pub use http::{Download, HttpServer};
 pub use iperf::{Figure, IperfServer, Transport, stream_rates};
+pub use load::{Load, RunningLoad};
 pub use mirror::Mirror;
 pub use ping::{Ping, Replies, Reply, ping};
 pub use requests::SmallRequests;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use irdest_lab::traffic::IperfServer;
-use irdest_lab::{LinkTraits, Process, TimeLimit, TwoLinks};
+use irdest_lab::{LinkTraits, Neighbours, Process, Rate, TimeLimit};
 
 /// How long an idle link's capacity may take to be known, and until a swap is followed.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
@@ -26,31 +26,31 @@ fn limit() -> TimeLimit {
 }
 
 fn link(round_trip_us: u64, mbit_per_second: u32) -> LinkTraits {
-    LinkTraits { round_trip: Duration::from_micros(round_trip_us), mbit_per_second }
+    LinkTraits { round_trip: Duration::from_micros(round_trip_us), rate: Some(Rate::mbit(mbit_per_second)) }
 }
 
 /// A TCP stream from A to B that outlasts the test, and its server.
-fn stream(links: &TwoLinks) -> (IperfServer, Process) {
-    let b: IpAddr = TwoLinks::B_ADDRESS.parse().unwrap();
+fn stream(links: &Neighbours) -> (IperfServer, Process) {
+    let b: IpAddr = Neighbours::B_ADDRESS.parse().unwrap();
     let server = IperfServer::start(links.b.node(), b, links.limit()).unwrap();
-    let client = ["--client", TwoLinks::B_ADDRESS, "--time", "300"];
+    let client = ["--client", Neighbours::B_ADDRESS, "--time", "300"];
     (server, links.a.node().spawn("iperf3", &client, "iperf3-client").unwrap())
 }
 
 /// How often A's route to B has changed so far, by its log.
-fn changes(links: &TwoLinks) -> usize {
+fn changes(links: &Neighbours) -> usize {
     let log = links.a.log();
     log.lines().filter(|line| line.contains("route changed") && line.contains("from=")).count()
 }
 
 /// When the route changed, while something was awaited.
 struct Watch<'a> {
-    links: &'a TwoLinks,
+    links: &'a Neighbours,
     changes: Vec<Instant>,
 }
 
 impl<'a> Watch<'a> {
-    fn start(links: &'a TwoLinks) -> Self {
+    fn start(links: &'a Neighbours) -> Self {
         let now = Instant::now();
         Self { links, changes: vec![now; changes(links)] }
     }
@@ -90,7 +90,7 @@ impl<'a> Watch<'a> {
 
 #[test]
 fn of_two_that_are_as_quick_the_wider_is_chosen() {
-    let links = TwoLinks::start(limit(), [link(5_000, 10), link(5_200, 50)], "").unwrap();
+    let links = Neighbours::start(limit(), &[link(5_000, 10), link(5_200, 50)], "").unwrap();
     let mut watch = Watch::start(&links);
     watch.until_chosen(1, KNOWN_WITHIN);
     watch.stays(1, CALM);
@@ -101,13 +101,13 @@ fn of_two_that_are_as_quick_the_wider_is_chosen() {
 #[test]
 fn the_quicker_is_chosen_and_stays_so_under_load_until_it_is_the_slower() {
     let (quick, slow) = (link(5_000, 50), link(20_000, 50));
-    let links = TwoLinks::start(limit(), [quick, slow], "").unwrap();
+    let links = Neighbours::start(limit(), &[quick, slow], "").unwrap();
     let mut watch = Watch::start(&links);
     watch.until_chosen(0, KNOWN_WITHIN);
     let _stream = stream(&links);
     watch.stays(0, LOADED);
     let before = watch.changes.len();
-    links.set([slow, quick]).unwrap();
+    links.set(&[slow, quick]).unwrap();
     watch.until_chosen(1, FOLLOWED_WITHIN);
     watch.stays(1, CALM);
     assert!(watch.most_at_once(before) < 2, "{} changes", watch.changes.len() - before);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use irdest_lab::traffic::{IperfServer, Ping};
-use irdest_lab::{Capture, LinkTraits, Seen, TimeLimit, TwoLinks, repetitions};
+use irdest_lab::{Capture, LinkTraits, Neighbours, Rate, Seen, TimeLimit, repetitions};
 
 /// Pause between two pings.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -23,8 +23,8 @@ const SILENT: Duration = Duration::from_secs(3);
 const ROUND: u32 = 30;
 
 const TRAITS: [LinkTraits; 2] = [
-    LinkTraits { round_trip: Duration::from_millis(10), mbit_per_second: 100 },
-    LinkTraits { round_trip: Duration::from_millis(20), mbit_per_second: 100 },
+    LinkTraits { round_trip: Duration::from_millis(10), rate: Some(Rate::mbit(100)) },
+    LinkTraits { round_trip: Duration::from_millis(20), rate: Some(Rate::mbit(100)) },
 ];
 
 /// The longest time in which nothing arrived.
@@ -34,7 +34,7 @@ struct Gaps {
 }
 
 /// Lets the chosen link fall silent, and has it back afterwards.
-fn one_round(links: &TwoLinks) -> Gaps {
+fn one_round(links: &Neighbours) -> Gaps {
     let capture = Capture::start(links.b.node(), "irdest0").unwrap();
     let since = SystemTime::now();
     links.limit().pass(BEFORE).unwrap();
@@ -56,16 +56,16 @@ fn one_round(links: &TwoLinks) -> Gaps {
 fn traffic_leaves_a_link_that_falls_silent() {
     let rounds = repetitions(10, 100);
     let all = TimeLimit::within(Duration::from_secs((ROUND * (rounds + 1)).into()));
-    let links = TwoLinks::start(all, TRAITS, "").unwrap();
-    let b: IpAddr = TwoLinks::B_ADDRESS.parse().unwrap();
+    let links = Neighbours::start(all, &TRAITS, "").unwrap();
+    let b: IpAddr = Neighbours::B_ADDRESS.parse().unwrap();
     let _server = IperfServer::start(links.b.node(), b, all).unwrap();
     let ping = Ping::start(links.a.node(), b, PAUSE).unwrap();
     ping.reply_after(SystemTime::now(), all).unwrap();
-    let client = ["--client", TwoLinks::B_ADDRESS, "--time", &(ROUND * rounds).to_string()];
+    let client = ["--client", Neighbours::B_ADDRESS, "--time", &(ROUND * rounds).to_string()];
     let _stream = links.a.node().spawn("iperf3", &client, "iperf3-client").unwrap();
     let mut missed = 0;
     for _ in 0..rounds {
-        links.wait_for_both().unwrap();
+        links.wait_for_all().unwrap();
         links.limit().pass(Duration::from_secs(1)).unwrap();
         let gaps = one_round(&links);
         missed += u32::from(gaps.pings > PINGS || gaps.stream > STREAM);

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! A lab of two gateways that are neighbours twice: over two delay lines.
+//! A lab of two gateways that are neighbours over one or two delay lines.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::delay_line::DelayLine;
+use crate::device::Rate;
 use crate::gateway::{Gateway, GatewayConfig, Peer};
 use crate::lab::{Lab, LinkEnd};
 use crate::node::Node;
 use crate::status::Status;
 use crate::time_limit::TimeLimit;
 
-/// What one of the two links is like.
+/// What a link is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkTraits {
     /// There and back.
     pub round_trip: Duration,
-    /// In each direction, at its sender.
-    pub mbit_per_second: u32,
+    /// In each direction, at its sender; nothing where only the machine is the limit.
+    pub rate: Option<Rate>,
 }
 
-/// Two gateways with two links between them; A dials both.
+/// Two gateways with one link or two between them; A dials each.
 ///
 /// ```text
 ///          A                                  B
@@ -32,18 +33,18 @@ pub struct LinkTraits {
 /// └───────────────┘  198.51.100.0/24 └───────────────┘
 /// ```
 #[derive(Debug)]
-pub struct TwoLinks {
+pub struct Neighbours {
     /// The gateway on the left.
     pub a: Gateway,
     /// The gateway on the right.
     pub b: Gateway,
     /// The wires, of the first link and of the second.
-    pub lines: [DelayLine; 2],
+    pub lines: Vec<DelayLine>,
     // Last, so that the daemons and the lines end before their lab.
     lab: Lab,
 }
 
-impl TwoLinks {
+impl Neighbours {
     /// IPv4 address of A's TUN device.
     pub const A_ADDRESS: &'static str = "10.66.1.1";
     /// IPv4 address of B's TUN device.
@@ -55,39 +56,44 @@ impl TwoLinks {
     const DEVICES_OF_A: [&'static str; 2] = ["to-b1", "to-b2"];
     const DEVICES_OF_B: [&'static str; 2] = ["to-a1", "to-a2"];
 
-    /// Makes nodes and links, and starts the daemons. `extra` goes to the configuration of both.
-    pub fn start(limit: TimeLimit, traits: [LinkTraits; 2], extra: &str) -> Result<Self> {
+    /// Makes nodes and as many links as there are traits, one or two, and starts the daemons. `extra` goes to the
+    /// configuration of both. Returns once all links are live.
+    pub fn start(limit: TimeLimit, traits: &[LinkTraits], extra: &str) -> Result<Self> {
         let lab = Lab::create(limit)?;
         let (a, b) = (lab.node("a")?, lab.node("b")?);
-        let lines = [connect(&lab, &a, &b, 0)?, connect(&lab, &a, &b, 1)?];
+        let lines = (0..traits.len()).map(|link| connect(&lab, &a, &b, link)).collect::<Result<_>>()?;
         let a = Gateway::prepare(a, &edge(Self::A_ADDRESS, extra))?;
         let b = Gateway::prepare(b, &leading(edge(Self::B_ADDRESS, extra), Self::A_ADDRESS, &a))?;
-        let peers = Self::B_ON_LINKS.map(|address| Peer::from(format!("inet:{address}:5860").as_str()));
+        let dialled = Self::B_ON_LINKS.iter().take(traits.len());
+        let peers = dialled.map(|address| Peer::from(format!("inet:{address}:5860").as_str())).collect();
         let towards_b = leading(edge(Self::A_ADDRESS, extra), Self::B_ADDRESS, &b);
-        a.configure(&GatewayConfig { peers: peers.to_vec(), ..towards_b })?;
+        a.configure(&GatewayConfig { peers, ..towards_b })?;
         let mut made = Self { a, b, lines, lab };
         made.set(traits)?;
         made.b.start()?;
         made.a.start()?;
-        made.wait_for_both()?;
+        made.wait_for_all()?;
         Ok(made)
     }
 
     /// Changes what the links are like, also while they are in use.
-    pub fn set(&self, traits: [LinkTraits; 2]) -> Result<()> {
-        for (link, LinkTraits { round_trip, mbit_per_second }) in traits.into_iter().enumerate() {
-            self.lines[link].set_delay(round_trip / 2, round_trip / 2);
-            self.a.node().shape(Self::DEVICES_OF_A[link], mbit_per_second)?;
-            self.b.node().shape(Self::DEVICES_OF_B[link], mbit_per_second)?;
+    pub fn set(&self, traits: &[LinkTraits]) -> Result<()> {
+        for (link, (line, LinkTraits { round_trip, rate })) in self.lines.iter().zip(traits).enumerate() {
+            line.set_delay(*round_trip / 2, *round_trip / 2);
+            let ends = [(&self.a, Self::DEVICES_OF_A[link]), (&self.b, Self::DEVICES_OF_B[link])];
+            for (gateway, device) in ends {
+                rate.map_or(Ok(()), |rate| gateway.node().shape_to(device, rate))?;
+            }
         }
         Ok(())
     }
 
-    /// Waits until both links are in use at both ends, and both have a route to the other.
-    pub fn wait_for_both(&self) -> Result<()> {
-        self.limit().wait_for("two links and routes", || {
+    /// Waits until all links are live at both ends, and both have a route to the other.
+    pub fn wait_for_all(&self) -> Result<()> {
+        let all = self.lines.len();
+        self.limit().wait_for("all links and routes", || {
             let (a, b) = (self.a.status()?, self.b.status()?);
-            let links = a.live_links() == 2 && b.live_links() == 2;
+            let links = a.live_links() == all && b.live_links() == all;
             let routes = chosen(&a, &self.b).is_some() && b.next_hop(&self.a.identity().address).is_some();
             Ok((links && routes).then_some(()))
         })
@@ -118,15 +124,15 @@ impl TwoLinks {
 fn chosen(of_a: &Status, b: &Gateway) -> Option<usize> {
     let hop = of_a.next_hop(&b.identity().address)?;
     let link = of_a.links.iter().find(|link| link.link == hop.link)?;
-    TwoLinks::B_ON_LINKS.iter().position(|address| link.remote.starts_with(&format!("{address}:")))
+    Neighbours::B_ON_LINKS.iter().position(|address| link.remote.starts_with(&format!("{address}:")))
 }
 
 fn connect(lab: &Lab, a: &Node, b: &Node, link: usize) -> Result<DelayLine> {
-    let on_a = format!("{}/24", TwoLinks::A_ON_LINKS[link]);
-    let on_b = format!("{}/24", TwoLinks::B_ON_LINKS[link]);
+    let on_a = format!("{}/24", Neighbours::A_ON_LINKS[link]);
+    let on_b = format!("{}/24", Neighbours::B_ON_LINKS[link]);
     lab.delay_line(
-        LinkEnd { node: a, device: TwoLinks::DEVICES_OF_A[link], addresses: &[&on_a] },
-        LinkEnd { node: b, device: TwoLinks::DEVICES_OF_B[link], addresses: &[&on_b] },
+        LinkEnd { node: a, device: Neighbours::DEVICES_OF_A[link], addresses: &[&on_a] },
+        LinkEnd { node: b, device: Neighbours::DEVICES_OF_B[link], addresses: &[&on_b] },
         Duration::ZERO,
     )
 }
