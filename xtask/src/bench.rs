@@ -4,6 +4,7 @@
 mod beside;
 mod field;
 mod figures;
+mod links;
 mod machine;
 mod measure;
 mod peers;
@@ -48,7 +49,10 @@ const ATTEMPTS: u32 = 3;
 /// the time that the hypervisor stole meanwhile. A run that lost more than 5 % is measured again, at most twice, and marked
 /// with `!` where that did not help. The machine should have nothing else to do.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Bench {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Write the report to this file: ratios, medians, and every single run.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -77,6 +81,12 @@ pub(crate) struct Bench {
     inside: bool,
 }
 
+/// Benches of something else than the way from A to B.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    Links(links::Links),
+}
+
 fn parse_beside(argument: &str) -> Result<Subject, String> {
     match argument.split_once('=') {
         Some((name, script)) if !name.is_empty() && !script.is_empty() => {
@@ -88,6 +98,9 @@ fn parse_beside(argument: &str) -> Result<Subject, String> {
 
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
+        if let Some(Other::Links(links)) = self.other {
+            return links.run();
+        }
         if self.inside {
             return self.measure_all();
         }
@@ -98,10 +111,7 @@ impl Bench {
             require(FOR_PEERS)?;
         }
         run(&mut cargo(&["build", "--package", "irdest-yardstick", "--release"]))?;
-        let mut again = Command::new(env::current_exe().context("finding this program")?);
-        again.args(env::args_os().skip(1)).arg("--inside").env("IRDEST_GATEWAY", daemon(Profile::Release)?);
-        let mut again = isolated(again)?;
-        Err(again.exec()).with_context(|| format!("starting `{}`", shown(&again)))
+        start_inside()
     }
 
     /// What is to be measured, in this order.
@@ -192,6 +202,17 @@ impl Bench {
             "processors": processors, "kernel": kernel.trim(), "rounds": self.rounds, "seconds": self.seconds,
         }))
     }
+}
+
+/// Builds the daemon and starts this command again where it may make labs.
+///
+/// # Errors
+/// Always where it returns: who succeeds has become the other process.
+fn start_inside() -> Result<()> {
+    let mut again = Command::new(env::current_exe().context("finding this program")?);
+    again.args(env::args_os().skip(1)).arg("--inside").env("IRDEST_GATEWAY", daemon(Profile::Release)?);
+    let mut again = isolated(again)?;
+    Err(again.exec()).with_context(|| format!("starting `{}`", shown(&again)))
 }
 
 fn is_present(subject: &Subject) -> bool {

@@ -58,8 +58,13 @@ pub(crate) const FOR_A_LAB: &[Program] = &[IP];
 pub(crate) const TO_DEMONSTRATE: &[Program] = &[IP, PING, IPERF3, PYTHON];
 /// What the lab tests send.
 pub(crate) const TO_TEST: &[Program] = &[IP, PING, IPERF3, PYTHON, SSH, SSHD, NFT, FAKETIME];
+/// What the programs in the kernel cost.
+pub(crate) const BPFTOOL: Program = Program { probe: &["bpftool"], packages: &["bpftool"] };
+
 /// What the bench measures with.
 pub(crate) const TO_MEASURE: &[Program] = &[IP, PING, IPERF3];
+/// What the bench of links measures with. `tc` comes with `ip`.
+pub(crate) const TO_MEASURE_LINKS: &[Program] = &[IP, PING, IPERF3, PYTHON, BPFTOOL];
 /// Other products that Debian has.
 pub(crate) const FOR_PEERS: &[Program] = &[WIREGUARD_GO, WG, TINC];
 

@@ -40,6 +40,7 @@ pub struct Neighbours {
     pub b: Gateway,
     /// The wires, of the first link and of the second.
     pub lines: Vec<DelayLine>,
+    links: usize,
     // Last, so that the daemons and the lines end before their lab.
     lab: Lab,
 }
@@ -52,7 +53,6 @@ impl Neighbours {
     /// IPv4 addresses of B on the two links.
     pub const B_ON_LINKS: [&'static str; 2] = ["192.0.2.2", "198.51.100.2"];
 
-    const A_ON_LINKS: [&'static str; 2] = ["192.0.2.1", "198.51.100.1"];
     const DEVICES_OF_A: [&'static str; 2] = ["to-b1", "to-b2"];
     const DEVICES_OF_B: [&'static str; 2] = ["to-a1", "to-a2"];
 
@@ -61,19 +61,49 @@ impl Neighbours {
     pub fn start(limit: TimeLimit, traits: &[LinkTraits], extra: &str) -> Result<Self> {
         let lab = Lab::create(limit)?;
         let (a, b) = (lab.node("a")?, lab.node("b")?);
-        let lines = (0..traits.len()).map(|link| connect(&lab, &a, &b, link)).collect::<Result<_>>()?;
+        let lines = (0..traits.len())
+            .map(|link| {
+                let [left, right] = ends(&a, &b, link);
+                lab.delay_line(left, right, Duration::ZERO)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut made = Self::prepare(lab, [a, b], lines, traits.len(), extra)?;
+        made.set(traits)?;
+        made.run()?;
+        Ok(made)
+    }
+
+    /// The same with a single link that is a bare veth pair: only the machine limits it.
+    pub fn start_without_line(limit: TimeLimit, extra: &str) -> Result<Self> {
+        let lab = Lab::create(limit)?;
+        let (a, b) = (lab.node("a")?, lab.node("b")?);
+        let [left, right] = ends(&a, &b, 0);
+        lab.link(left, right)?;
+        let mut made = Self::prepare(lab, [a, b], Vec::new(), 1, extra)?;
+        made.run()?;
+        Ok(made)
+    }
+
+    fn prepare(
+        lab: Lab,
+        [a, b]: [Node; 2],
+        lines: Vec<DelayLine>,
+        links: usize,
+        extra: &str,
+    ) -> Result<Self> {
         let a = Gateway::prepare(a, &edge(Self::A_ADDRESS, extra))?;
         let b = Gateway::prepare(b, &leading(edge(Self::B_ADDRESS, extra), Self::A_ADDRESS, &a))?;
-        let dialled = Self::B_ON_LINKS.iter().take(traits.len());
+        let dialled = Self::B_ON_LINKS.iter().take(links);
         let peers = dialled.map(|address| Peer::from(format!("inet:{address}:5860").as_str())).collect();
         let towards_b = leading(edge(Self::A_ADDRESS, extra), Self::B_ADDRESS, &b);
         a.configure(&GatewayConfig { peers, ..towards_b })?;
-        let mut made = Self { a, b, lines, lab };
-        made.set(traits)?;
-        made.b.start()?;
-        made.a.start()?;
-        made.wait_for_all()?;
-        Ok(made)
+        Ok(Self { a, b, lines, links, lab })
+    }
+
+    fn run(&mut self) -> Result<()> {
+        self.b.start()?;
+        self.a.start()?;
+        self.wait_for_all()
     }
 
     /// Changes what the links are like, also while they are in use.
@@ -90,7 +120,7 @@ impl Neighbours {
 
     /// Waits until all links are live at both ends, and both have a route to the other.
     pub fn wait_for_all(&self) -> Result<()> {
-        let all = self.lines.len();
+        let all = self.links;
         self.limit().wait_for("all links and routes", || {
             let (a, b) = (self.a.status()?, self.b.status()?);
             let links = a.live_links() == all && b.live_links() == all;
@@ -127,14 +157,14 @@ fn chosen(of_a: &Status, b: &Gateway) -> Option<usize> {
     Neighbours::B_ON_LINKS.iter().position(|address| link.remote.starts_with(&format!("{address}:")))
 }
 
-fn connect(lab: &Lab, a: &Node, b: &Node, link: usize) -> Result<DelayLine> {
-    let on_a = format!("{}/24", Neighbours::A_ON_LINKS[link]);
-    let on_b = format!("{}/24", Neighbours::B_ON_LINKS[link]);
-    lab.delay_line(
-        LinkEnd { node: a, device: Neighbours::DEVICES_OF_A[link], addresses: &[&on_a] },
-        LinkEnd { node: b, device: Neighbours::DEVICES_OF_B[link], addresses: &[&on_b] },
-        Duration::ZERO,
-    )
+/// The ends of one link.
+fn ends<'a>(a: &'a Node, b: &'a Node, link: usize) -> [LinkEnd<'a>; 2] {
+    const ADDRESSES_OF_A: [&[&str]; 2] = [&["192.0.2.1/24"], &["198.51.100.1/24"]];
+    const ADDRESSES_OF_B: [&[&str]; 2] = [&["192.0.2.2/24"], &["198.51.100.2/24"]];
+    [
+        LinkEnd { node: a, device: Neighbours::DEVICES_OF_A[link], addresses: ADDRESSES_OF_A[link] },
+        LinkEnd { node: b, device: Neighbours::DEVICES_OF_B[link], addresses: ADDRESSES_OF_B[link] },
+    ]
 }
 
 fn edge(own: &str, extra: &str) -> GatewayConfig {
