@@ -7,10 +7,15 @@ use std::collections::BTreeSet;
 
 use ratman_types::{Address, WallTime};
 
+/// The least [`RouterConfig::announce_interval`]: everybody floods an address at most once a second, and what others count
+/// on is two (source: manual, announcements).
+pub const LEAST_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(2);
+
 /// The configuration of a [`Router`](crate::Router).
 #[derive(Clone)]
 pub struct RouterConfig {
-    /// How often each local address is announced (default: 2 s; source: manual, announcements).
+    /// How often each local address is announced (default and least: [`LEAST_ANNOUNCE_INTERVAL`]; the router takes less
+    /// for that).
     pub announce_interval: Duration,
     /// Hides which addresses are local: from it come the fixed hop counts and latencies that announcements start
     /// with. Random, kept as long as the addresses, never told.
@@ -27,7 +32,7 @@ impl RouterConfig {
     /// The defaults, with what has none.
     pub const fn new(privacy_secret: [u8; 32], build_time: WallTime) -> Self {
         Self {
-            announce_interval: Duration::from_secs(2),
+            announce_interval: LEAST_ANNOUNCE_INTERVAL,
             privacy_secret,
             pinned: BTreeSet::new(),
             build_time,

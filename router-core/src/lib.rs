@@ -33,7 +33,7 @@ pub mod fuzz;
 pub mod route_ping;
 pub mod scorer;
 
-pub use config::RouterConfig;
+pub use config::{LEAST_ANNOUNCE_INTERVAL, RouterConfig};
 pub use drop_reason::{DropCounters, DropReason};
 pub use estimator::Estimate;
 pub use event::{Class, CloseReason, Event, LinkEvent, Transmit};

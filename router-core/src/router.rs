@@ -32,8 +32,8 @@ use crate::rib::Rib;
 use crate::scorer::{LiveScorer, RouteScorer, ScorerConfiguration};
 use crate::timer::Timers;
 use crate::{
-    Class, CloseReason, Counters, DropCounters, DropReason, Event, Fib, LinkEvent, RouterConfig, Timer,
-    Transmit,
+    Class, CloseReason, Counters, DropCounters, DropReason, Event, Fib, LEAST_ANNOUNCE_INTERVAL, LinkEvent,
+    RouterConfig, Timer, Transmit,
 };
 use events::Events;
 
@@ -74,12 +74,13 @@ impl Router {
     ///
     /// `key` is the router key; `seed` is fresh entropy, and equal seeds and inputs give equal outputs.
     pub fn new(
-        config: RouterConfig,
+        mut config: RouterConfig,
         key: Arc<dyn Signer>,
         verifier: Arc<dyn Verifier>,
         seed: [u8; 32],
         now: Now,
     ) -> Self {
+        config.announce_interval = config.announce_interval.max(LEAST_ANNOUNCE_INTERVAL);
         let mut scorer: Box<dyn RouteScorer> = Box::new(LiveScorer);
         let mut scorer_config = ScorerConfiguration::default();
         scorer.configure(&mut scorer_config);

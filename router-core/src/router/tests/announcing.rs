@@ -41,6 +41,20 @@ fn a_local_address_is_announced_every_two_seconds_with_a_secret_start() {
 }
 
 #[test]
+fn nobody_announces_more_often_than_every_two_seconds() {
+    let mut config = RouterConfig::new([9; 32], BUILD);
+    config.announce_interval = millis(10);
+    let mut rig = Rig::with(config);
+    rig.link(0, 100);
+    rig.settle_links();
+    add(&mut rig, 1);
+    rig.pass(secs(20));
+    let got = rig.neighbours[0].take();
+    assert!((9..=12).contains(&got.len()), "{}", got.len());
+    assert_eq!(got[0].1.peer.unwrap().interval, 2);
+}
+
+#[test]
 fn addresses_are_jittered_independently() {
     let mut rig = Rig::with_neighbours(1);
     let (a, b) = (add(&mut rig, 1), add(&mut rig, 2));
