@@ -85,7 +85,7 @@ impl Router {
         let voted = echo.wall_time >= self.config.build_time;
         let answered = now.wall.shifted(-micros(now.at.since(asked + rtt / 2)));
         link.clock_offset = voted.then(|| echo.wall_time.ahead_of(answered));
-        self.clock.observe(from.neighbour, echo.wall_time, asked, rtt);
+        self.clock.observe(from.neighbour, link.dialed, echo.wall_time, asked, rtt);
         self.tell_skew(now);
         if first {
             self.resend(from, now);
