@@ -141,8 +141,8 @@ impl Pair {
             }
             (0..2).for_each(|link| self.measure(link, load));
             self.seconds += 1;
-            for side in 0..2 {
-                if before[side].is_some() && self.in_use(side) != before[side] {
+            for (side, before) in before.into_iter().enumerate() {
+                if before.is_some() && self.in_use(side) != before {
                     self.changes[side].push(self.seconds);
                 }
             }
@@ -176,7 +176,7 @@ impl Pair {
             let (sent, received) = if side == 0 { (crossed, crossed / 40) } else { (crossed / 40, crossed) };
             let traffic =
                 Some(Traffic { over: secs(1), sent: ByteCount(sent), received: ByteCount(received) });
-            let now = self.seconds % 15 == 0 || busy && side == 0;
+            let now = self.seconds.is_multiple_of(15) || busy && side == 0;
             let sample = LinkSample { traffic, ..capacity(measured) };
             let capacity = sample.capacity.filter(|_| now);
             self.network.measure(self.links[link], node, LinkSample { capacity, ..sample });
