@@ -278,7 +278,7 @@ fn open_proxy(
     let remotes = Remotes::new(prefixes(config), hash_seed()?)?;
     let mut sessions =
         Sessions::new(session_config(config, state, hops_left), &identity.address, random()?, now);
-    let mut flows = FlowTable::new(hash_seed()?, own, tun.queues());
+    let mut flows = FlowTable::new(hash_seed()?, &own, tun.queues());
     flows.set_firewall(Firewall::new(config.firewall_rules.clone(), configured(config)));
     let limits = RemoteLimits::new(hash_seed()?, &config.limits, configured(config));
     let (half, asks) = DataHalf::new(
@@ -303,9 +303,9 @@ fn session_config(config: &Config, state: &State, hops_left: u8) -> SessionConfi
 }
 
 /// The addresses of the device: those of the configuration, and the overlay address.
-fn tun_addresses(config: &Config, local: &Address) -> Vec<IpAddr> {
-    let configured = config.tun.addresses.iter().map(IpNet::addr);
-    configured.chain([IpAddr::V6(overlay_address(local))]).collect()
+fn tun_addresses(config: &Config, local: &Address) -> Vec<IpNet> {
+    let configured = config.tun.addresses.iter().copied();
+    configured.chain([IpNet::from(IpAddr::V6(overlay_address(local)))]).collect()
 }
 
 fn peer_lines(config: &Config) -> Vec<PeerLine> {

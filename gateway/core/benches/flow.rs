@@ -12,6 +12,7 @@ use std::time::Instant;
 use gateway_core::firewall::{Action, Carrying, Firewall, MAX_RULES, Rule, To, Whom};
 use gateway_core::flow::{FlowTable, HashSeed, MAX_FLOWS_PER_REMOTE};
 use gateway_core::packet::{Direction, PacketInfo};
+use ipnet::Ipv4Net;
 use ratman_types::{Address, Timestamp};
 
 const REMOTE: Address = Address::from_bytes([1; 32]);
@@ -29,7 +30,7 @@ fn main() {
 }
 
 fn table() -> FlowTable {
-    FlowTable::new(HashSeed::from_bytes([7; 16]), vec![US.into()], 2)
+    FlowTable::new(HashSeed::from_bytes([7; 16]), &[Ipv4Net::new_assert(US, 24).into()], 2)
 }
 
 /// UDP between us and one of 2^24 hosts.

@@ -5,6 +5,7 @@
 
 mod fragments;
 mod key;
+mod local;
 mod record;
 mod seed;
 mod shares;
@@ -12,15 +13,16 @@ mod slab;
 mod tcp;
 
 use core::hash::BuildHasher;
-use core::net::IpAddr;
 use std::collections::HashMap;
 
+use ipnet::IpNet;
 use ratman_types::{Address, Timestamp};
 
 use crate::drop_reason::GatewayDrop;
 use crate::firewall::Firewall;
 use crate::packet::{Direction, Fragment, PacketInfo, Transport};
 use fragments::{Fragments, Way};
+use local::Local;
 use shares::Shares;
 use slab::FlowSlab;
 
@@ -97,7 +99,7 @@ pub struct FlowTable {
     // INVARIANT: what is counted here sums up to the number of flows.
     shares: Shares,
     fragments: Fragments,
-    local: Vec<IpAddr>,
+    local: Local,
     queues: u8,
     firewall: Firewall,
     stats: FlowStats,
@@ -105,16 +107,16 @@ pub struct FlowTable {
 
 impl FlowTable {
     /// An empty table. The seed keys its hashes and must be random, so that nobody can aim at one bucket; `local`
-    /// are our own addresses, which may be pinged and which rules mean by "self"; `queues` are those of the TUN
-    /// device, at least 1.
-    pub fn new(seed: HashSeed, local: Vec<IpAddr>, queues: u8) -> Self {
+    /// are our own addresses, which may be pinged and which rules mean by "self", each with the length of its subnet's
+    /// prefix; `queues` are those of the TUN device, at least 1.
+    pub fn new(seed: HashSeed, local: &[IpNet], queues: u8) -> Self {
         Self {
             seed,
             index: HashMap::with_hasher(seed),
             slab: FlowSlab::default(),
             shares: Shares::new(seed),
             fragments: Fragments::new(seed),
-            local,
+            local: Local::new(local),
             queues: queues.max(1),
             firewall: Firewall::default(),
             stats: FlowStats::default(),
@@ -143,7 +145,8 @@ impl FlowTable {
     /// # Errors
     /// [`UnrelatedIcmp`](GatewayDrop::UnrelatedIcmp), [`IcmpType`](GatewayDrop::IcmpType),
     /// [`UnknownFragment`](GatewayDrop::UnknownFragment), [`WrongRemote`](GatewayDrop::WrongRemote) of an ICMP error;
-    /// for a new flow [`RuleDenied`](GatewayDrop::RuleDenied), [`RuleRate`](GatewayDrop::RuleRate),
+    /// [`MartianSource`](GatewayDrop::MartianSource) and [`MartianDestination`](GatewayDrop::MartianDestination) of
+    /// the broadcast address of a subnet of ours; for a new flow [`RuleDenied`](GatewayDrop::RuleDenied), [`RuleRate`](GatewayDrop::RuleRate),
     /// [`RemoteFlows`](GatewayDrop::RemoteFlows), [`FlowTableFull`](GatewayDrop::FlowTableFull).
     pub fn outbound(
         &mut self,
@@ -153,6 +156,7 @@ impl FlowTable {
         via_queue: u8,
         now: Timestamp,
     ) -> Result<Passed, Denied> {
+        self.local.check(info)?;
         let way = (remote, Direction::Outbound);
         let Some(tuple) = info.tuple() else {
             return self.without_tuple(info, packet, way, now).map_err(Denied::from);
@@ -182,7 +186,8 @@ impl FlowTable {
         remote: Address,
         now: Timestamp,
     ) -> Result<Passed, Denied> {
-        if self.local.contains(&info.source) {
+        self.local.check(info)?;
+        if self.local.addresses().contains(&info.source) {
             return Err(GatewayDrop::SourceIsOurs.into());
         }
         let way = (remote, Direction::Inbound);
@@ -282,7 +287,7 @@ impl FlowTable {
         (remote, direction): Way,
         now: Timestamp,
     ) -> Result<(Option<RuleId>, bool), Denied> {
-        let rule = self.firewall.judge(info, direction, &remote, &self.local, now)?;
+        let rule = self.firewall.judge(info, direction, &remote, self.local.addresses(), now)?;
         // Asked before the rule's bucket: a remote in a hurry must not empty what all remotes share.
         if direction == Direction::Inbound && !self.shares.may_open(&remote, now) {
             self.stats.refused += 1;

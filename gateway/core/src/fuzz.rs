@@ -3,6 +3,7 @@
 
 use core::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
 use ratman_types::{Address, Mtu, Timestamp};
 
 use crate::flow::{FlowTable, HashSeed, MAX_FLOWS};
@@ -23,7 +24,11 @@ pub fn fuzz_packet(data: &[u8]) {
 
 /// Takes the data as a list of packets (direction and remote 1 byte, length 1 byte, packet) through a flow table.
 pub fn fuzz_flow_table(mut data: &[u8]) {
-    let mut flows = FlowTable::new(HashSeed::from_bytes([7; 16]), vec![Ipv4Addr::new(10, 1, 0, 1).into()], 2);
+    let mut flows = FlowTable::new(
+        HashSeed::from_bytes([7; 16]),
+        &[Ipv4Net::new_assert(Ipv4Addr::new(10, 1, 0, 1), 24).into()],
+        2,
+    );
     let mut now = Timestamp::default();
     while let [way, len, rest @ ..] = data {
         let (packet, after) = rest.split_at(usize::from(*len).min(rest.len()));

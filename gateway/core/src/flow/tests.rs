@@ -43,9 +43,10 @@ fn seconds(seconds: u64) -> Duration {
 
 impl Bed {
     fn new() -> Self {
-        let local = vec![US.parse().unwrap(), "fd69:7264::1".parse().unwrap()];
+        let local =
+            ["10.1.0.1/24", "10.3.0.1/31", "fd69:7264::1/128"].map(|address| address.parse().unwrap());
         Self {
-            table: FlowTable::new(HashSeed::from_bytes([9; 16]), local, 4),
+            table: FlowTable::new(HashSeed::from_bytes([9; 16]), &local, 4),
             now: Timestamp::from_micros(1),
         }
     }
@@ -91,6 +92,22 @@ impl Bed {
         assert_eq!(self.receive_tcp(SYN | ACK), Ok(FlowVerdict::Known));
         assert_eq!(self.send_tcp(ACK), Ok(FlowVerdict::Known));
         assert_eq!(self.kind(), FlowKind::Tcp(TcpPhase::Established));
+    }
+}
+
+#[test]
+fn nobody_broadcasts_in_a_subnet_of_ours() {
+    let mut bed = Bed::new();
+    let datagram = |from, to| ip(from, to, UDP, &udp(5000, 9, b""));
+    bed.accept(accepting(Whom::Any, Carrying::All));
+    let (to_all, from_all) = (datagram(THEM, "10.1.0.255"), datagram("10.1.0.255", US));
+    assert_eq!(bed.receive_from(1, &to_all), Err(GatewayDrop::MartianDestination));
+    assert_eq!(bed.receive_from(1, &from_all), Err(GatewayDrop::MartianSource));
+    assert_eq!(bed.send_to(1, &datagram(US, "10.1.0.255")), Err(GatewayDrop::MartianDestination));
+    assert_eq!(bed.send_to(1, &datagram("10.1.0.255", THEM)), Err(GatewayDrop::MartianSource));
+    // A point-to-point subnet has no broadcast address, and one that is not ours is not ours to know.
+    for host in ["10.3.0.0", "10.2.0.255"] {
+        assert_eq!(bed.send_to(1, &datagram(US, host)), Ok(FlowVerdict::New), "{host}");
     }
 }
 
