@@ -68,6 +68,15 @@ impl Victim {
         Device::of(&self.mesh.a)
     }
 
+    /// Since `before` and the opening of `books`, the kernel saw nothing, nothing else was dropped, and A is unharmed.
+    pub(crate) fn has_refused_all(&self, before: Device, books: Books<'_>) {
+        // Whatever came before an answered packet has come through, if it did.
+        self.is_answered(self.v4);
+        assert_eq!(self.device(), before.after(1), "nothing but the ping");
+        books.close();
+        self.is_unharmed();
+    }
+
     /// A is none the worse: what comes in and what goes out moves as ever.
     pub(crate) fn is_unharmed(&self) {
         let tunnel = self.mesh.tunnel();

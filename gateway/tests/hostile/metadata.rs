@@ -75,10 +75,7 @@ fn metadata_that_would_mislead_the_kernel() {
         victim.send_with(GOOD, &changed(&packet, |packet| packet[0] = first));
         books.expect_row(name, reason);
     }
-    victim.is_answered(victim.v4);
-    assert_eq!(victim.device(), before.after(1), "nothing but the ping");
-    books.close();
-    victim.is_unharmed();
+    victim.has_refused_all(before, books);
 }
 
 #[test]
