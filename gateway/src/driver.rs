@@ -201,7 +201,7 @@ impl Driver {
         let now = self.clock.now();
         if let Some(proxy) = &mut self.parts.proxy {
             match ask {
-                Ask::Wait(wait) => proxy.handle_wait(wait, now),
+                Ask::Waits => proxy.handle_waits(now),
                 Ask::Confirmed(remote) => proxy.handle_confirmed(remote, now),
             }
         }
@@ -254,6 +254,8 @@ impl Driver {
         loop {
             let mut idle = true;
             while let Some(event) = self.parts.router.poll_event() {
+                // Whatever it tells of routes, the data path sends by that before irdest-proxy hears of it.
+                self.parts.ways.set_fib(self.parts.router.fib());
                 self.handle_event(event, now);
                 idle = false;
             }
@@ -287,13 +289,12 @@ impl Driver {
 
     fn handle_event(&mut self, event: Event, now: Now) {
         match event {
-            Event::FibChanged => self.parts.ways.set_fib(self.parts.router.fib()),
+            // The data path has it already.
+            Event::FibChanged => {}
             Event::RouteChanged { address, from, to, reason } => {
                 self.log_route(address, from, to, &reason);
-                // The proxy looks the route up in what the data path sees.
-                self.parts.ways.set_fib(self.parts.router.fib());
                 if let Some(proxy) = &mut self.parts.proxy {
-                    proxy.handle_route(address, now);
+                    proxy.handle_route(address, to.is_some(), now);
                 }
             }
             Event::Learned { address } => {
@@ -308,7 +309,6 @@ impl Driver {
             }
             Event::Resync => {
                 warn!("changes of routes were lost in a full queue; reading all of them anew");
-                self.parts.ways.set_fib(self.parts.router.fib());
                 if let Some(proxy) = &mut self.parts.proxy {
                     proxy.handle_resync(&self.parts.router.known_addresses().collect(), now);
                 }
@@ -374,7 +374,7 @@ impl Driver {
 /// What irdest-proxy's data half asks for.
 #[derive(Debug)]
 enum Ask {
-    Wait(crate::irdest_proxy::Wait),
+    Waits,
     Confirmed(Address),
 }
 
@@ -382,7 +382,7 @@ async fn next_ask(asks: Option<&mut Asks>) -> Option<Ask> {
     let Some(asks) = asks else { return std::future::pending().await };
     tokio::select! {
         Some(remote) = asks.confirmed.recv() => Some(Ask::Confirmed(remote)),
-        Some(wait) = asks.waits.recv() => Some(Ask::Wait(wait)),
+        () = asks.waiting.arrived() => Some(Ask::Waits),
     }
 }
 

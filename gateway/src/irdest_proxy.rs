@@ -4,7 +4,7 @@
 //! [`DataHalf`] is what the threads of the data path share. It holds snapshots (session keys, remotes, ways out) that
 //! only [`ControlHalf`] replaces, and the flow table. Whoever reads from the TUN device also seals and sends;
 //! whoever reads from a link also opens and writes to the device. What cannot go at once, because a route or a
-//! session is missing, is handed to the control half, which lets it wait.
+//! session is missing, waits in a room that both share until the control half lets it go.
 
 mod batch;
 mod control;
@@ -13,6 +13,7 @@ mod inbound;
 mod outbound;
 mod rule_log;
 mod small_path;
+mod waiting_room;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +26,6 @@ use gateway_core::flow::{Flow, FlowStats, FlowTable};
 use gateway_core::icmp::{IcmpAnswers, MAX_ANSWER, Unreachable};
 use gateway_core::limits::RemoteLimits;
 use gateway_core::offload::VirtioNetHeader;
-use gateway_core::pending::Awaited;
 use gateway_core::remotes::Remotes;
 use gateway_core::session::SessionTable;
 use gateway_tun::{Tun, TunCounters};
@@ -38,20 +38,10 @@ use crate::ways::Ways;
 use gate::Gate;
 
 pub use control::{ControlHalf, Outgoing, ProxyConfig};
+pub use waiting_room::WaitingRoom;
 
 /// The log target of everything that this part says.
 pub(crate) const TARGET: &str = "irdest_proxy";
-
-/// Packets on their way to the control half; as many as may wait there for one remote, several times over.
-const WAITING_QUEUE: usize = 256;
-
-/// A packet that cannot go yet.
-#[derive(Debug)]
-pub struct Wait {
-    awaited: Awaited,
-    held: Held,
-    packet: Vec<u8>,
-}
 
 /// What is kept beside a packet that waits.
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +57,8 @@ const CONFIRMED_QUEUE: usize = 64;
 /// What the data half asks of the control half.
 #[derive(Debug)]
 pub struct Asks {
-    /// Packets whose route or session is not there yet; when the queue is full, they are dropped and counted.
-    pub waits: mpsc::Receiver<Wait>,
+    /// Where packets arrive whose route or session is not there yet.
+    pub waiting: Arc<WaitingRoom>,
     /// Remotes under whose new key the first frame has arrived; the sessions notice by themselves within a second
     /// what does not fit here.
     pub confirmed: mpsc::Receiver<Address>,
@@ -86,7 +76,7 @@ pub struct DataHalf {
     answers: Mutex<IcmpAnswers>,
     drops: Counters<GatewayDrop>,
     read_failures: AtomicU64,
-    waits: mpsc::Sender<Wait>,
+    waiting: Arc<WaitingRoom>,
     confirmed: mpsc::Sender<Address>,
 }
 
@@ -100,7 +90,7 @@ impl DataHalf {
         (flows, limits, answers): (FlowTable, Option<RemoteLimits>, IcmpAnswers),
         tun_mtu: u16,
     ) -> (Arc<Self>, Asks) {
-        let (waits, waits_out) = mpsc::channel(WAITING_QUEUE);
+        let waiting = Arc::new(WaitingRoom::default());
         let (confirmed, confirmed_out) = mpsc::channel(CONFIRMED_QUEUE);
         let half = Self {
             clock,
@@ -113,10 +103,10 @@ impl DataHalf {
             answers: Mutex::new(answers),
             drops: Counters::new(),
             read_failures: AtomicU64::new(0),
-            waits,
+            waiting: Arc::clone(&waiting),
             confirmed,
         };
-        (Arc::new(half), Asks { waits: waits_out, confirmed: confirmed_out })
+        (Arc::new(half), Asks { waiting, confirmed: confirmed_out })
     }
 
     /// The device.

@@ -115,6 +115,8 @@ drop_reasons! {
         RuleRate = "rule_rate", "more flows than the firewall's rule allows";
         /// More bytes to or from the remote than its bandwidth limit allows.
         RemoteLimit = "remote_limit", "the remote's bandwidth limit is exceeded";
+        /// Every route to the remote is lost; the application was told so.
+        RouteLost = "route_lost", "every route to the remote is lost";
         /// The packet waited for a route or session longer than allowed.
         WaitedTooLong = "waited_too_long", "no route or session came up in time";
         /// The packet waited and was pushed out by newer ones.

@@ -172,6 +172,24 @@ impl FlowTable {
         self.open(key, info, packet, way, Some(via_queue), now)
     }
 
+    /// The hash of the flow of a packet that [`outbound`](Self::outbound) has let pass and that goes to `remote` only now:
+    /// nothing is counted again. None if the flow is forgotten, or goes to another remote meanwhile.
+    pub fn passed_before(
+        &mut self,
+        info: &PacketInfo,
+        packet: &[u8],
+        remote: Address,
+        now: Timestamp,
+    ) -> Option<u64> {
+        let key = match info.tuple() {
+            Some(tuple) => FlowKey::sent(tuple),
+            None => self.related(info, packet, (remote, Direction::Outbound), now).ok()?.0,
+        };
+        let at = self.live(&key, now)?;
+        let flow = self.slab.get(at);
+        (flow.remote == remote).then_some(flow.hash)
+    }
+
     /// Asks whether a packet from `remote` may reach our side. Whether the remote may use its source address was
     /// asked before ([`Remotes::source_allowed`](crate::remotes::Remotes::source_allowed)).
     ///
@@ -342,25 +360,42 @@ impl FlowTable {
         way: Way,
         now: Timestamp,
     ) -> Result<Passed, GatewayDrop> {
-        let (key, absent, verdict) = if info.transport == Transport::LaterFragment {
-            (self.fragments.find(info, way, now), GatewayDrop::UnknownFragment, FlowVerdict::Known)
-        } else if info.transport == Transport::IcmpError {
-            // An error answers: it quotes what went the other way.
-            let key = info.quoted(packet).map(|tuple| match way.1 {
-                Direction::Outbound => FlowKey::received(tuple),
-                Direction::Inbound => FlowKey::sent(tuple),
-            });
-            (key, GatewayDrop::UnrelatedIcmp, FlowVerdict::Related)
-        } else {
-            return Err(GatewayDrop::IcmpType);
+        let (key, verdict) = self.related(info, packet, way, now)?;
+        let absent = match verdict {
+            FlowVerdict::Related => GatewayDrop::UnrelatedIcmp,
+            FlowVerdict::Known | FlowVerdict::New => GatewayDrop::UnknownFragment,
         };
-        let at = key.and_then(|key| self.live(&key, now)).ok_or(absent)?;
+        let at = self.live(&key, now).ok_or(absent)?;
         let flow = self.slab.get_mut(at);
         if flow.remote != way.0 {
             return Err(GatewayDrop::WrongRemote);
         }
         flow.count(packet.len(), way.1);
         Ok(self.passed(at, verdict))
+    }
+
+    /// The flow that a later fragment or an ICMP error is about, and why it may pass if there is such a flow.
+    fn related(
+        &mut self,
+        info: &PacketInfo,
+        packet: &[u8],
+        way: Way,
+        now: Timestamp,
+    ) -> Result<(FlowKey, FlowVerdict), GatewayDrop> {
+        if info.transport == Transport::LaterFragment {
+            let first = self.fragments.find(info, way, now).ok_or(GatewayDrop::UnknownFragment)?;
+            return Ok((first, FlowVerdict::Known));
+        }
+        if info.transport != Transport::IcmpError {
+            return Err(GatewayDrop::IcmpType);
+        }
+        // An error answers: it quotes what went the other way.
+        let quoted = info.quoted(packet).ok_or(GatewayDrop::UnrelatedIcmp)?;
+        let key = match way.1 {
+            Direction::Outbound => FlowKey::received(quoted),
+            Direction::Inbound => FlowKey::sent(quoted),
+        };
+        Ok((key, FlowVerdict::Related))
     }
 
     /// Sees to it that a flow may be added without exceeding any limit.

@@ -25,7 +25,7 @@ pub const MAX_PACKETS: usize = 1024;
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// What a packet waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Awaited {
     /// A route or a session to this remote.
     Remote(Address),
@@ -118,8 +118,8 @@ impl<M> Pending<M> {
         self.queue.iter().any(|waiting| waiting.awaited == awaited)
     }
 
-    /// What the packets wait for, once for each packet.
-    pub fn awaited(&self) -> impl Iterator<Item = Awaited> + '_ {
+    /// What the packets wait for, once for each packet, in the order in which they came.
+    pub fn awaited(&self) -> impl DoubleEndedIterator<Item = Awaited> + '_ {
         self.queue.iter().map(|waiting| waiting.awaited)
     }
 

@@ -22,7 +22,7 @@ use ratman_wire::session::RecordHeader;
 use super::batch::{Batch, Gathered, Run};
 use super::rule_log::RuleLog;
 use super::small_path::is_small;
-use super::{DataHalf, Held, TARGET, Wait};
+use super::{DataHalf, Held, TARGET};
 use crate::egress::{Egress, OwnPackets, Seal, records};
 use crate::ways::Snapshot;
 
@@ -116,7 +116,9 @@ impl DataHalf {
             return Ok(drained);
         }
         batch.runs(|run| {
-            if let Some(waits) = self.send_run(run, *queue, &ways, self, now) {
+            if self.waiting.holds(&run.remote) {
+                self.wait_all(&run.remote, run.records, *queue, now);
+            } else if let Some(waits) = self.send_run(run, *queue, &ways, self, now) {
                 touch(touched, waits);
             }
         });
@@ -133,7 +135,7 @@ impl DataHalf {
     ) -> Option<&'a Arc<Egress>> {
         let (buffer, packet) = batch.large()?;
         let (egress, path) = self.way_to(ways, &packet.remote)?;
-        if is_small(path, self.tun_mtu) {
+        if is_small(path, self.tun_mtu) || self.waiting.holds(&packet.remote) {
             return None;
         }
         egress.queue_large(packet.remote, packet.flow?, buffer, packet.record_len(), now);
@@ -179,7 +181,7 @@ impl DataHalf {
             Lookup::Remote(remote) => Ok(Some((info, remote))),
             Lookup::UnknownOverlay => {
                 if let IpAddr::V6(overlay) = info.destination {
-                    self.wait(Awaited::Overlay(overlay), *header, queue, packet);
+                    self.wait(Awaited::Overlay(overlay), Held { header: *header, queue }, packet, now);
                 }
                 Ok(None)
             }
@@ -221,7 +223,7 @@ impl DataHalf {
         now: Timestamp,
     ) -> Option<&'a Arc<Egress>> {
         let Some((egress, path)) = self.way_to(ways, &run.remote) else {
-            self.wait_all(&run.remote, run.records, queue);
+            self.wait_all(&run.remote, run.records, queue, now);
             return None;
         };
         let waits = if is_small(path, self.tun_mtu) {
@@ -234,19 +236,19 @@ impl DataHalf {
     }
 
     /// Lets packets wait for a route or a key of their remote.
-    fn wait_all(&self, remote: &Address, batch: &[u8], queue: u8) {
+    fn wait_all(&self, remote: &Address, batch: &[u8], queue: u8, now: Timestamp) {
         for record in records(batch) {
             let Some((header, packet)) = record.split_first_chunk() else { continue };
             let Ok(header) = RecordHeader::decode(header) else { continue };
-            self.wait(Awaited::Remote(*remote), VirtioNetHeader::from_wire(header.metadata), queue, packet);
+            let held = Held { header: VirtioNetHeader::from_wire(header.metadata), queue };
+            self.wait(Awaited::Remote(*remote), held, packet, now);
         }
     }
 
-    fn wait(&self, awaited: Awaited, header: VirtioNetHeader, queue: u8, packet: &[u8]) {
-        // A place first: a full queue must not cost an allocation per packet.
-        match self.waits.try_reserve() {
-            Ok(place) => place.send(Wait { awaited, held: Held { header, queue }, packet: packet.to_vec() }),
-            Err(_) => self.drops.count(GatewayDrop::WaitingFull),
+    /// Lets a packet wait, in place of older ones where there are too many.
+    pub(super) fn wait(&self, awaited: Awaited, held: Held, packet: &[u8], now: Timestamp) {
+        for _ in 0..self.waiting.enter(awaited, held, packet, now) {
+            self.drops.count(GatewayDrop::WaitingFull);
         }
     }
 
@@ -280,7 +282,7 @@ impl Seal for Sealer<'_> {
 
     fn not_sealed(&self, remote: &Address, records: &[u8], why: SessionDrop) {
         if matches!(why, SessionDrop::KeyExpired | SessionDrop::CounterExhausted) {
-            return self.data.wait_all(remote, records, 0);
+            return self.data.wait_all(remote, records, 0, self.data.clock.now().at);
         }
         tracing::trace!(target: TARGET, remote = %remote.short(), reason = %why, "batch dropped");
         let packets = u64::try_from(crate::egress::records(records).count()).unwrap_or(u64::MAX);

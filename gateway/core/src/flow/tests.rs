@@ -96,6 +96,26 @@ impl Bed {
 }
 
 #[test]
+fn a_packet_that_passed_before_is_found_and_not_counted_again() {
+    let mut bed = Bed::new();
+    let mut first = ip(US, THEM, UDP, &udp(5000, 53, b"12345678"));
+    first[6] = 0x20;
+    let mut later = first.clone();
+    later[6..8].copy_from_slice(&[0, 2]);
+    let error = ip(US, THEM, ICMP, &icmp(3, 3, [0; 4], &ip(THEM, US, UDP, &udp(53, 5000, b""))));
+    let found = |bed: &mut Bed, packet: &[u8], number| {
+        bed.table.passed_before(&PacketInfo::parse(packet).unwrap(), packet, remote(number), bed.now)
+    };
+    assert_eq!(found(&mut bed, &first, 1), None);
+    let hash = bed.ask_out(1, &first).unwrap().hash;
+    for packet in [&first, &later, &error] {
+        assert_eq!(found(&mut bed, packet, 1), Some(hash));
+        assert_eq!(found(&mut bed, packet, 2), None, "another remote");
+    }
+    assert_eq!(bed.table.iter().next().unwrap().sent.packets, 1);
+}
+
+#[test]
 fn nobody_broadcasts_in_a_subnet_of_ours() {
     let mut bed = Bed::new();
     let datagram = |from, to| ip(from, to, UDP, &udp(5000, 9, b""));

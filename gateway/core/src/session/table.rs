@@ -26,15 +26,6 @@ impl SessionTable {
         self.send.get(remote)
     }
 
-    /// The same keys but the one to send to `remote` with: whoever gets this table waits while what waited before is sent.
-    #[must_use]
-    pub fn without_sending_to(&self, remote: &Address) -> Self {
-        let mut send = self.send.clone();
-        send.remove(remote);
-        let (receive, paths) = (self.receive.clone(), self.paths.clone());
-        Self { send, receive, paths, drops: Arc::clone(&self.drops) }
-    }
-
     /// The key that frames with this receiver index are opened with.
     pub fn receive_key(&self, index: SessionIndex) -> Option<&Arc<ReceiveKey>> {
         self.receive.get(&index)
