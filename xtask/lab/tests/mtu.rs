@@ -46,8 +46,7 @@ fn datagrams_of_8_kb_cross_as_fragments() {
     routers.start().unwrap();
     routers.wait_for_routes().unwrap();
     let (a, b) = (&routers.a, &routers.b);
-    let reachable = || ping(a.node(), ip(ThreeRouters::B_ADDRESS), 1, routers.limit()).is_ok();
-    routers.limit().wait_until("B to answer", reachable).unwrap();
+    ping(a.node(), ip(ThreeRouters::B_ADDRESS), 1, routers.limit()).unwrap();
     let overlay = |gateway: &Gateway| IpAddr::from(gateway.identity().overlay);
     for (from, to, address) in [
         (a, b, ip(ThreeRouters::B_ADDRESS)),
@@ -117,8 +116,12 @@ impl Site {
         a.configure(&towards).unwrap();
         b.start().unwrap();
         a.start().unwrap();
-        let reachable = || ping(a.node(), ip(HOST), 1, lab.limit()).is_ok();
-        lab.limit().wait_until("the host behind B to answer", reachable).unwrap();
+        let routes = || {
+            let (a, b) = (a.status()?, b.status()?);
+            Ok((a.next_hop(&b.address).is_some() && b.next_hop(&a.address).is_some()).then_some(()))
+        };
+        lab.limit().wait_for("routes between A and B", routes).unwrap();
+        ping(a.node(), ip(HOST), 1, lab.limit()).unwrap();
         Self { a, b, host, lab }
     }
 
