@@ -7,8 +7,9 @@ use ratman_types::{
     Address, Digest, Ed25519Verifier, Mtu, Now, Recipient, RouterId, SecretKey, Signer, WallTime,
 };
 use ratman_wire::carrier::peek_mode;
+use ratman_wire::session::{DataHeader, PathReason, PathReport, SessionIndex};
 use ratman_wire::{Frame, Header, Mode};
-use router_core::{Fib, Router, RouterConfig};
+use router_core::{Fib, LinkEvent, Router, RouterConfig};
 
 use super::batches::BATCH;
 use super::*;
@@ -20,13 +21,46 @@ fn ours() -> Address {
     SecretKey::from_seed([1; 32]).address()
 }
 
+fn router(seed: u8) -> Router {
+    let config = RouterConfig::new([0; 32], WallTime::default());
+    let key = Arc::new(SecretKey::from_seed([seed; 32]));
+    Router::new(config, key, Arc::new(Ed25519Verifier), [0; 32], Now::default())
+}
+
+/// A router at which [`ours`] is local.
+fn our_router() -> Router {
+    let mut router = router(2);
+    router.add_local(Arc::new(SecretKey::from_seed([1; 32])), WallTime::default(), Now::default());
+    router
+}
+
 /// A forwarding table in which [`ours`] is local.
 fn fib() -> Fib {
-    let config = RouterConfig::new([0; 32], WallTime::default());
-    let key = Arc::new(SecretKey::from_seed([2; 32]));
-    let mut router = Router::new(config, key, Arc::new(Ed25519Verifier), [0; 32], Now::default());
-    router.add_local(Arc::new(SecretKey::from_seed([1; 32])), WallTime::default(), Now::default());
-    Fib::clone(&router.fib())
+    Fib::clone(&our_router().fib())
+}
+
+/// The forwarding table of a relay that reaches [`ours`] over a link with frames of `mtu`, and that link.
+fn fib_with_a_way(mtu: Mtu) -> (Fib, Hop) {
+    let (mut relay, mut end, mut now) = (router(3), our_router(), Now::default());
+    let there = Hop { link: LinkId(1), neighbour: end.id() };
+    let back = Hop { link: LinkId(1), neighbour: relay.id() };
+    let up = |hop, dialed| LinkEvent::Up { hop, mtu, proofs: Digest::from_bytes([0; 32]), dialed };
+    relay.handle_link(up(there, true), now);
+    end.handle_link(up(back, false), now);
+    while relay.fib().is_empty() {
+        while let Some(transmit) = relay.poll_transmit() {
+            end.handle_frame(back, &transmit.frame, now.at, now);
+        }
+        while let Some(transmit) = end.poll_transmit() {
+            relay.handle_frame(there, &transmit.frame, now.at, now);
+        }
+        let step = std::time::Duration::from_millis(10);
+        assert!(now.at < Timestamp::default() + step * 1_000, "no route after ten seconds");
+        now = now + step;
+        relay.handle_timeout(now);
+        end.handle_timeout(now);
+    }
+    (Fib::clone(&relay.fib()), there)
 }
 
 /// Records what is sent and takes `room` calls.
@@ -227,4 +261,37 @@ fn what_neighbours_say_to_each_other_overtakes_a_flood_and_does_not_stop_it() {
     let last_echo = modes.iter().rposition(|mode| *mode == Mode::ECHO_REQUEST).unwrap();
     let waited = modes[..last_echo].iter().filter(|mode| **mode == Mode::ANNOUNCEMENT).count();
     assert!((1..=5).contains(&waited), "{waited} announcements went between the echoes");
+}
+
+/// A data frame of [`ours`] for an address, of at least this many bytes.
+fn data(to: Address, len: usize) -> Vec<u8> {
+    let header = Header::new(Mode::SESSION_DATA, *ours().as_bytes()).to(Recipient::Address(to));
+    let session = DataHeader { goes_on: false, continued: 0, receiver: SessionIndex(7), counter: 1 };
+    Frame { header, payload: &[&session.encode()[..], &vec![5; len]].concat() }.encode()
+}
+
+#[test]
+fn a_sender_is_told_why_its_data_goes_no_further() {
+    let (fib, near) = fib_with_a_way(Mtu(1280));
+    let from = Hop { link: LinkId(7), ..NEAR };
+    for (mut frame, reason, name) in [
+        (data(Address::from_bytes([9; 32]), 40), PathReason::NoRoute, "no_route"),
+        (data(ours(), 2_000), PathReason::TooBig { mtu: Mtu(1280) }, "frame_too_big"),
+    ] {
+        let mut bed = Bed::new(fib.clone());
+        let recorder = bed.link(near, 9);
+        let report = PathReport::about(&frame, reason).unwrap();
+        bed.receive(from, std::slice::from_mut(&mut frame));
+        assert_eq!(*recorder.calls.lock().unwrap(), [[report.to_vec()]], "{name}");
+        bed.receive(from, &mut [frame]);
+        assert_eq!(recorder.calls.lock().unwrap().len(), 1, "{name}: one in a tenth of a second");
+        assert_eq!((bed.dropped(name), bed.forwarder.reported()), (2, (1, 1)));
+    }
+    // Nobody is told about what is no data of a session, nor who cannot be reached.
+    let mut bed = Bed::new(fib);
+    let recorder = bed.link(near, 9);
+    bed.receive(from, &mut [session(Mode::SESSION_INITIATION, Address::from_bytes([9; 32]))]);
+    bed.receive(from, &mut [session(Mode::SESSION_DATA, Address::from_bytes([9; 32]))]);
+    assert_eq!(bed.dropped("no_route"), 2);
+    assert!(recorder.calls.lock().unwrap().is_empty());
 }
