@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv6Addr;
-use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,6 +23,14 @@ const PORT: u16 = 5860;
 
 /// How long a daemon may take to listen, to end, or to answer.
 const DAEMON_LIMIT: Duration = Duration::from_secs(15);
+
+/// The user and the group of nobody on Debian.
+const NOBODY: &str = "65534";
+
+/// Where the machine keeps the TUN device to root, nobody gets another one to open, in the mounts of the daemon alone.
+const AS_NOBODY: &str = "mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 || exit
+caps=-all,+net_admin
+exec setpriv --reuid=$0 --regid=$0 --clear-groups --inh-caps=$caps --ambient-caps=$caps --bounding-set=$caps \"$@\"";
 
 /// What differs between the routers of a lab; the rest is the daemon's default.
 #[derive(Clone, Debug, Default)]
@@ -177,7 +185,7 @@ impl Gateway {
 
     /// Starts it as `irdest-gateway` and returns once it listens and answers.
     pub fn start(&mut self) -> Result<()> {
-        self.start_program(&gateway_program()?)
+        self.start_program(&gateway_program()?, &[])
     }
 
     /// Starts it under the name `ratmand`: the router alone.
@@ -186,12 +194,26 @@ impl Gateway {
         if !name.exists() {
             symlink(gateway_program()?, &name)?;
         }
-        self.start_program(&name)
+        self.start_program(&name, &[])
     }
 
-    fn start_program(&mut self, program: &Path) -> Result<()> {
+    /// Starts it as the user nobody with CAP_NET_ADMIN as its only, ambient capability: as a unit of systemd does that
+    /// names a user. To be called by the true root only.
+    pub fn start_as_nobody(&mut self) -> Result<()> {
+        let directory = self.node.directory();
+        let lab = directory.parent().context("a node has its directory in that of its lab")?;
+        fs::set_permissions(lab, fs::Permissions::from_mode(0o711)).context("opening the lab's directory")?;
+        let own = directory.display().to_string();
+        self.node.run("chown", &["-R", NOBODY, &own], self.node.limit())?;
+        let program = gateway_program()?.display().to_string();
+        self.start_program(Path::new("sh"), &["-c", AS_NOBODY, NOBODY, &program])
+    }
+
+    /// `before` are arguments ahead of those of the daemon.
+    fn start_program(&mut self, program: &Path, before: &[&str]) -> Result<()> {
         ensure!(self.process.is_none(), "the daemon on node {} runs already", self.node.name());
-        let arguments = ["-c", &config_path(&self.node)];
+        let config = config_path(&self.node);
+        let arguments = [before, &["-c", &config]].concat();
         let mut process = self.node.spawn(program, &arguments, "gateway")?;
         let name = self.node.name();
         let limit = self.node.limit().at_most(DAEMON_LIMIT);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What running daemons may still do, and that it is enough for all that they do later.
-#![allow(clippy::unwrap_used, reason = "the helpers of tests may end a test as well")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests end and report tests, too")]
 
 use std::fs;
 use std::time::Duration;
@@ -12,18 +12,18 @@ const NOTHING: &str = "0000000000000000";
 /// CAP_NET_ADMIN, bit 12 (capabilities(7)).
 const NET_ADMIN: &str = "0000000000001000";
 
-/// Asserts what each thread of a root daemon has: `kept`, which is all that a child could get.
-fn assert_kept(gateway: &Gateway, kept: &str) {
+/// Asserts what each thread has: `kept`, which is all that a child could get, and what it does get.
+fn assert_kept(gateway: &Gateway, kept: &str, passed_on: &str) {
     let folder = format!("/proc/{}/task", gateway.process_id().unwrap());
     let mut threads = 0;
     for thread in fs::read_dir(&folder).unwrap() {
         let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
         let expected = [
-            ("CapInh", NOTHING),
+            ("CapInh", passed_on),
             ("CapPrm", kept),
             ("CapEff", kept),
             ("CapBnd", kept),
-            ("CapAmb", NOTHING),
+            ("CapAmb", passed_on),
             ("NoNewPrivs", "1"),
         ];
         for (field, value) in expected {
@@ -35,10 +35,37 @@ fn assert_kept(gateway: &Gateway, kept: &str) {
     assert!(threads > 1, "the data path has threads of its own");
 }
 
+fn prepared() -> ThreeRouters {
+    ThreeRouters::prepare(TimeLimit::within(Duration::from_secs(90)), Dials::Edges).unwrap()
+}
+
 #[test]
 fn only_what_is_needed_is_kept_and_it_is_enough() {
-    let mut routers =
-        ThreeRouters::prepare(TimeLimit::within(Duration::from_secs(90)), Dials::Edges).unwrap();
+    let mut routers = prepared();
+    routers.a.start().unwrap();
+    is_enough(routers, NOTHING);
+}
+
+#[test]
+fn a_user_other_than_root_needs_no_more() {
+    if !is_true_root() {
+        println!("left out: only the true root can start a daemon as somebody else");
+        return;
+    }
+    let mut routers = prepared();
+    routers.a.start_as_nobody().unwrap();
+    // What it lets do, it passes on: a child of nobody has nothing by itself.
+    is_enough(routers, NET_ADMIN);
+}
+
+/// Whether root in here is root of the machine: then all users are there (user_namespaces(7)).
+fn is_true_root() -> bool {
+    let users = fs::read_to_string("/proc/self/uid_map").unwrap();
+    users.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// A, which runs, does with what it has left all that a gateway does; then it ends.
+fn is_enough(mut routers: ThreeRouters, passed_on: &str) {
     let lan = routers.lab().node("lan").unwrap();
     let a = routers.a.node().clone();
     routers
@@ -49,10 +76,11 @@ fn only_what_is_needed_is_kept_and_it_is_enough() {
         )
         .unwrap();
     lan.ip(&["route", "add", "default", "via", "10.5.0.1"]).unwrap();
-    routers.start().unwrap();
+    routers.r.start_as_ratmand().unwrap();
+    routers.b.start().unwrap();
     routers.wait_for_routes().unwrap();
-    assert_kept(&routers.a, NET_ADMIN);
-    assert_kept(&routers.r, NOTHING);
+    assert_kept(&routers.a, NET_ADMIN, passed_on);
+    assert_kept(&routers.r, NOTHING, NOTHING);
 
     // Only now sysctls are set, and a table of nftables, by a child process.
     let config = GatewayConfig {
@@ -66,7 +94,7 @@ fn only_what_is_needed_is_kept_and_it_is_enough() {
     let said = routers.a.reload().unwrap();
     assert!(said.contains("INFO"), "{said}");
     ping(&lan, ThreeRouters::B_ADDRESS.parse().unwrap(), 3, routers.limit()).unwrap();
-    assert_kept(&routers.a, NET_ADMIN);
+    assert_kept(&routers.a, NET_ADMIN, passed_on);
 
     routers.a.stop().unwrap();
     let tables = a.run("nft", &["list", "tables"], routers.limit()).unwrap();
