@@ -32,6 +32,7 @@ Examples:
   irdest-gateway check-config -c new.toml          exit code 0 if the file could be used
   irdest-gateway status                            tables of links, routes, sessions, flows
   irdest-gateway status --json                     the same for programs
+  irdest-gateway links --watch                     what is measured about each link, every second
   ratmand                                          the router alone: the same program under another name
 
 Layers of configuration, each over the one before: built-in defaults, gateway.toml, PROFILE.toml,
@@ -69,6 +70,18 @@ enum Command {
     /// Show links, neighbours, routes and why each was chosen, sessions, flows and drops of a running gateway
     Status {
         /// Everything in full, as one line of JSON
+        #[arg(long)]
+        json: bool,
+        /// The control socket [default: control.socket of the configuration]
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
+    },
+    /// Show what is measured about the links of a running gateway: rates, latency, capacity, loss, and by whom
+    Links {
+        /// Show it anew every second
+        #[arg(long)]
+        watch: bool,
+        /// Everything in full, as one line of JSON each time
         #[arg(long)]
         json: bool,
         /// The control socket [default: control.socket of the configuration]
@@ -138,7 +151,10 @@ impl Cli {
         let sources = Sources { config, profile, assignments: set, router_only };
         match self.command.unwrap_or(Command::Run) {
             Command::Run => run(&sources),
-            Command::Status { json, socket } => status(&sources, json, socket),
+            Command::Status { json, socket } => {
+                print(shown(&control::status(&socket_of(&sources, socket)?)?, json)?)
+            }
+            Command::Links { watch, json, socket } => links(&socket_of(&sources, socket)?, watch, json),
             Command::CheckConfig => {
                 Config::load(&sources)?;
                 print("the configuration is good")
@@ -156,14 +172,25 @@ fn run(sources: &Sources) -> anyhow::Result<()> {
     daemon::run(Settings::new(sources.clone(), config, logs), &identity, state)
 }
 
-fn status(sources: &Sources, json: bool, socket: Option<PathBuf>) -> anyhow::Result<()> {
-    let socket = match socket {
-        Some(socket) => socket,
-        None => Config::load_for_client(sources)?.control_socket,
-    };
-    let status = control::ask(&socket)?;
+/// The control socket that was named, or that of the configuration.
+fn socket_of(sources: &Sources, named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    match named {
+        Some(socket) => Ok(socket),
+        None => Ok(Config::load_for_client(sources)?.control_socket),
+    }
+}
+
+fn shown(answer: &(impl Serialize + fmt::Display), json: bool) -> anyhow::Result<String> {
     // The tables end with a line feed of their own.
-    if json { print(serde_json::to_string(&status)?) } else { print(status.to_string().trim_end()) }
+    Ok(if json { serde_json::to_string(answer)? } else { answer.to_string().trim_end().to_owned() })
+}
+
+/// Once, or every second until nobody reads on or the daemon ends.
+fn links(socket: &Path, watch: bool, json: bool) -> anyhow::Result<()> {
+    while is_read(&shown(&control::links(socket)?, json)?)? && watch {
+        std::thread::sleep(netmod_api::SAMPLES_EVERY);
+    }
+    Ok(())
 }
 
 fn identity(sources: &Sources, json: bool) -> anyhow::Result<()> {
@@ -191,10 +218,15 @@ fn open(config: &Config) -> anyhow::Result<(State, Identity)> {
 }
 
 fn print(text: impl fmt::Display) -> anyhow::Result<()> {
+    is_read(&text).map(drop)
+}
+
+/// Prints a text; whether somebody still reads: `status | head` has seen enough.
+fn is_read(text: &dyn fmt::Display) -> anyhow::Result<bool> {
     match writeln!(io::stdout(), "{text}") {
-        // `status | head` has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done.context("cannot write to standard output"),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("cannot write to standard output"),
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The control socket: who may, asks a running daemon one line of JSON at a time and gets one line back.
 //!
-//! `{"get":"status"}` is answered by `{"status":{…}}`, anything else by `{"error":"…"}`. The server owns no state: each
+//! `{"get":"status"}` is answered by `{"status":{…}}`, `{"get":"links"}` by `{"links":{…}}`, anything else by `{"error":"…"}`. The server owns no state: each
 //! request goes to the control loop, which answers when it gets to it.
 
 use std::io;
@@ -13,9 +13,10 @@ use tokio::sync::{mpsc, oneshot};
 mod client;
 mod server;
 
-pub use client::ask;
+pub use client::{links, status};
 pub use server::Server;
 
+use crate::links::Links;
 use crate::status::Status;
 
 /// The longest request in bytes, its line feed included; requests known today are a hundredth of it.
@@ -55,10 +56,12 @@ pub enum ControlError {
         message: String,
     },
     /// What came back is not a reply.
-    #[error("{path}: expected one line of JSON with a status, got {got}")]
+    #[error("{path}: expected one line of JSON with {expected}, got {got}")]
     Reply {
         /// The socket.
         path: PathBuf,
+        /// What was asked for.
+        expected: &'static str,
         /// What is wrong with it.
         got: String,
     },
@@ -70,6 +73,18 @@ pub enum ControlError {
 pub enum Query {
     /// The [`Status`] of the daemon.
     Status,
+    /// Its [`Links`].
+    Links,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// To [`Query::Status`].
+    Status(Box<Status>),
+    /// To [`Query::Links`].
+    Links(Links),
 }
 
 /// A question on its way to the control loop; dropped unanswered, the client reads that the daemon is ending.
@@ -78,7 +93,7 @@ pub struct Request {
     /// What is asked.
     pub query: Query,
     /// Where the answer goes.
-    pub reply: oneshot::Sender<Status>,
+    pub reply: oneshot::Sender<Answer>,
 }
 
 /// The channel from the socket to the control loop.
@@ -95,7 +110,8 @@ pub(crate) struct RequestLine {
 
 impl RequestLine {
     pub(crate) fn parse(line: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(line).map_err(|error| format!("expected {{\"get\":\"status\"}}: {error}"))
+        serde_json::from_slice(line)
+            .map_err(|error| format!("expected {{\"get\":\"status\"}} or {{\"get\":\"links\"}}: {error}"))
     }
 }
 
@@ -103,8 +119,9 @@ impl RequestLine {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum ReplyLine {
-    Status(Box<Status>),
     Error(String),
+    #[serde(untagged)]
+    Answer(Answer),
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! and carries out what they want. It decides nothing about the protocol.
 
 mod lines;
+mod measured;
 mod reload;
 mod report;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use netmod_api::{Activity, DownReason, LinkUp, Netmod};
+use netmod_api::{Activity, DownReason, LinkUp, Netmod, SAMPLES_EVERY};
 use ratman_types::{Address, Hop, Now, Timestamp, WallTime};
 use ratman_wire::ModeClass;
 use router_core::{Event, LinkEvent, Router, Transmit};
@@ -19,7 +20,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
-use crate::control::{Query, Request};
+use crate::control::{Answer, Query, Request};
 use crate::forward::{ControlFrame, Forwarder, Notice, Notices};
 use crate::irdest_proxy::{Asks, ControlHalf, Outgoing};
 use crate::netlink::Watch;
@@ -92,6 +93,7 @@ pub struct Driver {
     parts: Parts,
     links: BTreeMap<Hop, Attachment>,
     next_sample: Timestamp,
+    next_measure: Timestamp,
     lines: Lines,
     /// Frames of ours whose link or route went before they could leave.
     without_way_out: u64,
@@ -108,6 +110,7 @@ impl Driver {
             parts,
             links: BTreeMap::new(),
             next_sample: started + IDLE_SAMPLE,
+            next_measure: started + SAMPLES_EVERY,
             lines: Lines::default(),
             without_way_out: 0,
             status_line: StatusLine::default(),
@@ -146,9 +149,12 @@ impl Driver {
                 }
             }
             Some(ask) = next_ask(inputs.asks.as_mut()) => self.handle_ask(ask),
-            Some(Request { query: Query::Status, reply }) = inputs.requests.recv() => {
+            Some(Request { query, reply }) = inputs.requests.recv() => {
                 // A client that has left needs no answer.
-                let _ = reply.send(self.report());
+                let _ = reply.send(match query {
+                    Query::Status => Answer::Status(Box::new(self.report())),
+                    Query::Links => Answer::Links(self.measured_links()),
+                });
             }
             () = network_changed(inputs.network.as_ref()) => {
                 debug!("the host's network changed");
@@ -161,13 +167,16 @@ impl Driver {
     fn deadline(&self) -> Timestamp {
         let router = self.parts.router.poll_timeout().map(|(deadline, _)| deadline);
         let proxy = self.parts.proxy.as_ref().map(ControlHalf::poll_timeout);
-        [router, proxy].into_iter().flatten().fold(self.next_sample, Timestamp::min)
+        [router, proxy].into_iter().flatten().fold(self.next_sample.min(self.next_measure), Timestamp::min)
     }
 
     fn handle_timeout(&mut self) {
         let now = self.clock.now();
         if self.next_sample <= now.at {
             self.sample(now);
+        }
+        if self.next_measure <= now.at {
+            self.measure(now);
         }
         if self.parts.router.poll_timeout().is_some_and(|(deadline, _)| deadline <= now.at) {
             self.parts.router.handle_timeout(now);

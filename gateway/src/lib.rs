@@ -18,6 +18,7 @@ pub mod hardware;
 pub mod host;
 pub mod identity;
 pub mod irdest_proxy;
+pub mod links;
 pub mod netlink;
 pub mod notify;
 pub mod privilege;

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 mod table;
 mod text;
 
+pub(crate) use table::Table;
+pub(crate) use text::{link_state, micros, unknown};
+
 /// The state of a running gateway at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -79,6 +82,16 @@ pub enum LinkState {
     Starting,
     /// Nothing comes back at the moment.
     Stalled,
+}
+
+impl From<router_core::LinkState> for LinkState {
+    fn from(state: router_core::LinkState) -> Self {
+        match state {
+            router_core::LinkState::Starting => Self::Starting,
+            router_core::LinkState::Live => Self::Live,
+            router_core::LinkState::Stalled => Self::Stalled,
+        }
+    }
 }
 
 /// What is known about the way to an address.

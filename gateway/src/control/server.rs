@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::{ControlError, MAX_REQUEST, Query, ReplyLine, Request, RequestLine};
+use super::{ControlError, MAX_REQUEST, ReplyLine, Request, RequestLine};
 
 /// People and scripts that ask at once; each costs a task and a buffer.
 pub(super) const MAX_CLIENTS: usize = 16;
@@ -206,14 +206,14 @@ async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>)
 
 async fn answer(line: &[u8], requests: &mpsc::Sender<Request>) -> ReplyLine {
     match RequestLine::parse(line) {
-        Ok(RequestLine { get: query @ Query::Status }) => {
+        Ok(RequestLine { get: query }) => {
             let (reply, answered) = oneshot::channel();
             let asked = async {
                 requests.send(Request { query, reply }).await.ok()?;
                 answered.await.ok()
             };
             match timeout(IDLE, asked).await {
-                Ok(Some(status)) => ReplyLine::Status(Box::new(status)),
+                Ok(Some(answer)) => ReplyLine::Answer(answer),
                 Ok(None) => ReplyLine::Error("the daemon is ending".to_owned()),
                 Err(_) => ReplyLine::Error("the daemon is too busy to answer".to_owned()),
             }

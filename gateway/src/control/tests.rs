@@ -26,7 +26,11 @@ fn sample() -> Status {
     }
 }
 
-/// A server whose control loop always answers with [`sample`].
+fn no_links() -> Links {
+    Links { probes: Default::default(), links: Vec::new() }
+}
+
+/// A server whose control loop always answers with [`sample`] and [`no_links`].
 fn serve(path: &Path) -> tokio::task::JoinHandle<()> {
     spawn(Server::bind(path).unwrap())
 }
@@ -35,7 +39,10 @@ fn spawn(server: Server) -> tokio::task::JoinHandle<()> {
     let (sender, mut requests) = requests();
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
-            let _ = request.reply.send(sample());
+            let _ = request.reply.send(match request.query {
+                Query::Status => Answer::Status(Box::new(sample())),
+                Query::Links => Answer::Links(no_links()),
+            });
         }
     });
     tokio::spawn(server.serve(sender))
@@ -53,17 +60,18 @@ fn exchange(stream: &UnixStream, line: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_status_is_asked_and_answered() {
+async fn status_and_links_are_asked_and_answered() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run/control.sock");
     let server = serve(&path);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
     let asked = path.clone();
-    assert_eq!(blocking(move || ask(&asked)).await.unwrap(), sample());
+    let (told, measured) = blocking(move || (status(&asked), links(&asked))).await;
+    assert_eq!((told.unwrap(), measured.unwrap()), (sample(), no_links()));
     server.abort();
     let _ = server.await;
     assert!(!path.exists(), "the socket goes with the server");
-    let error = ask(&path).unwrap_err().to_string();
+    let error = status(&path).unwrap_err().to_string();
     assert!(
         error.starts_with(&format!("{}: cannot reach a running irdest-gateway: ", path.display())),
         "{error}"
@@ -79,7 +87,12 @@ async fn bad_requests_get_an_error_and_the_next_one_an_answer() {
         let stream = UnixStream::connect(&path).unwrap();
         for line in ["\n", "{}\n", "{\"get\":\"all\"}\n", "{\"get\":\"status\",\"x\":1}\n", "\u{0}\n"] {
             let reply = exchange(&stream, line.as_bytes());
-            assert!(reply.starts_with("{\"error\":\"expected {\\\"get\\\":\\\"status\\\"}: "), "{reply}");
+            assert!(
+                reply.starts_with(
+                    "{\"error\":\"expected {\\\"get\\\":\\\"status\\\"} or {\\\"get\\\":\\\"links\\\"}: "
+                ),
+                "{reply}"
+            );
         }
         assert!(exchange(&stream, b"\xff\xfe\n").starts_with("{\"error\":"));
         assert!(
@@ -125,12 +138,12 @@ async fn the_places_are_limited_and_given_back() {
         for client in &clients {
             assert!(exchange(client, request).starts_with("{\"status\""));
         }
-        let refused = ask(&path).unwrap_err().to_string();
+        let refused = status(&path).unwrap_err().to_string();
         assert!(refused.ends_with("expected at most 16 clients at once, try again"), "{refused}");
         assert_eq!(turned_away.load(Ordering::Relaxed), 1);
         drop(clients.pop());
         // The server notices the end in its own time.
-        while ask(&path).is_err() {
+        while status(&path).is_err() {
             std::thread::yield_now();
         }
     })
@@ -155,7 +168,7 @@ async fn a_loop_that_has_ended_is_told() {
     let (sender, receiver) = requests();
     drop(receiver);
     let _server = tokio::spawn(Server::bind(&path).unwrap().serve(sender));
-    let error = blocking(move || ask(&path)).await.unwrap_err().to_string();
+    let error = blocking(move || status(&path)).await.unwrap_err().to_string();
     assert!(error.ends_with("the daemon answered: the daemon is ending"), "{error}");
 }
 

@@ -17,8 +17,8 @@ use router_core::RouteStatus as Way;
 use super::{Attachment, Driver};
 use crate::irdest_proxy::ControlHalf;
 use crate::status::{
-    FlowEnd, FlowStatus, LinkState, LinkStatus, NextHop, RouteState, RouteStatus, RuleStatus, SessionRole,
-    SessionState, SessionStatus, Status,
+    FlowEnd, FlowStatus, LinkStatus, NextHop, RouteState, RouteStatus, RuleStatus, SessionRole, SessionState,
+    SessionStatus, Status,
 };
 
 /// Flows in one reply: more than a person reads, and well below what a reply may hold.
@@ -70,11 +70,7 @@ impl Driver {
                     local: up.local.clone(),
                     remote: up.remote.clone(),
                     dialed: up.dialed,
-                    state: match link.state {
-                        router_core::LinkState::Starting => LinkState::Starting,
-                        router_core::LinkState::Live => LinkState::Live,
-                        router_core::LinkState::Stalled => LinkState::Stalled,
-                    },
+                    state: link.state.into(),
                     mtu: link.mtu.0,
                     rtt_us: link.latency.map(|latency| micros(latency.value)),
                     queued_bytes: activity.queued_bytes + bytes(queue.waiting),
@@ -279,7 +275,7 @@ fn bytes(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -4,14 +4,14 @@
 use std::fmt;
 
 /// A table; cells of the last column are not padded.
-pub(super) struct Table<const N: usize> {
+pub(crate) struct Table<const N: usize> {
     title: &'static str,
     header: [&'static str; N],
     rows: Vec<[String; N]>,
 }
 
 impl<const N: usize> Table<N> {
-    pub(super) fn new(title: &'static str, header: [&'static str; N], rows: Vec<[String; N]>) -> Self {
+    pub(crate) fn new(title: &'static str, header: [&'static str; N], rows: Vec<[String; N]>) -> Self {
         Self { title, header, rows }
     }
 

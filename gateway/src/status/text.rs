@@ -145,7 +145,7 @@ impl fmt::Display for FlowEnd {
     }
 }
 
-fn link_state(state: LinkState) -> &'static str {
+pub(crate) fn link_state(state: LinkState) -> &'static str {
     match state {
         LinkState::Live => "live",
         LinkState::Starting => "starting",
@@ -174,7 +174,7 @@ fn session_role(role: SessionRole) -> &'static str {
     }
 }
 
-fn unknown() -> String {
+pub(crate) fn unknown() -> String {
     "–".to_owned()
 }
 
@@ -187,7 +187,7 @@ fn traffic(packets: u64, bytes: u64) -> String {
 }
 
 /// 213 µs, 1.25 ms, 3.20 s.
-fn micros(micros: u64) -> String {
+pub(crate) fn micros(micros: u64) -> String {
     match micros {
         0..1_000 => format!("{micros} µs"),
         1_000..1_000_000 => format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10),
