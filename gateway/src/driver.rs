@@ -236,6 +236,16 @@ impl Driver {
         self.parts.router.handle_link(LinkEvent::Down { hop }, now);
     }
 
+    fn link_stalled(&self, hop: Hop, now: Now) {
+        let Some(Attachment { link, .. }) = self.links.get(&hop) else { return };
+        let saved = self.parts.forwarder.leave(hop, link.outbox.as_ref(), now.at);
+        let (unacknowledged, waiting) = (saved.unacknowledged, saved.waiting);
+        info!(
+            link = %hop.link, neighbour = %hop.neighbour.short(), unacknowledged, waiting,
+            "link stalled; what was left there goes another way"
+        );
+    }
+
     /// Tells the router what moved on each link since the last time.
     fn sample(&mut self, now: Now) {
         let mut busy = false;
@@ -328,7 +338,7 @@ impl Driver {
                 }
             }
             Event::LinkStalled { hop } => {
-                info!(link = %hop.link, neighbour = %hop.neighbour.short(), "link stalled");
+                self.link_stalled(hop, now);
             }
             Event::CloseLink { hop, reason } => {
                 warn!(link = %hop.link, neighbour = %hop.neighbour.short(), %reason, "closing a link");

@@ -64,6 +64,20 @@ pub struct OwnPackets<'a> {
     pub flows: &'a [u64],
 }
 
+/// What waits for a link that is left.
+#[derive(Debug)]
+pub enum Left<'a> {
+    /// A packet of ours, not sealed yet.
+    Packets(OwnPackets<'a>),
+    /// A frame that came over the link `group`, or that the control plane made ([`OURS`]).
+    Frame {
+        /// The number of the link.
+        group: u32,
+        /// The whole frame.
+        frame: &'a [u8],
+    },
+}
+
 /// What has happened at the queue of one link since it came up.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EgressStats {
@@ -184,6 +198,12 @@ impl Egress {
     pub fn writable(&self, sealer: Option<&dyn Seal>, now: Timestamp) {
         // The lock is let go after each call, so that whoever has a sparse packet need not wait for all of them.
         while self.send_next(sealer, now) {}
+    }
+
+    /// Offers everything that waits, each flow's in order, to `take`, which says whether it took it; the rest waits on. Returns
+    /// how much was taken. `take` may use other links, but not this one.
+    pub fn leave(&self, take: &mut dyn FnMut(Left<'_>) -> bool, now: Timestamp) -> usize {
+        self.lock().leave(take, now)
     }
 
     /// Gives back memory that a link at rest does not need; to be called now and then.

@@ -3,6 +3,7 @@
 //! sessions of ours go to irdest-proxy, the rest waits for the control plane in a bounded queue.
 
 mod batches;
+mod leave;
 mod notices;
 mod reports;
 

@@ -405,3 +405,35 @@ fn control_frames_do_not_wait() {
     bed.egress.send_control(b"echo");
     assert_eq!(*bed.medium.control.lock().unwrap(), [b"echo"]);
 }
+
+#[test]
+fn what_waits_for_a_link_that_is_left_is_handed_over_in_order_and_stays_where_nobody_takes_it() {
+    let bed = Bed::new();
+    for (flow, packet) in [(1, &b"one"[..]), (2, b"two"), (1, b"three")] {
+        bed.send(flow, packet);
+    }
+    bed.egress.send_frames(7, &[FrameParts::whole(&frame(3, 10))], None, NOW);
+    let (mut packets, mut frames) = (Vec::new(), Vec::new());
+    let taken = bed.egress.leave(
+        &mut |left| match left {
+            Left::Packets(packet) => {
+                assert_eq!(packet.remote, Gateways::remote());
+                let first_flow = packet.flows == [1];
+                packets.extend(first_flow.then(|| packet.records.to_vec()));
+                first_flow
+            }
+            Left::Frame { group, frame } => {
+                frames.push((group, frame.to_vec()));
+                true
+            }
+        },
+        NOW,
+    );
+    assert_eq!(taken, 3);
+    assert_eq!(packets, [record(b"one"), record(b"three")]);
+    assert_eq!(frames, [(7, frame(3, 10))]);
+    bed.room(9);
+    bed.writable();
+    assert_eq!(bed.arrived(), [b"two"]);
+    assert_eq!(bed.egress.stats().waiting, 0);
+}

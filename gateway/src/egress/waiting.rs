@@ -13,7 +13,7 @@ use ratman_wire::session::RecordHeader;
 use super::budget::Budget;
 use super::item::{Item, records};
 use super::pool::{Buffer, Pool};
-use super::{EgressStats, OURS, OwnPackets, Seal};
+use super::{EgressStats, Left, OURS, OwnPackets, Seal};
 
 /// Frames handed to an outbox in one call.
 const FRAMES: usize = 64;
@@ -201,6 +201,29 @@ impl Waiting {
             (Some(Next::Packet { .. }), None) => self.drop_next(),
             (None, _) => {}
         }
+    }
+
+    /// Offers every item to `take`, and lets those that it does not take wait anew.
+    pub(super) fn leave(&mut self, take: &mut dyn FnMut(Left<'_>) -> bool, now: Timestamp) -> usize {
+        let items: Vec<_> = self.queue.drain().collect();
+        let mut taken = 0;
+        for (key, mut item) in items {
+            let QueueKey { group, flow } = key;
+            let left = match &mut item {
+                Item::Packet { remote, buffer } => {
+                    let records = buffer.bytes_mut();
+                    Left::Packets(OwnPackets { remote: *remote, records, flows: &[flow] })
+                }
+                Item::Frame { buffer } => Left::Frame { group, frame: buffer.bytes() },
+            };
+            if take(left) {
+                taken += 1;
+                self.pool.give_back(item.into_buffer());
+            } else {
+                self.push(key, item, now);
+            }
+        }
+        taken
     }
 
     pub(super) fn trim(&mut self) {

@@ -12,6 +12,7 @@ use ratman_wire::{Frame, Header, Mode};
 use router_core::{Fib, LinkEvent, Router, RouterConfig};
 
 use super::batches::BATCH;
+use super::leave::Saved;
 use super::*;
 
 const SEED: (HashSeed, [u8; 16]) = (HashSeed::from_bytes([5; 16]), [6; 16]);
@@ -63,7 +64,7 @@ fn fib_with_a_way(mtu: Mtu) -> (Fib, Hop) {
     (Fib::clone(&relay.fib()), there)
 }
 
-/// Records what is sent and takes `room` calls.
+/// Records what is sent and takes `room` calls; nothing of what it took is ever acknowledged.
 #[derive(Debug)]
 struct Recorder {
     calls: Mutex<Vec<Vec<Vec<u8>>>>,
@@ -87,6 +88,10 @@ impl Outbox for Recorder {
 
     fn ready(&self) -> bool {
         self.room.load(Ordering::Relaxed) > 0
+    }
+
+    fn unacknowledged(&self, take: &mut dyn FnMut(&[u8])) {
+        self.calls.lock().unwrap().iter().flatten().for_each(|frame| take(frame));
     }
 
     fn activity(&self) -> Activity {
@@ -294,4 +299,33 @@ fn a_sender_is_told_why_its_data_goes_no_further() {
     bed.receive(from, &mut [session(Mode::SESSION_DATA, Address::from_bytes([9; 32]))]);
     assert_eq!(bed.dropped("no_route"), 2);
     assert!(recorder.calls.lock().unwrap().is_empty());
+}
+
+#[test]
+fn what_is_left_at_a_stalled_link_goes_another_way_in_order() {
+    let (fib, good) = fib_with_a_way(Mtu(33_004));
+    let mut bed = Bed::new(fib);
+    let stalled = Hop { link: LinkId(2), ..NEAR };
+    let (way, left) = (bed.link(good, 99), bed.link(stalled, 1));
+    let frame = |number: u8, to| {
+        let header = Header::new(Mode::SESSION_DATA, [number; 32]).to(Recipient::Address(to));
+        Frame { header, payload: b"sealed" }.encode()
+    };
+    let nowhere = Address::from_bytes([9; 32]);
+    let frames = [frame(1, ours()), frame(2, nowhere), frame(3, ours()), frame(4, nowhere)];
+    let ways = bed.ways.load();
+    let egress = ways.egress(stalled).unwrap();
+    // Two in the one call that is taken; the others have to wait.
+    for pair in frames.chunks(2) {
+        let parts = [&pair[0], &pair[1]].map(|frame| FrameParts::whole(frame));
+        assert_eq!(egress.send_frames(7, &parts, None, bed.forwarder.now()), 2);
+    }
+    let saved = bed.forwarder.leave(stalled, left.as_ref(), bed.forwarder.now());
+    assert_eq!(saved, Saved { unacknowledged: 1, waiting: 1 });
+    assert_eq!(way.calls.lock().unwrap().concat(), [frames[0].clone(), frames[2].clone()]);
+    assert!(egress.stats().waiting > 0, "what leads nowhere else waits on");
+
+    // The way that is in use cannot be left for itself.
+    let saved = bed.forwarder.leave(good, way.as_ref(), bed.forwarder.now());
+    assert_eq!(saved, Saved::default());
 }
