@@ -20,6 +20,7 @@ mod forward;
 mod host;
 mod layer;
 mod limit;
+mod link;
 mod route;
 mod section;
 mod sources;
@@ -32,6 +33,7 @@ pub use gateway_core::session::Accept;
 pub use gateway_tun::DeviceName;
 pub use host::{HostConfig, OtherFamily};
 use layer::{Node, Value};
+pub use link::LinkRule;
 pub use route::Route;
 use section::{Limit, Section};
 pub use sources::{DEFAULT_FILE, Sources};
@@ -81,6 +83,8 @@ pub struct Config {
     pub firewall_rules: Vec<Rule>,
     /// Bandwidth limits of remotes, the first that matches being a remote's only one; default none.
     pub limits: Vec<RemoteLimit>,
+    /// What is said about links, the first that matches being all that holds for one; default nothing.
+    pub links: Vec<LinkRule>,
     /// The control socket; default `/run/irdest-gateway/control.sock`.
     pub control_socket: PathBuf,
     /// What is logged; default `info`.
@@ -178,6 +182,7 @@ impl Config {
                 |key, node| limit::limit(key, node, &contacts),
                 |limit| limit.remote,
             )?,
+            links: root.list("link", link::LINKS, link::link, |rule| (rule.neighbour, rule.remote))?,
             control_socket: only(root.section("control")?, |control| control.get("socket", &SOCKET_PATH))?,
             log_filter: only(root.section("log")?, |log| log.get("filter", &LOG_FILTER))?,
         };

@@ -182,6 +182,7 @@ impl Gateway {
             control_refused: server.refused(),
             state,
             configured: configured(config),
+            link_rules: config.links.clone(),
         };
         let inputs = Inputs { notices, asks, requests, network: watch_network() };
         let server = tokio::spawn(server.serve(requests_in));

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
+use crate::config::LinkRule;
 use crate::control::{Answer, Query, Request};
 use crate::forward::{ControlFrame, Forwarder, Notice, Notices};
 use crate::irdest_proxy::{Asks, ControlHalf, Outgoing};
@@ -70,6 +71,8 @@ pub struct Parts {
     pub state: State,
     /// The remotes of the configuration, which stay pinned.
     pub configured: BTreeSet<Address>,
+    /// What the configuration says about links.
+    pub link_rules: Vec<LinkRule>,
 }
 
 /// Where the driver's inputs come from.
@@ -224,8 +227,13 @@ impl Driver {
             );
         }
         let event = LinkEvent::Up { hop: link.hop, mtu: link.mtu, proofs: link.proofs, dialed: link.dialed };
-        self.links.insert(link.hop, Attachment { link, seen: Activity::default() });
+        let cost = self.cost_of(&link);
+        let hop = link.hop;
+        self.links.insert(hop, Attachment { link, seen: Activity::default() });
         self.parts.router.handle_link(event, now);
+        if let Some(cost) = cost {
+            self.parts.router.handle_link(LinkEvent::Cost { hop, cost }, now);
+        }
     }
 
     fn link_down(&mut self, hop: Hop, reason: DownReason, now: Now) {

@@ -4,6 +4,7 @@ use super::*;
 use gateway_core::firewall::{Action, Carrying, To, Whom};
 use gateway_core::packet::Direction;
 use std::fs;
+use std::time::Duration;
 
 mod firewall;
 
@@ -32,6 +33,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.forward, Forward { exit_nat: true, ..Forward::default() });
     assert_eq!(config.accept_sessions, Accept::Any);
     assert_eq!(config.firewall_rules, []);
+    assert_eq!(config.links, []);
     assert_eq!(config.control_socket, Path::new("/run/irdest-gateway/control.sock"));
     assert_eq!(config.log_filter.as_str(), "info");
 }
@@ -71,6 +73,10 @@ fn every_key_is_taken() {
         prefixes = ["0.0.0.0/0", "10.0.0.0/8"]
         except = ["10.9.0.0/16", "192.0.2.1/32"]
         via = "{KEY}"
+        [[link]]
+        neighbour = "{KEY}"
+        remote = "192.0.2.1"
+        cost = "250 us"
         [host]
         table = 4294967295
         priority = 32765
@@ -99,6 +105,7 @@ fn every_key_is_taken() {
         ["0.0.0.0/0 - [10.9.0.0/16, 192.0.2.1/32]", "10.0.0.0/8 - [10.9.0.0/16]", "fd01::/16 - []"]
     );
     assert_eq!(config.routes[1].via, KEY.parse().unwrap());
+    assert_eq!(config.links[0].cost.as_duration(), Duration::from_micros(250));
     let host = &config.host;
     assert_eq!((host.table, host.priority, host.mark), (u32::MAX, 32765, 0xff));
     assert_eq!(host.other_family, OtherFamily::Direct);
@@ -153,7 +160,7 @@ fn mistakes_are_named_with_place_key_and_expectation() {
         (
             "\n\n[tune]\nmtu = 1",
             "gateway.toml:3: tune: unknown key, expected accept_unknown_peers, contacts, control, firewall, forward, host, \
-             identity, inet, limit, log, peers, route, sessions, state_dir or tun"
+             identity, inet, limit, link, log, peers, route, sessions, state_dir or tun"
                 .into(),
         ),
         ("state_dir = \"here\"", "gateway.toml:1: state_dir: expected an absolute path, got \"here\"".into()),

@@ -82,6 +82,7 @@ fn remotes_config(config: &Config) -> anyhow::Result<RemotesConfig> {
         accept: config.accept_sessions,
         firewall: Firewall::new(config.firewall_rules.clone(), configured.clone()),
         limits: RemoteLimits::new(hash_seed()?, &config.limits, configured.clone()),
+        links: config.links.clone(),
         configured,
     })
 }

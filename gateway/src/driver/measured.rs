@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What is measured about the links: collected every second for the router, and shown by `irdest-gateway links`.
 
-use netmod_api::SAMPLES_EVERY;
-use ratman_types::Now;
-use router_core::LinkEvent;
+use std::net::SocketAddr;
 
+use netmod_api::{LinkUp, SAMPLES_EVERY};
+use ratman_types::Now;
+use router_core::{LinkCost, LinkEvent};
+
+use super::report::micros;
 use super::{Attachment, Driver};
+use crate::config::LinkRule;
 use crate::links::{
     CapacityFigure, Links, LossFigure, MeasuredLink, ProbeState, ProbesStatus, RoundTrip, rates,
 };
@@ -19,6 +23,22 @@ impl Driver {
             }
         }
         self.next_measure = now.at + SAMPLES_EVERY;
+    }
+
+    /// What the configuration adds to the ping of routes over a link, if it says anything.
+    pub(super) fn cost_of(&self, link: &LinkUp) -> Option<LinkCost> {
+        let remote = link.remote.parse::<SocketAddr>().ok().map(|remote| remote.ip());
+        let rule = self.parts.link_rules.iter().find(|rule| rule.is_about(&link.hop.neighbour, remote));
+        rule.map(|rule| rule.cost)
+    }
+
+    /// Takes what another configuration says about links.
+    pub(super) fn set_link_rules(&mut self, rules: Vec<LinkRule>, now: Now) {
+        self.parts.link_rules = rules;
+        for (hop, Attachment { link, .. }) in &self.links {
+            let cost = self.cost_of(link).unwrap_or_default();
+            self.parts.router.handle_link(LinkEvent::Cost { hop: *hop, cost }, now);
+        }
     }
 
     pub(super) fn measured_links(&self) -> Links {
@@ -40,7 +60,7 @@ impl Driver {
                 loaded_latency: link.loaded_latency.map(RoundTrip::from),
                 capacity: link.capacity.map(CapacityFigure::from).unwrap_or_default(),
                 loss: link.loss.as_ref().and_then(LossFigure::of),
-                cost: Some(link.cost.as_duration()).filter(|cost| !cost.is_zero()).map(super::report::micros),
+                cost: Some(link.cost).filter(|cost| !cost.is_none()).map(|cost| micros(cost.as_duration())),
             })
         });
         Links { probes: ProbesStatus::default(), links: links.collect() }

@@ -11,10 +11,11 @@ use ipnet::IpNet;
 use ratman_types::Address;
 
 use super::Driver;
+use crate::config::LinkRule;
 use crate::irdest_proxy::ControlHalf;
 use crate::state::State;
 
-/// What the configuration says about remotes.
+/// What the configuration says about remotes and links.
 #[derive(Debug)]
 pub struct RemotesConfig {
     /// The remotes of its routes, which stay pinned.
@@ -25,6 +26,8 @@ pub struct RemotesConfig {
     pub firewall: Firewall,
     /// Bandwidth limits.
     pub limits: Option<RemoteLimits>,
+    /// What is said about links.
+    pub links: Vec<LinkRule>,
 }
 
 /// Each of `configured` with the times that were stored for it.
@@ -55,7 +58,7 @@ impl Driver {
     /// Takes other prefixes, remotes and rules.
     pub fn reload(&mut self, remotes: Option<Remotes>, config: RemotesConfig) {
         let now = self.clock.now();
-        let RemotesConfig { configured, accept, firewall, limits } = config;
+        let RemotesConfig { configured, accept, firewall, limits, links } = config;
         let in_use: BTreeSet<Address> = self.remotes_in_use().collect();
         let router = &mut self.parts.router;
         configured.difference(&self.parts.configured).for_each(|address| router.pin(*address));
@@ -71,6 +74,7 @@ impl Driver {
             proxy.reload(remotes, (accept, &sessions), &router.known_addresses().collect(), now);
         }
         self.parts.configured = configured;
+        self.set_link_rules(links, now);
         self.settle(now);
     }
 
