@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The programs, run by the kernel on a packet of ours (BPF_PROG_TEST_RUN).
+#![allow(unsafe_code, reason = "only who knows the layout can say that any bytes are a value of it")]
+
+use aya::maps::{HashMap, MapData, PerCpuHashMap, PerCpuValues};
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
+use aya::util::nr_cpus;
+use aya::{Ebpf, EbpfLoader, Pod};
+use ebpf_abi::{
+    COUNTERS_MAP, Counters, ETHERNET_EGRESS, ETHERNET_INGRESS, Histogram, IP_EGRESS, IP_INGRESS, ROUND_TRIPS_MAP,
+    STAMPS_MAP, Stamp, mapped,
+};
+use ebpf_loader::{Conversation, LoadError, Probes, object};
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Value<T>(T);
+
+// SAFETY: each is integers and arrays of them, in C's layout and without padding.
+unsafe impl Pod for Value<ebpf_abi::Conversation> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Counters> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Histogram> {}
+// SAFETY: as above.
+unsafe impl Pod for Value<Stamp> {}
+
+/// Where the programs hang, as the kernel would call them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Program {
+    EthernetIn,
+    EthernetOut,
+    IpIn,
+    IpOut,
+}
+
+impl Program {
+    fn name(self) -> &'static str {
+        match self {
+            Self::EthernetIn => ETHERNET_INGRESS,
+            Self::EthernetOut => ETHERNET_EGRESS,
+            Self::IpIn => IP_INGRESS,
+            Self::IpOut => IP_EGRESS,
+        }
+    }
+}
+
+/// What the kernel is told about a packet besides its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct About {
+    pub(crate) wire_len: u32,
+    pub(crate) segments: u32,
+    pub(crate) segment_size: u32,
+}
+
+impl About {
+    /// The first 192 bytes of `struct __sk_buff` (source: linux/bpf.h).
+    fn context(self) -> [u8; 192] {
+        let mut context = [0; 192];
+        for (at, value) in [(160, self.wire_len), (164, self.segments), (176, self.segment_size)] {
+            context[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+        }
+        context
+    }
+}
+
+/// Whether probes can be had here; says why not.
+pub(crate) fn possible() -> bool {
+    match Probes::load() {
+        Ok(_) => true,
+        Err(error @ (LoadError::NoObject | LoadError::Permission { .. } | LoadError::TooOld(_))) => {
+            eprintln!("not tested: {error}");
+            false
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The programs with their maps.
+pub(crate) struct Loaded {
+    object: Ebpf,
+    counters: PerCpuHashMap<MapData, Value<ebpf_abi::Conversation>, Value<Counters>>,
+    round_trips: HashMap<MapData, Value<ebpf_abi::Conversation>, Value<Histogram>>,
+}
+
+impl Loaded {
+    /// Loads them; nothing where that cannot be.
+    pub(crate) fn new() -> Option<Self> {
+        if !possible() {
+            return None;
+        }
+        // Everything is said, so that what says it is verified as well.
+        let level: u8 = 5;
+        let mut object = EbpfLoader::new().override_global("AYA_LOG_LEVEL", &level, true).load(object()?).unwrap();
+        for (name, program) in object.programs_mut() {
+            let program: &mut SchedClassifier = program.try_into().unwrap();
+            program.load().unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        let counters = object.take_map(COUNTERS_MAP).unwrap().try_into().unwrap();
+        let round_trips = object.take_map(ROUND_TRIPS_MAP).unwrap().try_into().unwrap();
+        Some(Self { object, counters, round_trips })
+    }
+
+    pub(crate) fn follow(&mut self, conversation: Conversation) {
+        let zeros = PerCpuValues::try_from(vec![Value(Counters::default()); nr_cpus().unwrap()]).unwrap();
+        self.counters.insert(Value(key(&conversation)), zeros, 0).unwrap();
+        self.round_trips.insert(Value(key(&conversation)), Value(Histogram::EMPTY), 0).unwrap();
+    }
+
+    /// Runs a program once on a packet.
+    pub(crate) fn run(&self, program: Program, packet: &[u8]) {
+        self.run_about(program, packet, About::default());
+    }
+
+    /// Runs a program once on a packet of which the kernel knows more.
+    pub(crate) fn run_about(&self, program: Program, packet: &[u8], about: About) {
+        let context = about.context();
+        let run: &SchedClassifier = self.object.program(program.name()).unwrap().try_into().unwrap();
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(packet);
+        options.ctx_in = Some(&context);
+        let result = run.test_run(options).unwrap_or_else(|error| panic!("{program:?}: {error:?}"));
+        let unspecified = u32::MAX;
+        assert_eq!(result.return_value, unspecified, "others on the hook go on (TC_ACT_UNSPEC)");
+    }
+
+    /// What was counted of a conversation.
+    pub(crate) fn counters(&self, conversation: &Conversation) -> Counters {
+        let values = self.counters.get(&Value(key(conversation)), 0).unwrap();
+        values.iter().fold(Counters::default(), |all, one| all.and(one.0))
+    }
+
+    /// How many conversations are counted.
+    pub(crate) fn conversations(&self) -> usize {
+        self.counters.keys().count()
+    }
+
+    /// How many round trips were measured of a conversation.
+    pub(crate) fn round_trips(&self, conversation: &Conversation) -> u32 {
+        self.round_trips.get(&Value(key(conversation)), 0).unwrap().0.counts.iter().sum()
+    }
+
+    /// How many time stamps are kept.
+    pub(crate) fn stamps(&self) -> usize {
+        let stamps: HashMap<_, Value<Stamp>, u64> =
+            HashMap::try_from(self.object.map(STAMPS_MAP).unwrap()).unwrap();
+        stamps.keys().count()
+    }
+}
+
+/// The key as the kernel has it, made apart from the loader's own.
+fn key(conversation: &Conversation) -> ebpf_abi::Conversation {
+    use std::net::IpAddr;
+    let octets = |address: IpAddr| match address {
+        IpAddr::V4(v4) => mapped(v4.octets()),
+        IpAddr::V6(v6) => v6.octets(),
+    };
+    let ports = matches!(conversation.protocol, 6 | 17);
+    ebpf_abi::Conversation {
+        local: octets(conversation.local.ip()),
+        remote: octets(conversation.remote.ip()),
+        interface: conversation.interface,
+        local_port: if ports { conversation.local.port() } else { 0 },
+        remote_port: if ports { conversation.remote.port() } else { 0 },
+        protocol: conversation.protocol,
+        zero: [0; 3],
+    }
+}

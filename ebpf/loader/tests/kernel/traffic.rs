@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Real traffic over a veth pair: counted to the byte, and timed.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+use ebpf_loader::{Conversation, Hook, Interface, Layer, Probes};
+use ratman_types::{Hop, LinkId, LinkSample, RouterId, Timestamp};
+
+use crate::crafted::{TCP, UDP};
+use crate::namespace::{Far, NEAR, at, interface, ip, program, run};
+use crate::test_run::possible;
+
+pub(crate) fn hop(link: u32) -> Hop {
+    Hop { link: LinkId(link), neighbour: RouterId::from_bytes([1; 32]) }
+}
+
+pub(crate) fn seconds(seconds: u64) -> Timestamp {
+    Timestamp::from_micros(seconds * 1_000_000)
+}
+
+/// The sample of the only hop.
+fn sample(probes: &mut Probes, now: u64) -> Option<LinkSample> {
+    let samples = probes.samples(seconds(now));
+    assert!(samples.len() <= 1, "{samples:?}");
+    samples.into_iter().next().map(|(_, sample)| sample)
+}
+
+/// Sends datagrams both ways, and expects every byte of the wire to be counted.
+fn datagrams_are_counted(hook: Hook, interface: &Interface, header: u64, near: UdpSocket, far: UdpSocket) {
+    let mut probes = Probes::load_for(hook).unwrap();
+    assert!(probes.watch(std::slice::from_ref(interface)).is_empty());
+    let (local, remote) = (near.local_addr().unwrap(), far.local_addr().unwrap());
+    let conversation = Conversation { interface: interface.index, local, remote, protocol: UDP };
+    let stranger = Conversation { remote: SocketAddr::new(remote.ip(), 1), ..conversation };
+    probes.follow(&[(hop(1), conversation), (hop(2), stranger)]).unwrap();
+    assert_eq!(probes.samples(seconds(1)), [], "where counting begins");
+
+    let mut buffer = [0; 2000];
+    let mut expected = (0, 0);
+    let ip_header = if local.is_ipv4() { 20 } else { 40 };
+    for len in (1..1400).step_by(100) {
+        near.send_to(&buffer[..len], remote).unwrap();
+        far.recv_from(&mut buffer).unwrap();
+        far.send_to(&buffer[..len / 2], local).unwrap();
+        near.recv_from(&mut buffer).unwrap();
+        let wire = |len| u64::try_from(len).unwrap() + 8 + ip_header + header;
+        expected = (expected.0 + wire(len), expected.1 + wire(len / 2));
+    }
+    let samples = probes.samples(seconds(3));
+    let traffic: Vec<_> = samples.iter().map(|(hop, sample)| (hop.link.0, sample.traffic.unwrap())).collect();
+    assert_eq!(traffic[0].0, 1);
+    assert_eq!(traffic[0].1.over, Duration::from_secs(2));
+    assert_eq!((traffic[0].1.sent.0, traffic[0].1.received.0), expected);
+    assert_eq!((traffic[1].1.sent.0, traffic[1].1.received.0), (0, 0), "the other one on the same address");
+}
+
+fn sockets(far: &Far, near: &str, away: &str) -> (UdpSocket, UdpSocket) {
+    let near = UdpSocket::bind(at(near)).unwrap();
+    let away = far.enter(|| UdpSocket::bind(at(away)).unwrap());
+    for socket in [&near, &away] {
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    }
+    (near, away)
+}
+
+#[test]
+fn datagrams_are_counted_to_the_byte() {
+    if !possible() {
+        return;
+    }
+    run(|| {
+        let far = Far::new();
+        for hook in [Hook::Tcx, Hook::Clsact] {
+            for (near, away) in [("10.8.0.1:0", "10.8.0.2:0"), ("[fd08::1]:0", "[fd08::2]:0")] {
+                let (near, away) = sockets(&far, near, away);
+                datagrams_are_counted(hook, &interface(NEAR), 14, near, away);
+            }
+        }
+    });
+}
+
+#[test]
+fn vlans_are_counted_on_their_own_interface() {
+    if !possible() {
+        return;
+    }
+    run(|| {
+        let far = Far::new();
+        let vlan = |parent: &str, number: u8| {
+            ip(&format!("link add link {parent} name {parent}.5 type vlan id 5"));
+            ip(&format!("addr add 10.9.0.{number}/24 dev {parent}.5"));
+            ip(&format!("link set {parent}.5 up"));
+        };
+        vlan(NEAR, 1);
+        far.enter(|| vlan("far", 2));
+        let (near, away) = sockets(&far, "10.9.0.1:0", "10.9.0.2:0");
+        datagrams_are_counted(Hook::Tcx, &interface("near.5"), 14, near, away);
+    });
+}
+
+#[test]
+fn interfaces_without_ethernet_are_counted() {
+    if !possible() {
+        return;
+    }
+    run(|| {
+        let far = Far::new();
+        let tunnel = |number: u8, other: u8| {
+            let ends = format!("local 10.8.0.{number} remote 10.8.0.{other}");
+            ip(&format!("tunnel add tunnel mode ipip {ends}"));
+            ip(&format!("addr add 10.9.0.{number}/24 dev tunnel"));
+            ip("link set tunnel up");
+        };
+        tunnel(1, 2);
+        far.enter(|| tunnel(2, 1));
+        let (near, away) = sockets(&far, "10.9.0.1:0", "10.9.0.2:0");
+        let interface = Interface { layer: Layer::Ip, ..interface("tunnel") };
+        datagrams_are_counted(Hook::Tcx, &interface, 0, near, away);
+    });
+}
+
+/// A TCP connection over the veth pair.
+fn connection(far: &Far) -> (TcpStream, TcpStream) {
+    let listener = far.enter(|| TcpListener::bind(at("10.8.0.2:0")).unwrap());
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let away = listener.accept().unwrap().0;
+    for socket in [&near, &away] {
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    }
+    (near, away)
+}
+
+/// Probes that follow a connection from its near end.
+fn following(near: &TcpStream) -> Probes {
+    let mut probes = Probes::load().unwrap();
+    let interface = interface(NEAR);
+    let conversation = Conversation {
+        interface: interface.index,
+        local: near.local_addr().unwrap(),
+        remote: near.peer_addr().unwrap(),
+        protocol: TCP,
+    };
+    assert!(probes.watch(&[interface]).is_empty());
+    probes.follow(&[(hop(1), conversation)]).unwrap();
+    probes
+}
+
+#[test]
+fn round_trips_are_near_what_ping_says() {
+    if !possible() {
+        return;
+    }
+    run(|| {
+        let far = Far::new();
+        let (mut near, mut away) = connection(&far);
+        let mut probes = following(&near);
+        let began = Instant::now();
+        let mut byte = [0];
+        // Each tick of the stamps gives a round trip.
+        while began.elapsed() < Duration::from_millis(500) {
+            near.write_all(&byte).unwrap();
+            away.read_exact(&mut byte).unwrap();
+            away.write_all(&byte).unwrap();
+            near.read_exact(&mut byte).unwrap();
+        }
+        let measured = sample(&mut probes, 1).unwrap().round_trips.unwrap();
+        let truth = ping();
+        let difference = measured.p10.abs_diff(truth);
+        assert!(difference <= (truth / 20).max(Duration::from_micros(200)), "{measured:?}, ping: {truth:?}");
+        assert!(measured.count > 20, "{measured:?}");
+        assert!(sample(&mut probes, 2).unwrap().round_trips.is_none(), "nothing since");
+    });
+}
+
+/// The median of some pings, in steps of a microsecond.
+fn ping() -> Duration {
+    let said = program("ping", "-n -i 0.01 -c 30 10.8.0.2");
+    let times = said.lines().filter_map(|line| line.split_once("time=")?.1.split_whitespace().next());
+    let mut times: Vec<f64> = times.map(|time| time.parse().unwrap()).collect();
+    times.sort_by(f64::total_cmp);
+    Duration::from_secs_f64(times[times.len() / 2] / 1000.0)
+}
+
+#[test]
+fn a_bulk_transfer_is_counted_as_it_is_on_the_wire() {
+    if !possible() {
+        return;
+    }
+    run(|| {
+        let far = Far::new();
+        let (mut near, mut away) = connection(&far);
+        let mut probes = following(&near);
+        assert_eq!(sample(&mut probes, 1), None);
+        let total = 8_000_000;
+        let writer = std::thread::spawn(move || near.write_all(&vec![7; total]).map(|()| near));
+        let mut read = vec![0; total];
+        away.read_exact(&mut read).unwrap();
+        let _near = writer.join().unwrap().unwrap();
+        let sent = sample(&mut probes, 2).unwrap().traffic.unwrap().sent.0;
+        // Each 1448 bytes have 66 of headers; retransmissions on a pair of one machine are rare, and a few.
+        let wire = u64::try_from(total).unwrap() * 1514 / 1448;
+        assert!(sent >= wire && sent < wire * 101 / 100, "{sent} for {wire}");
+    });
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The programs that the kernel runs for every packet of an interface (TC, direct action): they credit the packet to its
+//! conversation and time the echo of its TCP time stamp. They never change a packet, nor decide about it.
+//!
+//! Four entries for two questions that are settled when a program is loaded: whether packets begin with an Ethernet header,
+//! and which way they go. Packets are read by `bpf_skb_load_bytes` alone: it also finds headers outside of the linear
+//! part of a packet, and checks every offset itself.
+#![no_std]
+#![no_main]
+
+mod ip;
+mod maps;
+mod packet;
+mod round_trip;
+mod tcp;
+
+use aya_ebpf::bindings::TC_ACT_UNSPEC;
+use aya_ebpf::macros::classifier;
+use aya_ebpf::programs::TcContext;
+
+use packet::{Direction, Layer, Packet};
+
+#[classifier]
+pub(crate) fn irdest_eth_in(context: TcContext) -> i32 {
+    pass(&context, Layer::Ethernet, Direction::In)
+}
+
+#[classifier]
+pub(crate) fn irdest_eth_out(context: TcContext) -> i32 {
+    pass(&context, Layer::Ethernet, Direction::Out)
+}
+
+#[classifier]
+pub(crate) fn irdest_ip_in(context: TcContext) -> i32 {
+    pass(&context, Layer::Ip, Direction::In)
+}
+
+#[classifier]
+pub(crate) fn irdest_ip_out(context: TcContext) -> i32 {
+    pass(&context, Layer::Ip, Direction::Out)
+}
+
+/// Counts a packet, and leaves what happens to it to whoever comes next.
+#[inline(always)]
+fn pass(context: &TcContext, layer: Layer, direction: Direction) -> i32 {
+    if let Some(packet) = Packet::read(context, layer, direction) {
+        count(context, &packet, direction);
+    }
+    TC_ACT_UNSPEC
+}
+
+/// Credits a packet to its conversation, if that one is followed.
+#[inline(always)]
+fn count(context: &TcContext, packet: &Packet, direction: Direction) {
+    let Some(counters) = maps::COUNTERS.get_ptr_mut(packet.conversation) else { return };
+    let (packets, bytes) = packet.on_the_wire(context);
+    // SAFETY: the kernel gave the address of this processor's own value, and removes no value under a running program.
+    let counters = unsafe { &mut *counters };
+    match direction {
+        Direction::In => {
+            counters.received_bytes += bytes;
+            counters.received_packets += packets;
+            counters.last_seen = round_trip::now();
+        }
+        Direction::Out => {
+            counters.sent_bytes += bytes;
+            counters.sent_packets += packets;
+        }
+    }
+    round_trip::time(context, packet, direction);
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // Nothing in these programs panics; the kernel would refuse an endless loop that could be reached.
+    loop {}
+}
+
+/// What the kernel asks of programs that call its GPL-only functions; the code itself is under the licence above, which
+/// GPL version 3, section 13, lets be combined.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";
