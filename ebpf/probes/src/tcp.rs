@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The header of TCP, and the time stamps in its options.
 
+use core::hint::black_box;
+
+use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
 use aya_ebpf::programs::TcContext;
 
@@ -12,8 +15,13 @@ const ACK: u8 = 0x10;
 
 /// The header without options.
 const HEADER: u32 = 20;
-/// As long as options can be together.
+/// As many bytes as options have together at most.
 const MAX_OPTIONS: usize = 40;
+/// How many are looked at; hosts send no more than seven, those that fill up included. The kernel's verifier tries each
+/// number of them with each place that they may lead to.
+const MOST_OPTIONS: usize = 12;
+/// The power of two that they fit into.
+const ROOM: usize = 64;
 
 const END_OF_OPTIONS: u8 = 0;
 const NO_OPERATION: u8 = 1;
@@ -85,47 +93,61 @@ impl Segment {
     /// The time stamps, wherever they are among the options.
     #[inline(always)]
     pub(crate) fn time_stamps(&self, context: &TcContext) -> Option<TimeStamps> {
-        let mut options = [0u8; MAX_OPTIONS];
-        #[allow(clippy::as_conversions, reason = "widening, which has no conversion trait")]
-        let len = (self.payload - self.options) as usize;
-        if len < TIME_STAMPS_LEN || len > MAX_OPTIONS {
-            return None;
-        }
-        #[allow(clippy::as_conversions, reason = "the signature of the kernel's function")]
-        // SAFETY: the context is the kernel's, and the buffer has room for as many bytes as are asked for.
-        let done = unsafe {
-            bpf_skb_load_bytes(context.skb.skb.cast(), self.options, options.as_mut_ptr().cast(), len as u32)
-        };
-        if done != 0 {
-            return None;
-        }
-        find(&options, len)
+        let both = irdest_time_stamps(context.skb.skb, self.options, self.payload - self.options);
+        #[allow(clippy::as_conversions, reason = "the halves of the number")]
+        let (value, echo) = ((both >> 32) as u32, both as u32);
+        if both == 0 { None } else { Some(TimeStamps { value, echo }) }
     }
 }
 
-/// Finds the time stamps; an option that says a wrong length ends the search.
+/// Both time stamps as one number, TSval above; 0 where there are none.
+///
+/// A function of its own, with a name that others see: the kernel verifies it once, and not again for every way in which
+/// a packet may have come to here.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn irdest_time_stamps(skb: *mut __sk_buff, at: u32, len: u32) -> u64 {
+    let mut options = [0; ROOM];
+    // Options have at most 40 bytes, so the mask changes nothing; the kernel takes it for the proof.
+    #[allow(clippy::as_conversions, reason = "widening, which has no conversion trait")]
+    let len = len as usize & (ROOM - 1);
+    if len < TIME_STAMPS_LEN {
+        return 0;
+    }
+    #[allow(clippy::as_conversions, reason = "the signature of the kernel's function; it is below 64")]
+    // SAFETY: the context is the kernel's, and the buffer has room for as many bytes as are asked for.
+    let done = unsafe { bpf_skb_load_bytes(skb.cast(), at, options.as_mut_ptr().cast(), len as u32) };
+    if done != 0 {
+        return 0;
+    }
+    find(&options, len)
+}
+
+/// Finds the time stamps among the first options; one that says a wrong length ends the search.
 #[inline(always)]
-fn find(options: &[u8; MAX_OPTIONS], len: usize) -> Option<TimeStamps> {
+fn find(options: &[u8; ROOM], len: usize) -> u64 {
     let mut at = 0;
-    // Each option has at least one byte, and what is found begins before the last ten.
-    for _ in 0..=MAX_OPTIONS - TIME_STAMPS_LEN {
-        // The kernel compares with constants only, hence both.
-        if at > MAX_OPTIONS - TIME_STAMPS_LEN || at + TIME_STAMPS_LEN > len {
-            return None;
+    // What lies beyond the end is zero.
+    for _ in 0..MOST_OPTIONS {
+        // Without this the compiler proves the bound from what was added, which the kernel's verifier cannot follow.
+        at = black_box(at);
+        if at > MAX_OPTIONS - TIME_STAMPS_LEN {
+            return 0;
         }
-        let option = &options[at..at + TIME_STAMPS_LEN];
+        let Some(option) = options[at..].first_chunk::<TIME_STAMPS_LEN>() else { return 0 };
         match (option[0], usize::from(option[1])) {
-            (END_OF_OPTIONS, _) => return None,
+            (END_OF_OPTIONS, _) => return 0,
             (NO_OPERATION, _) => at += 1,
             (TIME_STAMPS, TIME_STAMPS_LEN) => {
-                return Some(TimeStamps {
-                    value: u32::from_be_bytes([option[2], option[3], option[4], option[5]]),
-                    echo: u32::from_be_bytes([option[6], option[7], option[8], option[9]]),
-                });
+                if at + TIME_STAMPS_LEN > len {
+                    return 0;
+                }
+                let [_, _, stamps @ ..] = option;
+                return u64::from_be_bytes(*stamps);
             }
-            (TIME_STAMPS, _) | (_, 0 | 1) => return None,
+            (TIME_STAMPS, _) | (_, 0 | 1) => return 0,
             (_, len) => at += len,
         }
     }
-    None
+    0
 }

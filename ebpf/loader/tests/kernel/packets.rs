@@ -212,16 +212,16 @@ fn packets_that_are_cut_off_are_credited_to_nobody() {
         (IPV6, ipv6(60, &[extension(TCP, 0), tcp(ACK, &options, &[1; 10])].concat())),
     ];
     for (kind, packet) in whole {
-        // A test run takes no fewer bytes than a header of Ethernet has.
-        for len in 14..packet.len() {
+        // A test run wants more bytes than a header of Ethernet has.
+        for len in 15..packet.len() {
             scene.expect_one(None, Program::IpIn, &packet[..len]);
         }
-        for len in 0..packet.len() {
+        for len in 1..packet.len() {
             scene.expect_one(None, Program::EthernetIn, &ethernet(&[], kind, &packet[..len]));
             scene.expect_one(None, Program::EthernetIn, &ethernet(&[(0x8100, 5)], kind, &packet[..len]));
         }
     }
-    for len in 14..18 {
+    for len in 15..18 {
         let tag = ethernet(&[(0x8100, 5)], IPV4, &[]);
         scene.expect_one(None, Program::EthernetIn, &tag[..len]);
     }
@@ -263,22 +263,22 @@ fn super_packets_count_as_what_is_on_the_wire() {
     let Some(mut loaded) = Loaded::new() else { return };
     let owner = conversation(false, TCP);
     loaded.follow(owner);
-    let (headers, size) = (14 + 20 + 32, 1448);
+    let (headers, size) = (14 + 20 + 32, 1000);
     let stamps = [&[1, 1][..], &crate::crafted::time_stamps(1, 2)].concat();
     let packet = ipv4(TCP, &tcp(ACK, &stamps, &vec![1; size * 3 + 100]));
     let wire = u64::try_from(4 * headers + 3 * size + 100).unwrap();
 
-    let by_number = About { segments: 4, segment_size: 1448, wire_len: 0 };
+    let by_number = About { segments: 4, segment_size: 1000, wire_len: 0 };
     loaded.run_about(Program::EthernetIn, &ethernet(&[], IPV4, &packet), by_number);
     let counted = loaded.counters(&owner);
     assert_eq!((counted.received_packets, counted.received_bytes), (4, wire));
 
-    let by_size = About { segments: 0, segment_size: 1448, wire_len: 0 };
+    let by_size = About { segments: 0, segment_size: 1000, wire_len: 0 };
     loaded.run_about(Program::EthernetIn, &ethernet(&[], IPV4, &packet), by_size);
     let counted = loaded.counters(&owner);
     assert_eq!((counted.received_packets, counted.received_bytes), (8, 2 * wire));
 
-    let reckoned = About { segments: 4, segment_size: 1448, wire_len: u32::try_from(wire).unwrap() + 200 };
+    let reckoned = About { segments: 4, segment_size: 1000, wire_len: u32::try_from(wire).unwrap() + 200 };
     loaded.run_about(Program::EthernetOut, &ethernet(&[], IPV4, &turned(packet)), reckoned);
     let counted = loaded.counters(&owner);
     assert_eq!((counted.sent_packets, counted.sent_bytes), (4, wire + 200));

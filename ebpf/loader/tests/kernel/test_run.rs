@@ -25,6 +25,9 @@ unsafe impl Pod for Value<Histogram> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<Stamp> {}
 
+/// How many steps of the verifier a program may take, of the million that it allows: other kernels take other ways.
+const VERIFIER_STEPS: u32 = 100_000;
+
 /// Where the programs hang, as the kernel would call them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Program {
@@ -95,6 +98,8 @@ impl Loaded {
         for (name, program) in object.programs_mut() {
             let program: &mut SchedClassifier = program.try_into().unwrap();
             program.load().unwrap_or_else(|error| panic!("{name}: {error}"));
+            let steps = program.info().unwrap().verified_instruction_count();
+            assert!(steps.is_some_and(|steps| steps < VERIFIER_STEPS), "{name}: {steps:?}");
         }
         let counters = object.take_map(COUNTERS_MAP).unwrap().try_into().unwrap();
         let round_trips = object.take_map(ROUND_TRIPS_MAP).unwrap().try_into().unwrap();
