@@ -78,6 +78,8 @@ pub(crate) struct Link {
     unanswered: VecDeque<SentEcho>,
     last_echo: Option<Timestamp>,
     replies_in_a_row: usize,
+    /// When it was found to be stalled no longer.
+    revived: Option<Timestamp>,
     heard: Timestamp,
     acknowledged: Timestamp,
     used: Option<Timestamp>,
@@ -108,6 +110,7 @@ impl Link {
             unanswered: VecDeque::new(),
             last_echo: None,
             replies_in_a_row: 0,
+            revived: None,
             heard: now,
             acknowledged: now,
             used: None,
@@ -189,7 +192,10 @@ impl Link {
         let index = self.unanswered.iter().position(|echo| echo.nonce == *nonce)?;
         let sent = self.unanswered.drain(..=index).next_back()?;
         let rtt = arrived.since(sent.at);
-        self.estimator.add_echo(arrived, rtt);
+        // What was sent into a link that was stalled has waited until it was no more: that is no round trip of the link.
+        if self.state != LinkState::Stalled && self.revived.is_none_or(|at| sent.at >= at) {
+            self.estimator.add_echo(arrived, rtt);
+        }
         self.replies_in_a_row = if index == 0 { self.replies_in_a_row.saturating_add(1) } else { 1 };
         let revived = match self.state {
             LinkState::Starting => true,
@@ -197,6 +203,7 @@ impl Link {
             LinkState::Live => false,
         };
         if revived {
+            self.revived = (self.state == LinkState::Stalled).then_some(arrived);
             self.state = LinkState::Live;
             self.live_since.get_or_insert(arrived);
         }

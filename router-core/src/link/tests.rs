@@ -208,6 +208,29 @@ fn a_long_loaded_round_trip_is_not_a_stall() {
 }
 
 #[test]
+fn echoes_that_waited_in_a_stalled_link_are_no_round_trips() {
+    let mut bench = Bench::new();
+    bench.run(1_100, Some(10));
+    let (mut sent, mut waiting) = (0, Vec::new());
+    while bench.now < 3_000 {
+        sent += 1;
+        bench.report(sent, 0, Some(0));
+        bench.run(bench.now, None);
+    }
+    assert_eq!(bench.link.state(), LinkState::Stalled);
+    waiting.extend(bench.link.unanswered.iter().map(|echo| echo.nonce));
+    assert!(waiting.len() > 2 * ECHOES, "some are answered after the link is live again");
+    bench.replies.extend(waiting.into_iter().map(|nonce| (3_010, nonce)));
+    bench.run(3_020, None);
+    assert_eq!(bench.link.state(), LinkState::Live);
+    assert_eq!(
+        bench.link.loaded_rtt(),
+        Duration::from_millis(10),
+        "the next stall is found as soon as this one"
+    );
+}
+
+#[test]
 fn a_stalled_link_is_live_again_after_three_replies_in_a_row() {
     let mut bench = Bench::new();
     bench.run(1_100, Some(10));
