@@ -29,9 +29,14 @@ fn task(task: Task) -> &'static str {
 pub(super) fn told(row: &Row) -> String {
     let what = match (&row.figures, &row.failure) {
         (Some(figures), _) => figures_of(figures),
-        (None, failure) => failure.clone().unwrap_or_default(),
+        (None, failure) => first_line(failure.as_deref()),
     };
     format!("{}: {what}", name(&row.case))
+}
+
+/// The rest of a failure, such as logs, is in the report.
+fn first_line(failure: Option<&str>) -> String {
+    failure.and_then(|text| text.lines().next()).unwrap_or_default().to_owned()
 }
 
 fn figures_of(figures: &Figures) -> String {
@@ -103,7 +108,8 @@ mod tests {
 
     #[test]
     fn a_failure_is_told() {
-        let failed = Row { figures: None, failure: Some("alas".into()), ..row(Source::Kernel, None) };
+        let failed =
+            Row { figures: None, failure: Some("alas\nits log".into()), ..row(Source::Kernel, None) };
         assert_eq!(told(&failed), "10 Mbit/s, idle, probes: alas");
         assert!(table(&[failed]).contains("failed"));
     }

@@ -29,8 +29,7 @@ impl fmt::Display for Verdict {
 pub(super) fn of_row(row: &Row) -> Vec<Verdict> {
     let name = super::report::name(&row.case);
     let Some(figures) = &row.figures else {
-        let why = row.failure.as_deref().unwrap_or_default();
-        return vec![Verdict { met: false, what: format!("{name}: {why}") }];
+        return vec![Verdict { met: false, what: super::report::told(row) }];
     };
     let mut verdicts = Vec::new();
     if row.case.task.wants_latency() {
