@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! `H(…)` of the wire page: BLAKE2b with 32 bytes of output, over parts in order, keyed where a key is given.
+//! `H(…)` of the wire page: BLAKE2b with 32 bytes of output, over parts in order, keyed where a key is given; and the
+//! keyed BLAKE2s with 16 bytes that authenticates packets of one link.
 
 use core::fmt;
 
-use blake2::digest::consts::U32;
+use blake2::digest::consts::{U16, U32};
 use blake2::digest::{FixedOutput, KeyInit, Update};
-use blake2::{Blake2b, Blake2bMac};
+use blake2::{Blake2b, Blake2bMac, Blake2sMac};
 
 /// A BLAKE2b-256 hash.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +52,21 @@ pub fn blake2b_keyed(key: &[u8; 32], parts: &[&[u8]]) -> Digest {
     Digest(hasher.finalize_fixed().into())
 }
 
+/// Keyed BLAKE2s-128 over `part ‖ part ‖ …`, compared with what was received by [`is_same_mac`].
+pub fn blake2s_mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = Blake2sMac::<U16>::new_from_slice(key).expect("32 bytes are a valid BLAKE2s key");
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finalize_fixed().into()
+}
+
+/// Whether two authentication tags are the same, in a time that does not tell where they differ.
+pub fn is_same_mac(own: &[u8; 16], received: &[u8; 16]) -> bool {
+    let differences = own.iter().zip(received).fold(0, |all, (own, received)| all | (own ^ received));
+    core::hint::black_box(differences) == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +87,18 @@ mod tests {
             hex(blake2b_keyed(&core::array::from_fn(|i| i.try_into().unwrap()), &[b"ab", b"c"])),
             "d63a32d3e44738d7907f964316c241adaba0abfeabc32349677578a15a203f7f"
         );
+    }
+
+    #[test]
+    fn macs_are_known_and_compared_whole() {
+        // Python: hashlib.blake2s(b"abc", digest_size=16, key=bytes(range(32)))
+        let mac = blake2s_mac(&core::array::from_fn(|i| i.try_into().unwrap()), &[b"a", b"bc"]);
+        assert_eq!(mac.map(|byte| format!("{byte:02x}")).concat(), "61ba5f165c194692e09d12520cc4c74a");
+        assert!(is_same_mac(&mac, &mac.clone()));
+        for index in 0..16 {
+            let mut other = mac;
+            other[index] ^= 0x80;
+            assert!(!is_same_mac(&mac, &other), "byte {index}");
+        }
     }
 }

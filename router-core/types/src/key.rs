@@ -4,7 +4,7 @@
 use core::fmt;
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{Address, RouterId};
 
@@ -25,6 +25,12 @@ pub trait Signer: Send + Sync {
 
     /// Signs `message`; never fails, since keys that cannot sign are not constructed.
     fn sign(&self, message: &[u8]) -> Signature;
+
+    /// The X25519 secret (RFC 7748) that both owners of two ed25519 keys know; nothing if the other key is of no use, or
+    /// if this signer cannot.
+    fn shared_secret(&self, _other: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+        None
+    }
 
     /// [`Signer::public`] as the address of an application.
     fn address(&self) -> Address {
@@ -76,6 +82,12 @@ impl Signer for SecretKey {
     fn sign(&self, message: &[u8]) -> Signature {
         Signature(self.signing.sign(message).to_bytes())
     }
+
+    fn shared_secret(&self, other: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
+        let other = x25519_dalek::PublicKey::from(to_x25519(other)?);
+        let shared = self.to_x25519().diffie_hellman(&other);
+        shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
+    }
 }
 
 /// The X25519 public form of an ed25519 public key (the Edwards-to-Montgomery map), or nothing if the bytes are
@@ -101,6 +113,9 @@ mod tests {
         let there = a.to_x25519().diffie_hellman(&b_public.into());
         let back = b.to_x25519().diffie_hellman(&to_x25519(&a.public()).unwrap().into());
         assert_eq!(there.as_bytes(), back.as_bytes());
+        assert_eq!(a.shared_secret(&b.public()).unwrap()[..], there.as_bytes()[..]);
+        assert_eq!(b.shared_secret(&a.public()), a.shared_secret(&b.public()));
+        assert_eq!(a.shared_secret(&[0; 32]), None, "a key of small order");
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod units;
 mod verify;
 
 pub use address::{Address, Namespace, ParseKeyError, RouterId};
-pub use digest::{Digest, blake2b, blake2b_keyed};
+pub use digest::{Digest, blake2b, blake2b_keyed, blake2s_mac, is_same_mac};
 pub use key::{SecretKey, Signature, Signer, to_x25519};
 pub use link::{Hop, LinkId};
 pub use link_sample::{Capacity, LinkSample, Loss, RoundTrips, SampleSource, Traffic};

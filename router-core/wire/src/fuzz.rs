@@ -77,6 +77,23 @@ pub fn fuzz_peering(data: &[u8]) {
     }
 }
 
+/// Packets of trains and reports, under a MAC that holds and one that does not.
+pub fn fuzz_train(data: &[u8]) {
+    use crate::train::{TrainKey, TrainPacket, TrainReport, peek};
+    let (key, sender) =
+        (TrainKey::derive(&[0; 32], &[0; 32], &[0; 32]), ratman_types::RouterId::from_bytes([0; 32]));
+    assert!(peek(data).is_none() || Frame::decode(data).is_ok());
+    let sealed = key.resealed(data);
+    for bytes in [data, &sealed] {
+        if let Ok(packet) = TrainPacket::decode(bytes, sender, &key) {
+            assert_eq!(packet.encode(sender, bytes.len(), &key), bytes);
+        }
+        if let Ok(report) = TrainReport::decode(bytes, sender, &key) {
+            assert_eq!(report.encode(sender, &key), bytes);
+        }
+    }
+}
+
 /// The announcement payload.
 pub fn fuzz_announcement(data: &[u8]) {
     if let Ok(announcement) = crate::announcement::Announcement::decode(data) {

@@ -16,6 +16,7 @@ pub mod mode;
 pub mod peering;
 pub mod router_meta;
 pub mod session;
+pub mod train;
 
 pub use carrier::{Frame, Header, MAX_FRAME, MAX_HOPS, MAX_PAYLOAD, SequenceId};
 pub use codec::{DecodeError, Reader, Writer};

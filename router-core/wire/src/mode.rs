@@ -16,6 +16,10 @@ impl Mode {
     pub const CHALLENGE: Self = Self(34);
     /// Netmod peering: the signature that proves a router key.
     pub const PROOF: Self = Self(35);
+    /// One packet of a train that measures a link.
+    pub const TRAIN: Self = Self(36);
+    /// When the packets of a train arrived.
+    pub const TRAIN_REPORT: Self = Self(37);
     /// A router's statement about itself; one hop.
     pub const ROUTER_META: Self = Self(64);
     /// Asks a neighbour to answer at once; one hop.

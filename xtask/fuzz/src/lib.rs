@@ -50,6 +50,7 @@ targets! {
     wire_peering => ratman_wire::fuzz::fuzz_peering,
     wire_router_meta => ratman_wire::fuzz::fuzz_router_meta,
     wire_session => ratman_wire::fuzz::fuzz_session,
+    wire_train => ratman_wire::fuzz::fuzz_train,
 }
 
 #[cfg(test)]
