@@ -5,6 +5,7 @@ use core::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ratman_types::{ByteCount, Mtu, RouterId};
 use ratman_wire::{MAX_FRAME, announcement, session};
@@ -80,6 +81,27 @@ impl Default for InetLimits {
     }
 }
 
+/// A hundredth part of something, 1 to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percent(pub u8);
+
+/// How idle links are measured by packet trains (source: wire page, modes 36 and 37): some tens of KB at once, now and
+/// then, which find out what the link carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrainConfig {
+    /// The least time between two measurements of a link. Default 60 s.
+    pub every: Duration,
+    /// What trains may take of what a link carries, in the mean; a slow link is measured the less often for it. Default
+    /// 1 %: a link of 10 Mbit/s every 60 s, one of 1 Mbit/s every 4 minutes.
+    pub share: Percent,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(60), share: Percent(1) }
+    }
+}
+
 /// What [`Inet::start`](crate::Inet::start) is told.
 #[derive(Clone, Debug, Default)]
 pub struct InetConfig {
@@ -101,6 +123,9 @@ pub struct InetConfig {
     /// and the driver bounds what a slow path may hold; a fixed size is too small for a long path or too large for
     /// memory when many links are slow.
     pub buffer: Option<ByteCount>,
+    /// How idle links are measured; with none neither are trains sent nor those of others answered, and no UDP port is
+    /// opened. Default none. Trains use the ports of `listen`, on UDP.
+    pub trains: Option<TrainConfig>,
     /// How much strangers may cost us.
     pub limits: InetLimits,
 }

@@ -59,6 +59,12 @@ counters! {
     bad_framing,
     /// Frames of modes 32–63 that came after the peering and were dropped.
     stray_peering_frames,
+    /// Datagrams on the trains' port that are none of any link's: another form, another sender, a MAC that does not hold.
+    strange_trains,
+    /// Packets of trains that were over, came twice, or were more than a neighbour may send.
+    surplus_trains,
+    /// Reports that do not fit the train that was sent, or of none.
+    bad_train_reports,
     /// Frames dropped on the way out: a full control queue, a link that was down, a frame above the MTU, a data call
     /// above its limit.
     dropped_frames,

@@ -25,6 +25,7 @@ use crate::link::Link;
 use crate::links::Links;
 use crate::peering::{Identity, Proven, Refused};
 use crate::socket::{self, Options};
+use crate::train::{Hub, Runner};
 
 /// The name of the driver, in configuration and in peering proofs.
 pub const NAME: &str = "inet";
@@ -64,13 +65,15 @@ impl Inet {
             .iter()
             .map(|address| Ok((*address, socket::listen(*address, &config.listen, options)?)))
             .collect::<Result<Vec<_>, InetError>>()?;
+        let counters: Arc<Counters> = Arc::default();
         let shared = Arc::new(Shared {
+            trains: config.trains.map(|trains| Hub::new(trains, Arc::clone(&counters))),
             links: Links::new(key.router_id(), config.limits, config.peers.len()),
             options,
             mtu: config.mtu.unwrap_or(MOST_MTU),
             identity: Identity { key, verifier, entropy },
             inbox,
-            counters: Arc::default(),
+            counters,
             half_open: HalfOpen::new(config.limits.half_open, config.limits.half_open_per_source),
             welcome: RwLock::new(Welcome::new(&config.peers, config.accept_unknown_peers)),
             network: watch::Sender::new(()),
@@ -82,6 +85,10 @@ impl Inet {
             info!(address = %bound, "listening");
             listening.push(bound);
             tasks.push(tokio::spawn(accept(Arc::clone(&shared), listener)).abort_handle());
+            if let Some(hub) = &shared.trains {
+                let listen = Arc::clone(hub).listen(bound, config.mark);
+                tasks.push(tokio::spawn(listen).abort_handle());
+            }
         }
         let lines = Lines::default();
         lines.replace(&shared, config.peers);
@@ -169,7 +176,10 @@ impl Netmod for Inet {
 
     fn samples(&self, now: Timestamp) -> Vec<(Hop, LinkSample)> {
         let links = self.shared.links.all_but(&[]);
-        links.iter().filter_map(|link| Some((link.hop, link.sample(now)?))).collect()
+        let of_link =
+            |link: &Arc<Link>| [link.sample(now), link.train_sample()].map(|sample| (link.hop, sample));
+        let samples = links.iter().flat_map(of_link);
+        samples.filter_map(|(hop, sample)| Some((hop, sample?))).collect()
     }
 
     fn underlay(&self) -> Vec<(Hop, Underlay)> {
@@ -214,6 +224,8 @@ pub(crate) struct Shared {
     /// Changes when the host's network does.
     pub(crate) network: watch::Sender<()>,
     pub(crate) options: Options,
+    /// What measures idle links, if anything does.
+    trains: Option<Arc<Hub>>,
     /// The MTU of links that have none of their own.
     pub(crate) mtu: Mtu,
     inbox: Arc<dyn Inbox>,
@@ -265,8 +277,24 @@ impl Shared {
         let run = Entered { shared: Arc::clone(self), link: Arc::clone(&link) }.run(*proven, leaving);
         let span = debug_span!("link", id = %hop.link, remote = %link.remote);
         let span = debug_span!(parent: &span, "neighbour", router = %hop.neighbour.short());
+        if let Some(trains) = self.trains(&link, proven) {
+            tokio::spawn(trains.instrument(span.clone()));
+        }
         tokio::spawn(run.instrument(span));
         Ok(link)
+    }
+
+    /// What measures a link by trains, if anything is to.
+    fn trains(&self, link: &Arc<Link>, proven: &Proven) -> Option<impl Future<Output = ()> + use<>> {
+        let runner = Runner {
+            hub: Arc::clone(self.trains.as_ref()?),
+            link: Arc::clone(link),
+            own: self.identity.key.router_id(),
+            key: self.identity.train_key(proven)?,
+            mark: self.options.mark,
+            inbox: Arc::clone(&self.inbox),
+        };
+        Some(runner.run())
     }
 
     /// Counts a connection that did not become a link.

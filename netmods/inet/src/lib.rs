@@ -28,7 +28,10 @@ mod peering;
 mod repair;
 mod socket;
 mod tcp_info;
+mod train;
 
-pub use config::{Entropy, InetConfig, InetError, InetLimits, LEAST_MTU, MOST_MTU, PeerLine};
+pub use config::{
+    Entropy, InetConfig, InetError, InetLimits, LEAST_MTU, MOST_MTU, PeerLine, Percent, TrainConfig,
+};
 pub use counters::InetCounters;
 pub use inet::{Inet, NAME};

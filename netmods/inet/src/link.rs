@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use netmod_api::{DownReason, Inbox, IpProtocol, LinkUp, MAX_UNIT, Underlay};
-use ratman_types::{Hop, LinkSample, Mtu, Timestamp};
+use ratman_types::{Capacity, Hop, LinkSample, Mtu, SampleSource, Timestamp};
 use ratman_wire::peering::is_peering;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -23,7 +23,7 @@ use tracing::{debug, trace};
 use crate::counters::Counters;
 use crate::deframer::Deframer;
 use crate::inet::NAME;
-use crate::meter::{Meter, Reading};
+use crate::meter::{Meter, Reading, tcp_header};
 use crate::outgoing::Outgoing;
 use crate::path::{Bounds, Path, Sample};
 use crate::peering::Proven;
@@ -47,6 +47,8 @@ pub(crate) struct Link {
     stream: TcpStream,
     outgoing: Mutex<Outgoing>,
     meter: Mutex<Meter>,
+    /// What packet trains found and nobody has asked for.
+    measured: Mutex<Option<LinkSample>>,
     /// Whether the operator has chosen the size of the kernel's buffers.
     fixed_buffer: bool,
     /// What one call holds best, in bytes.
@@ -85,6 +87,7 @@ impl Link {
             stream,
             outgoing: Mutex::new(Outgoing::new(usize::try_from(mtu.0).unwrap_or(usize::MAX))),
             meter: Mutex::new(Meter::new(remote.ip())),
+            measured: Mutex::default(),
             fixed_buffer,
             unit: AtomicUsize::new(MAX_UNIT),
             waiting: Notify::new(),
@@ -291,6 +294,29 @@ impl Link {
     pub(crate) fn sample(&self, now: Timestamp) -> Option<LinkSample> {
         let info = socket::info(&self.stream)?;
         Some(self.meter().report(now, info))
+    }
+
+    /// What packet trains found since it was asked last.
+    pub(crate) fn train_sample(&self) -> Option<LinkSample> {
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps what packet trains found.
+    pub(crate) fn set_measured(&self, now: Timestamp, capacity: Capacity) {
+        let sample = LinkSample { capacity: Some(capacity), ..LinkSample::new(now, SampleSource::Train) };
+        *self.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some(sample);
+    }
+
+    /// Bytes that crossed the link so far, both ways; nothing while some wait.
+    pub(crate) fn carried(&self) -> Option<u64> {
+        let info = socket::info(&self.stream)?;
+        (!self.lock().waits()).then(|| info.sent.saturating_add(info.received))
+    }
+
+    /// The largest packet above IP that the path takes whole, in bytes, as TCP found.
+    pub(crate) fn segment(&self) -> Option<u32> {
+        let info = socket::info(&self.stream)?;
+        Some(info.segment.saturating_add(tcp_header(&info)))
     }
 
     /// The conversation that carries the link.

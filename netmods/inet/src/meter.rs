@@ -59,9 +59,8 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(remote: IpAddr) -> Self {
-        let ip = if remote.to_canonical().is_ipv4() { 20 } else { 40 };
         let (begin, latest, rates, reported) = Default::default();
-        Self { below: ETHERNET + ip, begin, latest, settled: false, rates, reported }
+        Self { below: below_ip(remote), begin, latest, settled: false, rates, reported }
     }
 
     /// Learns from a reading that was taken while something waited for the socket.
@@ -133,8 +132,18 @@ impl Meter {
 
     /// Bytes of all headers of one segment.
     fn headers(&self, info: &TcpInfo) -> u64 {
-        self.below + if info.timestamps { 32 } else { 20 }
+        self.below + u64::from(tcp_header(info))
     }
+}
+
+/// Bytes of the headers of Ethernet and IP on the way to an address.
+pub(crate) fn below_ip(remote: IpAddr) -> u64 {
+    ETHERNET + if remote.to_canonical().is_ipv4() { 20 } else { 40 }
+}
+
+/// Bytes of the header of TCP in every segment.
+pub(crate) fn tcp_header(info: &TcpInfo) -> u32 {
+    if info.timestamps { 32 } else { 20 }
 }
 
 /// Whether a queue stood at the bottleneck between two readings: everything that is sent takes longer than the path

@@ -10,7 +10,8 @@ use std::io;
 use std::sync::Arc;
 
 use ratman_types::{Digest, RouterId, Signer, Verifier};
-use ratman_wire::peering::{self, Greeting, MAX_PEERING_FRAME, PeeringError, Role};
+use ratman_wire::peering::{self, Greeting, MAX_PEERING_FRAME, Nonce, PeeringError, Role};
+use ratman_wire::train::TrainKey;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -98,6 +99,8 @@ pub(crate) struct Proven {
     pub(crate) router: RouterId,
     /// `H(dialer's Proof ‖ listener's Proof)`.
     pub(crate) proofs: Digest,
+    /// The dialer's nonce and the listener's.
+    pub(crate) nonces: [Nonce; 2],
 }
 
 impl Identity {
@@ -123,7 +126,8 @@ impl Identity {
             peering::check_challenge(&read(stream).await?, &peer)?;
             let peers_proof = read(stream).await?;
             self.verify(&peers_proof, &peer, &own, &greetings)?;
-            Ok(Proven { router: peer.router, proofs: peering::proofs_digest(&proof, &peers_proof) })
+            let proofs = peering::proofs_digest(&proof, &peers_proof);
+            Ok(Proven { router: peer.router, proofs, nonces: [own.nonce, peer.nonce] })
         };
         timeout(LIMIT, dial).await.unwrap_or(Err(Refused::Late))
     }
@@ -151,9 +155,17 @@ impl Identity {
             }
             let proof = self.prove(&own, &peer, &greetings);
             write(stream, &[&proof]).await?;
-            Ok(Proven { router: peer.router, proofs: peering::proofs_digest(&peers_proof, &proof) })
+            let proofs = peering::proofs_digest(&peers_proof, &proof);
+            Ok(Proven { router: peer.router, proofs, nonces: [peer.nonce, own.nonce] })
         };
         timeout(LIMIT, listen).await.unwrap_or(Err(Refused::Late))
+    }
+
+    /// What authenticates trains beside a connection; nothing if our key cannot agree on secrets.
+    pub(crate) fn train_key(&self, proven: &Proven) -> Option<TrainKey> {
+        let shared = self.key.shared_secret(proven.router.as_bytes())?;
+        let [dialer, listener] = &proven.nonces;
+        Some(TrainKey::derive(&shared, dialer, listener))
     }
 
     fn greeting(&self, role: Role) -> Greeting {

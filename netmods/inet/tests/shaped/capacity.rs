@@ -13,7 +13,7 @@ fn said(mbit: u32, send: impl FnOnce(&Bench)) -> Vec<u32> {
     let lab = Lab::create(TimeLimit::within(Duration::from_secs(30))).unwrap();
     let rate = format!("{mbit}mbit");
     let nodes = row(&lab, &["tbf", "rate", &rate, "burst", "32kb", "latency", "50ms"]);
-    let routers = Routers::start(&nodes);
+    let routers = Routers::start(&nodes, None);
     send(&routers.near);
     let samples = routers.near.samples.lock().unwrap().clone();
     assert!(samples.len() >= 5, "a sample each second");

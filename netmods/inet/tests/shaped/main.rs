@@ -10,6 +10,7 @@
 
 mod capacity;
 mod silent;
+mod trains;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use irdest_lab::{Lab, LinkEnd, Node, TimeLimit};
 use netmod_api::contract::Recorder;
 use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, Netmod, SAMPLES_EVERY, Sent};
-use netmod_inet::{Inet, InetConfig, PeerLine};
+use netmod_inet::{Inet, InetConfig, PeerLine, TrainConfig};
 use ratman_types::{Ed25519Verifier, Hop, LinkId, LinkSample, SecretKey, Timestamp};
 use tokio::runtime::Builder;
 
@@ -123,16 +124,19 @@ fn run(
 fn run_both<I: Inbox + 'static>(
     [dialer, _, listener]: &[Node; 3],
     [near, far]: [&Arc<I>; 2],
-    each_second: impl Fn(&Inet) + Send + 'static,
+    trains: Option<TrainConfig>,
+    each_second: [impl Fn(&Inet) + Send + 'static; 2],
 ) -> [Sender<()>; 2] {
     let (listening, listening_done) = channel();
     let (dialing, dialing_done) = channel();
     let address = "10.2.0.1:5860".parse().unwrap();
-    let config = InetConfig { listen: vec![address], accept_unknown_peers: true, ..InetConfig::default() };
-    run(listener, 1, config, Arc::clone(far), listening_done, |_| ());
+    let [near_second, far_second] = each_second;
+    let config =
+        InetConfig { listen: vec![address], accept_unknown_peers: true, trains, ..InetConfig::default() };
+    run(listener, 1, config, Arc::clone(far), listening_done, far_second);
     let peer = PeerLine { host: "10.2.0.1".into(), port: 5860, router_key: None, mtu: None };
-    let config = InetConfig { peers: vec![peer], ..InetConfig::default() };
-    run(dialer, 2, config, Arc::clone(near), dialing_done, each_second);
+    let config = InetConfig { peers: vec![peer], trains, ..InetConfig::default() };
+    run(dialer, 2, config, Arc::clone(near), dialing_done, near_second);
     [listening, dialing]
 }
 
@@ -167,15 +171,17 @@ struct Routers {
 }
 
 impl Routers {
-    fn start(nodes: &[Node; 3]) -> Self {
+    fn start(nodes: &[Node; 3], trains: Option<TrainConfig>) -> Self {
         let start = Instant::now();
         let (near, far) = (Bench::new(start), Bench::new(start));
-        let bench = Arc::clone(&near);
-        let each_second = move |inet: &Inet| {
-            let samples = inet.samples(bench.now());
-            bench.samples.lock().unwrap().extend(samples.into_iter().map(|(_, sample)| sample));
-        };
-        let _running = run_both(nodes, [&near, &far], each_second);
+        let each_second = [&near, &far].map(|bench| {
+            let bench = Arc::clone(bench);
+            move |inet: &Inet| {
+                let samples = inet.samples(bench.now());
+                bench.samples.lock().unwrap().extend(samples.into_iter().map(|(_, sample)| sample));
+            }
+        });
+        let _running = run_both(nodes, [&near, &far], trains, each_second);
         Self { near, far, _running }
     }
 }
@@ -184,7 +190,7 @@ impl Routers {
 /// learnt.
 fn measure(shape: &[&str]) -> (u64, Duration) {
     let lab = Lab::create(TimeLimit::within(Duration::from_secs(30))).unwrap();
-    let Routers { near, far, _running } = Routers::start(&row(&lab, shape));
+    let Routers { near, far, _running } = Routers::start(&row(&lab, shape), None);
     near.send(SENDING);
     let arrived = far.arrived.lock().unwrap().clone();
     let learnt: Vec<_> = arrived.into_iter().filter(|(at, _)| *at > LEARNING && *at < SENDING).collect();

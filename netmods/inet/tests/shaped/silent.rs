@@ -44,7 +44,7 @@ fn what_a_silent_medium_swallowed_is_read_back_and_the_link_goes_on() {
     let lab = Lab::create(TimeLimit::within(Duration::from_secs(30))).unwrap();
     let nodes = row(&lab, &["tbf", "rate", "50mbit", "burst", "32kb", "latency", "50ms"]);
     let (near, far) = (Recorder::new(), Recorder::new());
-    let _running = run_both(&nodes, [&near, &far], |_| ());
+    let _running = run_both(&nodes, [&near, &far], None, [|_: &Inet| (); 2]);
     let outbox = near.link().outbox;
     std::thread::sleep(Duration::from_millis(100));
     let peering = outbox.activity().acked_bytes.unwrap();

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The task of one link: answers the neighbour's trains, and sends its own when it is time.
+
+use std::future::pending;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use netmod_api::Inbox;
+use ratman_types::{Capacity, RouterId, Timestamp};
+use ratman_wire::Mode;
+use ratman_wire::train::{self, MAX_TRAIN_PACKET, MIN_TRAIN_PACKET, TrainKey, TrainPacket, TrainReport};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tracing::{debug, trace};
+
+use super::collector::Collector;
+use super::hub::{Hub, Turn};
+use super::schedule::{self, WATCHED};
+use super::series::{Next, Series};
+use super::udp::{self, Datagram};
+use super::verdict::{SentTrain, Verdict};
+use crate::link::Link;
+use crate::meter::below_ip;
+
+/// The wait before a new link is measured: the first announcements cross it meanwhile.
+const FIRST: Duration = Duration::from_secs(2);
+/// The wait before it is tried again where the link was in use, or the interface.
+const AGAIN: Duration = Duration::from_secs(3);
+/// How long a report may take: the longest train, and what queues on the way back.
+const REPORT_LIMIT: Duration = Duration::from_secs(12);
+/// How long the port from which a dialer's trains came can be trusted to lead to it (a NAT's mapping, RFC 4787).
+const HEARD: Duration = Duration::from_secs(25);
+
+/// What a socket rests that told of an error, so that one that tells of nothing else costs nothing.
+const DEAF: Duration = Duration::from_millis(100);
+/// The header of UDP, in bytes (RFC 768).
+const UDP_HEADER: u32 = 8;
+
+/// One link and its trains.
+pub(crate) struct Runner {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) own: RouterId,
+    pub(crate) key: TrainKey,
+    pub(crate) mark: Option<u32>,
+    pub(crate) inbox: Arc<dyn Inbox>,
+}
+
+/// How far the neighbour's port is known, and the socket towards it.
+struct Way {
+    socket: UdpSocket,
+    remote: SocketAddr,
+    /// When an authentic datagram came from there; for a dialer the port is the listener's and stays.
+    heard: Timestamp,
+}
+
+enum State {
+    Resting { until: Timestamp },
+    Watching { until: Timestamp, before: (Timestamp, u64) },
+    Measuring(Measuring),
+}
+
+struct Measuring {
+    series: Series,
+    _turn: Turn,
+    /// The payload of each packet, and what it is on the wire.
+    length: usize,
+    wire: u64,
+    /// Bytes of all trains on the wire so far.
+    bytes: u64,
+    step: Step,
+}
+
+enum Step {
+    /// A train of so many packets is to be sent.
+    Send { count: u16, at: Timestamp },
+    /// Its report is to come.
+    Report { sent: SentTrain, until: Timestamp },
+}
+
+struct Running {
+    of: Runner,
+    way: Option<Way>,
+    collector: Collector,
+    state: State,
+    /// The number of our last train.
+    number: u32,
+}
+
+impl Runner {
+    /// Runs until the link ends.
+    pub(crate) async fn run(self) {
+        let (hub, link) = (Arc::clone(&self.hub), Arc::clone(&self.link));
+        let id = link.hop.link;
+        let mailbox = (!link.dialed).then(|| hub.join(&link));
+        tokio::select! {
+            _ = link.ended() => {}
+            () = self.measure(mailbox) => {}
+        }
+        hub.leave(id);
+    }
+
+    async fn measure(self, mailbox: Option<mpsc::Receiver<Datagram>>) {
+        let now = self.inbox.now();
+        let way = if self.link.dialed { self.open(self.link.remote, 0, now) } else { None };
+        let state = State::Resting { until: now + FIRST };
+        Running { of: self, way, collector: Collector::new(), state, number: 0 }.run(mailbox).await;
+    }
+
+    /// A socket from the link's own address to the neighbour.
+    fn open(&self, remote: SocketAddr, port: u16, now: Timestamp) -> Option<Way> {
+        let canonical = |address: SocketAddr, port| SocketAddr::new(address.ip().to_canonical(), port);
+        let (local, remote) = (canonical(self.link.local, port), canonical(remote, remote.port()));
+        let opened = udp::open(local, Some(remote), self.mark);
+        let opened = opened.inspect_err(|error| debug!(%error, "no socket for packet trains"));
+        Some(Way { socket: opened.ok()?, remote, heard: now })
+    }
+}
+
+impl Running {
+    async fn run(&mut self, mut mailbox: Option<mpsc::Receiver<Datagram>>) {
+        loop {
+            let wait = self.deadline().since(self.of.inbox.now());
+            let way = self.way.as_ref();
+            let datagram = tokio::select! {
+                datagram = next(mailbox.as_mut()) => datagram,
+                datagram = heard(way) => datagram,
+                () = tokio::time::sleep(wait) => None,
+            };
+            let now = self.of.inbox.now();
+            if let Some(datagram) = datagram {
+                self.receive(&datagram, now);
+            }
+            self.answer(now).await;
+            if self.due() <= now {
+                self.turn(now);
+            }
+        }
+    }
+
+    fn deadline(&self) -> Timestamp {
+        let due = self.due();
+        self.collector.deadline().map_or(due, |deadline| deadline.min(due))
+    }
+
+    fn due(&self) -> Timestamp {
+        match &self.state {
+            State::Resting { until } | State::Watching { until, .. } => *until,
+            State::Measuring(Measuring {
+                step: Step::Send { at: until, .. } | Step::Report { until, .. },
+                ..
+            }) => *until,
+        }
+    }
+
+    fn receive(&mut self, datagram: &Datagram, now: Timestamp) {
+        let (bytes, neighbour, counters) =
+            (&datagram.bytes, self.of.link.hop.neighbour, &self.of.hub.counters);
+        let Some((mode, _)) = train::peek(bytes) else { return counters.strange_trains.add(1) };
+        if mode == Mode::TRAIN_REPORT {
+            return match TrainReport::decode(bytes, neighbour, &self.of.key) {
+                Ok(report) => self.reported(&report, datagram.source, now),
+                Err(_) => counters.strange_trains.add(1),
+            };
+        }
+        match TrainPacket::decode(bytes, neighbour, &self.of.key) {
+            Ok(packet) if self.collector.take(packet, datagram.stamp, now).is_ok() => {
+                self.is_at(datagram.source, now);
+            }
+            Ok(_) => counters.surplus_trains.add(1),
+            Err(_) => counters.strange_trains.add(1),
+        }
+    }
+
+    /// Notes where the neighbour's datagrams come from; from the address of the link and from nowhere else, so that
+    /// nothing is ever sent to somebody who did not ask.
+    fn is_at(&mut self, source: SocketAddr, now: Timestamp) {
+        if let Some(way) = self.way.as_mut().filter(|way| way.remote == source) {
+            way.heard = now;
+        } else if !self.of.link.dialed && source.ip() == self.of.link.pair().1 {
+            self.way = self.of.open(source, self.of.link.local.port(), now);
+        }
+    }
+
+    /// Answers a train that is over.
+    async fn answer(&mut self, now: Timestamp) {
+        let (Some(report), Some(way)) = (self.collector.report(now), &self.way) else { return };
+        trace!(received = report.received, "train answered");
+        // A report that is lost is a train that is lost: the neighbour tries another.
+        let _ = way.socket.send(&report.encode(self.of.own, &self.of.key)).await;
+    }
+
+    fn reported(&mut self, report: &TrainReport, source: SocketAddr, now: Timestamp) {
+        self.is_at(source, now);
+        let State::Measuring(Measuring { step: Step::Report { sent, .. }, .. }) = &self.state else {
+            return self.of.hub.counters.bad_train_reports.add(1);
+        };
+        match sent.judge(report) {
+            Ok((took, verdict)) => self.judged(took, verdict, now),
+            Err(error) => {
+                debug!(%error, "bad report of a train");
+                self.of.hub.counters.bad_train_reports.add(1);
+            }
+        }
+    }
+
+    fn judged(&mut self, took: Duration, verdict: Verdict, now: Timestamp) {
+        let State::Measuring(measuring) = &mut self.state else { return };
+        debug!(?verdict, ?took, "train");
+        match measuring.series.next(took, verdict) {
+            Next::Train(count, pause) => measuring.step = Step::Send { count, at: now + pause },
+            Next::Over(found) => {
+                let rest = schedule::rest(&self.of.hub.config, measuring.bytes, found);
+                self.state = State::Resting { until: now + rest };
+                self.found(found, now);
+            }
+        }
+    }
+
+    fn found(&self, found: Option<Capacity>, now: Timestamp) {
+        debug!(?found, "measured by trains");
+        if let Some(capacity) = found {
+            self.of.link.set_measured(now, capacity);
+        }
+    }
+
+    /// Does what is due.
+    fn turn(&mut self, now: Timestamp) {
+        match &mut self.state {
+            State::Resting { .. } => {
+                let watching = self.watch(now);
+                self.state = watching.unwrap_or(State::Resting { until: now + AGAIN });
+            }
+            State::Watching { before, .. } => {
+                let before = *before;
+                let measuring = self.begin(before, now);
+                self.state = measuring.unwrap_or(State::Resting { until: now + AGAIN });
+            }
+            State::Measuring(measuring) => match &measuring.step {
+                Step::Send { count, .. } => {
+                    let count = *count;
+                    self.send(count, now);
+                }
+                Step::Report { .. } => self.judged(Duration::ZERO, Verdict::Lost, now),
+            },
+        }
+    }
+
+    /// Begins to look whether the link is idle, if the neighbour could be reached.
+    fn watch(&self, now: Timestamp) -> Option<State> {
+        let way = self.way.as_ref()?;
+        let reached = self.of.link.dialed || now.since(way.heard) < HEARD;
+        let before = (now, self.of.link.carried()?);
+        (reached && !self.collector.is_collecting()).then(|| State::Watching { until: now + WATCHED, before })
+    }
+
+    /// Begins to measure a link that was idle, when its interface is free.
+    fn begin(&self, before: (Timestamp, u64), now: Timestamp) -> Option<State> {
+        let idle = schedule::is_idle(before, (now, self.of.link.carried()?));
+        if !idle || self.collector.is_collecting() {
+            return None;
+        }
+        let (local, remote) = self.of.link.pair();
+        let turn = self.of.hub.turn(local)?;
+        let segment = self.of.link.segment()?;
+        // What TCP fills, UDP fills too.
+        let udp = usize::try_from(segment.saturating_sub(UDP_HEADER)).unwrap_or(usize::MAX);
+        let length = udp.clamp(MIN_TRAIN_PACKET, MAX_TRAIN_PACKET);
+        let below = below_ip(remote);
+        let wire = u64::try_from(length).unwrap_or(u64::MAX) + u64::from(UDP_HEADER) + below;
+        let step = Step::Send { count: Series::FIRST, at: now };
+        Some(State::Measuring(Measuring {
+            series: Series::default(),
+            _turn: turn,
+            length,
+            wire,
+            bytes: 0,
+            step,
+        }))
+    }
+
+    /// Sends a train as fast as it can, and notes when each packet left.
+    fn send(&mut self, count: u16, now: Timestamp) {
+        let (State::Measuring(measuring), Some(way)) = (&mut self.state, &self.way) else { return };
+        self.number = self.number.wrapping_add(1);
+        let number = self.number;
+        let packet = |index| TrainPacket { train: number, index, count };
+        let packets: Vec<_> = (0..count)
+            .map(|index| packet(index).encode(self.of.own, measuring.length, &self.of.key))
+            .collect();
+        let mut at = Vec::with_capacity(packets.len());
+        let first = Instant::now();
+        for packet in &packets {
+            at.push(first.elapsed());
+            if let Err(error) = send(&way.socket, packet) {
+                debug!(%error, sent = at.len(), of = count, "train cut");
+                break;
+            }
+        }
+        let packets = u64::try_from(at.len()).unwrap_or(u64::MAX);
+        measuring.bytes = measuring.bytes.saturating_add(packets.saturating_mul(measuring.wire));
+        let sent = SentTrain { number, at, wire: measuring.wire };
+        measuring.step = Step::Report { sent, until: now + REPORT_LIMIT };
+    }
+}
+
+/// Sends a datagram at once. A connected socket tells of an earlier one that was refused instead of sending: then again.
+fn send(socket: &UdpSocket, packet: &[u8]) -> std::io::Result<()> {
+    match socket.try_send(packet) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => socket.try_send(packet).map(drop),
+        result => result.map(drop),
+    }
+}
+
+async fn next(mailbox: Option<&mut mpsc::Receiver<Datagram>>) -> Option<Datagram> {
+    match mailbox {
+        Some(mailbox) => mailbox.recv().await,
+        None => pending().await,
+    }
+}
+
+async fn heard(way: Option<&Way>) -> Option<Datagram> {
+    let Some(way) = way else { return pending().await };
+    match udp::receive(&way.socket).await {
+        Ok(datagram) => Some(datagram),
+        Err(error) => {
+            trace!(%error, "the neighbour's port hears no trains");
+            tokio::time::sleep(DEAF).await;
+            None
+        }
+    }
+}
