@@ -5,10 +5,11 @@ use std::error::Error;
 use std::fs;
 use std::io;
 
-use aya::maps::MapError;
+use aya::maps::{MapError, MapType};
 use aya::programs::ProgramError;
 use aya::programs::tc::TcError;
 use aya::EbpfError;
+use aya::sys::{NetlinkError, is_map_supported};
 use ebpf_abi::MAX_CONVERSATIONS;
 
 /// From errno(3), for which the standard library has no portable kinds.
@@ -56,6 +57,19 @@ pub enum LoadError {
 }
 
 impl LoadError {
+    /// Asks the kernel whether we may load anything: before the loader's library does, which takes a refusal for a kernel
+    /// without features, and remembers that.
+    pub(crate) fn unless_permitted() -> Result<(), Self> {
+        if !missing_capabilities().is_empty() {
+            return Err(Self::permission());
+        }
+        match is_map_supported(MapType::LruHash) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Self::NoKernelSupport),
+            Err(error) => Err(errno(&error).map_or(Self::NoKernelSupport, Self::from_kernel)),
+        }
+    }
+
     /// From reading the object and making its maps.
     pub(crate) fn from_object(error: EbpfError) -> Self {
         match errno(&error) {
@@ -68,8 +82,6 @@ impl LoadError {
     pub(crate) fn from_verifier(program: &'static str, error: ProgramError) -> Self {
         let log = error.to_string();
         match errno(&error) {
-            // The verifier also refuses what only CAP_PERFMON allows.
-            Some(EACCES) if !missing_capabilities().is_empty() => Self::permission(),
             Some(answer @ (EPERM | ENOSYS)) => Self::from_kernel(answer),
             Some(_) => Self::Rejected { program, log: end_of(&log) },
             None => Self::Object(log),
@@ -163,6 +175,17 @@ fn errno(error: &(dyn Error + 'static)) -> Option<i32> {
 /// Errors that show another one as themselves skip it in `source`.
 fn known(error: &(dyn Error + 'static)) -> Option<i32> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
+        return error.raw_os_error();
+    }
+    if let Some(error) = error.downcast_ref::<NetlinkError>() {
+        return error.raw_os_error();
+    }
+    if let Some(ProgramError::NetlinkError(error) | ProgramError::TcError(TcError::NetlinkError(error))) =
+        error.downcast_ref()
+    {
+        return error.raw_os_error();
+    }
+    if let Some(TcError::NetlinkError(error)) = error.downcast_ref() {
         return error.raw_os_error();
     }
     if let Some(MapError::IoError(error)) = error.downcast_ref() {

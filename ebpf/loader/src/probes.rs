@@ -50,6 +50,7 @@ impl Probes {
     /// Every variant of [`LoadError`] but that of an old kernel.
     pub fn load_for(hook: Hook) -> Result<Self, LoadError> {
         let code = object().ok_or(LoadError::NoObject)?;
+        LoadError::unless_permitted()?;
         let level = KernelLog::level();
         let loaded = EbpfLoader::new().override_global(aya_log::LEVEL, &level, true).load(code);
         let mut object = loaded.map_err(LoadError::from_object)?;

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use caps::{CapSet, Capability, CapsHashSet};
-use ebpf_loader::{Conversation, Hook, LoadError, Probes};
+use ebpf_loader::{AttachError, Conversation, Hook, LoadError, Probes};
 
 use crate::crafted::UDP;
 use crate::namespace::{Far, NEAR, at, interface, run};
@@ -133,23 +133,49 @@ fn what_loading_needs_can_be_given_up_afterwards() {
             remote: at("10.8.0.2:9000"),
             protocol: UDP,
         };
-        let mut probes = Probes::load().unwrap();
-        // On a thread of its own, as this one still has to look at the interfaces.
-        let other = std::thread::spawn(move || {
-            keep(&[Capability::CAP_NET_ADMIN]);
-            assert!(probes.watch(&[near]).is_empty());
-            probes.follow(&[(hop(1), conversation)]).unwrap();
-            probes.samples(seconds(1));
-            assert_eq!(probes.samples(seconds(2)).len(), 1);
-            keep(&[]);
-            assert_eq!(probes.samples(seconds(3)).len(), 1, "reading needs nothing");
-            let errors = probes.watch(&[interface(NEAR), interface("lo")]);
-            assert!(errors[0].to_string().contains("CAP_NET_ADMIN"), "{errors:?}");
-            probes
-        });
-        let probes = other.join().unwrap();
-        assert_eq!(attached(), 2);
-        drop(probes);
-        assert_eq!(attached(), 0);
+        for hook in [Hook::Tcx, Hook::Clsact] {
+            let mut probes = Probes::load_for(hook).unwrap();
+            let near = near.clone();
+            // On a thread of its own, as this one still has to look at the interfaces.
+            let other = std::thread::spawn(move || {
+                keep(&[Capability::CAP_NET_ADMIN]);
+                assert!(probes.watch(&[near.clone()]).is_empty());
+                probes.follow(&[(hop(1), conversation)]).unwrap();
+                probes.samples(seconds(1));
+                assert_eq!(probes.samples(seconds(2)).len(), 1);
+                keep(&[]);
+                assert_eq!(probes.samples(seconds(3)).len(), 1, "reading needs nothing");
+                let errors = probes.watch(&[near, interface("lo")]);
+                match (hook, &errors[..]) {
+                    // Whoever has a program may attach it.
+                    (Hook::Tcx, []) | (Hook::Clsact, [AttachError::Permission(_)]) => {}
+                    _ => panic!("{errors:?}"),
+                }
+                probes
+            });
+            let probes = other.join().unwrap();
+            assert_eq!(attached(), 2);
+            drop(probes);
+            assert_eq!(attached(), 0);
+        }
     });
+}
+
+#[test]
+#[ignore = "a process for the test below"]
+fn says_that_a_user_namespace_is_in_the_way() {
+    let error = Probes::load().unwrap_err();
+    assert!(matches!(error, LoadError::Permission { .. }), "{error}");
+    assert!(error.to_string().contains("user namespace"), "{error}");
+}
+
+#[test]
+fn in_a_user_namespace_it_says_so() {
+    if !possible() {
+        return;
+    }
+    let case = other_process("says_that_a_user_namespace_is_in_the_way", "");
+    let mut inside = Command::new("unshare");
+    inside.args(["--user", "--map-root-user", "--"]).arg(case.get_program()).args(case.get_args());
+    assert!(inside.status().unwrap().success());
 }

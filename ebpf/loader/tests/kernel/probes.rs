@@ -23,7 +23,7 @@ pub(crate) fn attached() -> usize {
         let links = SchedClassifier::query_tcx(NEAR, side).unwrap().1;
         let links = links.iter().filter(|program| program.name_as_str().unwrap().starts_with("irdest_"));
         let filters = program("tc", &format!("filter show dev {NEAR} {name}"));
-        links.count() + filters.matches(" irdest_").count()
+        links.count() + filters.lines().filter(|line| line.contains(" irdest_")).count()
     };
     sides.into_iter().map(on).sum()
 }
