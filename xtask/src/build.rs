@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{built, cargo, run};
+use crate::bpf::cargo_with_probes;
+use crate::cargo::{built, run};
 use crate::programs::{TO_BUILD, require};
 
 /// Builds the daemon: `irdest-gateway`, and `ratmand` for the router alone.
@@ -44,7 +45,7 @@ pub(crate) fn daemon(profile: Profile) -> Result<PathBuf> {
         Profile::Dev => ("dev", "debug"),
         Profile::Release => ("release", "release"),
     };
-    run(&mut cargo(&["build", "--package", "irdest-gateway", "--profile", name]))?;
+    run(&mut cargo_with_probes(&["build", "--package", "irdest-gateway", "--profile", name]))?;
     let daemon = built(folder)?.join("irdest-gateway");
     link_name(&daemon, "ratmand")?;
     Ok(daemon)

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::bpf::cargo_with_probes;
 use crate::cargo::{cargo, metadata, run};
 use crate::demonstration::headline;
 use crate::programs::{TO_BUILD, require};
@@ -42,7 +43,9 @@ fn minutes(began: Instant) -> String {
 }
 
 fn format() -> Result<()> {
-    run(&mut cargo(&["fmt", "--all", "--check"]))
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    // A workspace of its own.
+    run(&mut cargo(&["fmt", "--check", "--manifest-path", "ebpf/probes/Cargo.toml"]))
 }
 
 fn tidy() -> Result<()> {
@@ -53,11 +56,11 @@ fn clippy() -> Result<()> {
     require(TO_BUILD)?;
     let features = lab_features(&metadata()?);
     let lints = ["clippy", "--workspace", "--all-targets", "--features", &features];
-    run(cargo(&lints).args(["--", "--deny", "warnings"]))
+    run(cargo_with_probes(&lints).args(["--", "--deny", "warnings"]))
 }
 
 fn doc() -> Result<()> {
-    run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
+    run(cargo_with_probes(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
 fn test() -> Result<()> {

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::{cargo, run, workspace};
+use crate::bpf::cargo_with_probes;
+use crate::cargo::{run, workspace};
 use crate::programs::{TO_BUILD, require};
 
 /// Folder with the targets and their corpus, in the workspace.
@@ -81,7 +82,7 @@ fn with_cargo_fuzz(target: &str, seconds: u32) -> Command {
 
 fn with_bolero(target: &str, seconds: u32) -> Command {
     // The development profile: its assertions and its checks of overflow are what finds something.
-    let mut fuzz = cargo(&["test", "--package", "irdest-fuzz", "--lib", "--", "--exact"]);
+    let mut fuzz = cargo_with_probes(&["test", "--package", "irdest-fuzz", "--lib", "--", "--exact"]);
     fuzz.arg(format!("target::{target}")).env("IRDEST_FUZZ_SECONDS", seconds.to_string());
     fuzz
 }

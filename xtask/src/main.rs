@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the person at the terminal")]
 
 mod bench;
+mod bpf;
 mod build;
 mod cargo;
 mod ci;
@@ -41,6 +42,7 @@ enum Command {
     Ci(ci::Ci),
     Fuzz(fuzz::Fuzz),
     Bench(bench::Bench),
+    Bpf(bpf::Bpf),
     Install(install::Install),
 }
 
@@ -64,6 +66,7 @@ fn run(command: Command) -> Result<()> {
         Command::Ci(ci) => ci.run(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Bpf(bpf) => bpf.run(),
         Command::Install(install) => install.run(),
     }
 }

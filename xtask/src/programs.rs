@@ -50,21 +50,42 @@ pub(crate) const TINC: Program = Program { probe: &["tincd"], packages: &["tinc"
 /// A daemon whose wall clock is wrong.
 pub(crate) const FAKETIME: Program = Program { probe: &["faketime"], packages: &["faketime"] };
 
+/// A Rust compiler with a library for the kernel's own programs.
+pub(crate) const RUSTC_BPF: Program = Program {
+    probe: &["sh", "-c", "test -x /usr/bin/cargo && test -d /usr/lib/rustlib/bpfel-unknown-none"],
+    packages: &["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"],
+};
+/// What bpf-linker is made of.
+pub(crate) const LLVM: Program =
+    Program { probe: &["llvm-config-22", "--libdir"], packages: &["llvm-22-dev"] };
+/// Libraries that LLVM refers to.
+pub(crate) const COMPRESSION: Program = Program {
+    probe: &["sh", "-c", "echo 'int main(void) { return 0; }' | cc -x c - -lz -lzstd -o /dev/null"],
+    packages: &["zlib1g-dev", "libzstd-dev"],
+};
+/// Filters of interfaces.
+pub(crate) const TC: Program = Program { probe: &["tc"], packages: &["iproute2"] };
+/// What the programs in the kernel cost.
+pub(crate) const BPFTOOL: Program = Program { probe: &["bpftool"], packages: &["bpftool"] };
+
 /// What the daemon's build needs.
 pub(crate) const TO_BUILD: &[Program] = &[CC];
+/// What the build of the probes needs, where rustup's nightly compiler cannot do it.
+pub(crate) const TO_BUILD_PROBES: &[Program] = &[CC, RUSTC_BPF];
+/// What the build of their linker needs.
+pub(crate) const TO_BUILD_LINKER: &[Program] = &[CC, LLVM, COMPRESSION];
+/// What the tests of the probes need.
+pub(crate) const TO_TEST_PROBES: &[Program] = &[IP, TC, PING];
 /// What a lab needs.
 pub(crate) const FOR_A_LAB: &[Program] = &[IP];
 /// What the demonstration shows its traffic with.
 pub(crate) const TO_DEMONSTRATE: &[Program] = &[IP, PING, IPERF3, PYTHON];
 /// What the lab tests send.
-pub(crate) const TO_TEST: &[Program] = &[IP, PING, IPERF3, PYTHON, SSH, SSHD, NFT, FAKETIME];
-/// What the programs in the kernel cost.
-pub(crate) const BPFTOOL: Program = Program { probe: &["bpftool"], packages: &["bpftool"] };
-
+pub(crate) const TO_TEST: &[Program] = &[IP, TC, PING, IPERF3, PYTHON, SSH, SSHD, NFT, FAKETIME];
 /// What the bench measures with.
 pub(crate) const TO_MEASURE: &[Program] = &[IP, PING, IPERF3];
-/// What the bench of links measures with. `tc` comes with `ip`.
-pub(crate) const TO_MEASURE_LINKS: &[Program] = &[IP, PING, IPERF3, PYTHON, BPFTOOL];
+/// What the bench of links measures with.
+pub(crate) const TO_MEASURE_LINKS: &[Program] = &[IP, TC, PING, IPERF3, PYTHON, BPFTOOL];
 /// Other products that Debian has.
 pub(crate) const FOR_PEERS: &[Program] = &[WIREGUARD_GO, WG, TINC];
 
@@ -112,7 +133,8 @@ fn is_there(program: &Program) -> bool {
 fn install(packages: &[&str]) -> Result<()> {
     let _no_daemons = NoDaemons::declare()?;
     let install = |quiet: bool| {
-        let mut command = apt_get(&["install", "--yes", "--quiet", "--no-install-recommends"]);
+        // What would push something else out is for the administrator to decide.
+        let mut command = apt_get(&["install", "--yes", "--quiet", "--no-install-recommends", "--no-remove"]);
         command.args(packages);
         if quiet {
             command.stderr(Stdio::null());

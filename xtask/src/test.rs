@@ -5,8 +5,9 @@ use anyhow::Result;
 use cargo_metadata::Metadata;
 use irdest_lab::isolated;
 
+use crate::bpf::cargo_with_probes;
 use crate::build::{Profile, daemon};
-use crate::cargo::{cargo, metadata, run};
+use crate::cargo::{metadata, run};
 use crate::programs::{TO_TEST, require};
 
 /// The feature of tests that make network namespaces, and so need the rights for it.
@@ -24,13 +25,13 @@ impl Test {
     pub(crate) fn run(self) -> Result<()> {
         require(TO_TEST)?;
         let repetitions = if self.long { "1" } else { "0" };
-        run(cargo(&["test", "--workspace"]).env("IRDEST_LONG", repetitions))?;
+        run(cargo_with_probes(&["test", "--workspace"]).env("IRDEST_LONG", repetitions))?;
         // Built here, as the namespaces of a normal user have no network to fetch anything from.
         let daemon = daemon(Profile::Dev)?;
         let lab_tests = lab_tests(&metadata()?);
-        run(cargo(&["test", "--no-run"]).args(&lab_tests))?;
+        run(cargo_with_probes(&["test", "--no-run"]).args(&lab_tests))?;
         // One after the other: what they measure are times.
-        let mut tests = cargo(&["test", "--offline"]);
+        let mut tests = cargo_with_probes(&["test", "--offline"]);
         tests.args(lab_tests).args(["--", "--test-threads=1", "--nocapture"]);
         tests.env("IRDEST_GATEWAY", daemon).env("IRDEST_LONG", repetitions);
         run(&mut isolated(tests)?)

@@ -39,9 +39,11 @@ mod tests {
 
     #[test]
     fn processors_are_added_up() {
-        let one = Counters { sent_bytes: 1, sent_packets: 2, received_bytes: 3, received_packets: 4, last_seen: 9 };
+        let one =
+            Counters { sent_bytes: 1, sent_packets: 2, received_bytes: 3, received_packets: 4, last_seen: 9 };
         let other = Counters { last_seen: 7, ..one };
-        let both = Counters { sent_bytes: 2, sent_packets: 4, received_bytes: 6, received_packets: 8, last_seen: 9 };
+        let both =
+            Counters { sent_bytes: 2, sent_packets: 4, received_bytes: 6, received_packets: 8, last_seen: 9 };
         assert_eq!(one.and(other), both);
         assert_eq!(one.and(Counters::default()), one);
     }

@@ -33,7 +33,10 @@ impl Histogram {
 /// The bucket of a round trip of so many microseconds; always below [`BUCKETS`].
 #[inline(always)]
 #[must_use]
-#[allow(clippy::as_conversions, reason = "the index is below 336, and a conversion that may fail has no place in the kernel")]
+#[allow(
+    clippy::as_conversions,
+    reason = "the index is below 336, and a conversion that may fail has no place in the kernel"
+)]
 pub const fn bucket(micros: u32) -> usize {
     let micros = if micros < CEILING { micros } else { CEILING - 1 };
     if micros < EXACT {

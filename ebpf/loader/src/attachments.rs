@@ -131,8 +131,9 @@ fn is_there_already(error: &TcError) -> bool {
     match error {
         TcError::NetlinkError(error) => error.raw_os_error() == Some(EEXIST),
         TcError::AlreadyAttached => true,
-        TcError::NulError(_) | TcError::IoError(_) | TcError::InvalidTcxAttach(_) | TcError::InvalidLinkOperation => {
-            false
-        }
+        TcError::NulError(_)
+        | TcError::IoError(_)
+        | TcError::InvalidTcxAttach(_)
+        | TcError::InvalidLinkOperation => false,
     }
 }

@@ -5,10 +5,10 @@ use std::error::Error;
 use std::fs;
 use std::io;
 
+use aya::EbpfError;
 use aya::maps::{MapError, MapType};
 use aya::programs::ProgramError;
 use aya::programs::tc::TcError;
-use aya::EbpfError;
 use aya::sys::{NetlinkError, is_map_supported};
 use ebpf_abi::MAX_CONVERSATIONS;
 
@@ -99,7 +99,8 @@ impl LoadError {
     fn permission() -> Self {
         let missing = missing_capabilities();
         let missing = if missing.is_empty() {
-            "the capabilities are there, but a user namespace, a security module or lockdown is in the way".to_owned()
+            "the capabilities are there, but a user namespace, a security module or lockdown is in the way"
+                .to_owned()
         } else {
             format!("{} missing", missing.join(", "))
         };
@@ -194,7 +195,9 @@ fn known(error: &(dyn Error + 'static)) -> Option<i32> {
     if let Some(TcError::IoError(error)) = error.downcast_ref() {
         return error.raw_os_error();
     }
-    if let Some(ProgramError::TcError(TcError::IoError(error)) | ProgramError::IOError(error)) = error.downcast_ref() {
+    if let Some(ProgramError::TcError(TcError::IoError(error)) | ProgramError::IOError(error)) =
+        error.downcast_ref()
+    {
         return error.raw_os_error();
     }
     None
@@ -238,10 +241,13 @@ mod tests {
         let map = MapError::CreateError { name: "COUNTERS".into(), io_error: io(EPERM) };
         assert!(matches!(LoadError::from_object(map.into()), LoadError::Permission { .. }));
         let map = MapError::SyscallError(SyscallError { call: "bpf_map_update_elem", io_error: io(7) });
-        assert!(matches!(FollowError::from(map), FollowError::Kernel(error) if error.raw_os_error() == Some(7)));
+        assert!(
+            matches!(FollowError::from(map), FollowError::Kernel(error) if error.raw_os_error() == Some(7))
+        );
         let gone = ProgramError::TcError(TcError::IoError(io(ENODEV)));
         assert!(matches!(AttachError::new("eth0", gone), AttachError::Gone(_)));
-        let refused = ProgramError::SyscallError(SyscallError { call: "bpf_link_create", io_error: io(EPERM) });
+        let refused =
+            ProgramError::SyscallError(SyscallError { call: "bpf_link_create", io_error: io(EPERM) });
         assert!(AttachError::new("eth0", refused).to_string().contains("CAP_NET_ADMIN"));
         assert!(matches!(LoadError::from_kernel(ENOSYS), LoadError::NoKernelSupport));
         assert!(matches!(LoadError::from_kernel(12), LoadError::Kernel(_)));

@@ -67,7 +67,11 @@ impl Since {
     }
 
     fn add_traffic(&mut self, more: Traffic) {
-        let before = self.traffic.unwrap_or(Traffic { over: Duration::ZERO, sent: ByteCount(0), received: ByteCount(0) });
+        let before = self.traffic.unwrap_or(Traffic {
+            over: Duration::ZERO,
+            sent: ByteCount(0),
+            received: ByteCount(0),
+        });
         self.traffic = Some(Traffic {
             over: before.over.max(more.over),
             sent: ByteCount(before.sent.0.saturating_add(more.sent.0)),

@@ -38,10 +38,12 @@ impl Maps {
     /// # Errors
     /// Where the object has others than this was built for.
     pub(crate) fn of(object: &mut Ebpf) -> Result<Self, MapError> {
-        let mut take = |name: &str| {
-            object.take_map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() })
-        };
-        Ok(Self { counters: take(COUNTERS_MAP)?.try_into()?, round_trips: take(ROUND_TRIPS_MAP)?.try_into()? })
+        let mut take =
+            |name: &str| object.take_map(name).ok_or_else(|| MapError::InvalidName { name: name.to_owned() });
+        Ok(Self {
+            counters: take(COUNTERS_MAP)?.try_into()?,
+            round_trips: take(ROUND_TRIPS_MAP)?.try_into()?,
+        })
     }
 
     /// Lets the programs count a conversation, from zero.

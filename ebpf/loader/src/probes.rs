@@ -126,7 +126,9 @@ impl Probes {
                     let since = hops.entry(followed.hop).or_insert_with(Since::nothing);
                     followed.advance(counters, histogram, now, since);
                 }
-                Err(error) => debug!(%error, link = %followed.hop.link, "the kernel does not tell what it counted"),
+                Err(error) => {
+                    debug!(%error, link = %followed.hop.link, "the kernel does not tell what it counted")
+                }
             }
         }
         hops.into_iter().filter_map(|(hop, since)| Some((hop, since.sample(now)?))).collect()

@@ -45,9 +45,13 @@ const HOUSE: &[Room] = &[
     room("gateway-core", &["ratman-types", "ratman-wire", "router-core"], Kind::Pure),
     // Packets that are checked once, in gateway-core, stay the same type on their way to the device.
     room("gateway-tun", &["gateway-core"], Kind::Library),
+    // Built for the kernel as well, where there is no standard library.
+    room("ebpf-abi", &[], Kind::Pure),
+    room("ebpf-loader", &["ebpf-abi", "ratman-types"], Kind::Library),
     Room {
         package: "irdest-gateway",
         doors: &[
+            "ebpf-loader",
             "gateway-core",
             "gateway-tun",
             "netmod-api",

@@ -32,7 +32,8 @@ fn stamps_that_nobody_echoes_make_room() {
     let Some(mut loaded) = Loaded::new() else { return };
     let active = conversation(false, TCP);
     loaded.follow(active);
-    let segment = |value: u32| ethernet(&[], IPV4, &turned(ipv4(TCP, &tcp(ACK, &time_stamps(value, 0), b"data"))));
+    let segment =
+        |value: u32| ethernet(&[], IPV4, &turned(ipv4(TCP, &tcp(ACK, &time_stamps(value, 0), b"data"))));
     let echo = |value: u32| ethernet(&[], IPV4, &ipv4(TCP, &tcp(ACK, &time_stamps(0, value), &[])));
     let mut answered = 0;
     for value in 1..MAX_STAMPS * 2 {

@@ -23,8 +23,10 @@ impl Scene {
     fn new() -> Option<Self> {
         let mut loaded = Loaded::new()?;
         let protocols = [TCP, UDP, ICMP, GRE, ICMP_V6, NO_NEXT_HEADER];
-        let mut all: Vec<_> =
-            [false, true].into_iter().flat_map(|v6| protocols.map(|protocol| conversation(v6, protocol))).collect();
+        let mut all: Vec<_> = [false, true]
+            .into_iter()
+            .flat_map(|v6| protocols.map(|protocol| conversation(v6, protocol)))
+            .collect();
         // Neighbours that differ in one thing only.
         let near = conversation(false, TCP);
         let mut other_port = near;
@@ -62,7 +64,10 @@ impl Scene {
         let len = u64::try_from(bytes.len()).unwrap();
         for (one, before) in self.all.iter().zip(before) {
             let after = self.loaded.counters(one);
-            let received = (after.received_packets - before.received_packets, after.received_bytes - before.received_bytes);
+            let received = (
+                after.received_packets - before.received_packets,
+                after.received_bytes - before.received_bytes,
+            );
             let sent = (after.sent_packets - before.sent_packets, after.sent_bytes - before.sent_bytes);
             let expected = match (owner == Some(*one), program) {
                 (false, _) => [(0, 0), (0, 0)],
@@ -79,7 +84,8 @@ fn plain_packets_are_credited() {
     let Some(scene) = Scene::new() else { return };
     let data = [7; 100];
     for (v6, kind) in [(false, IPV4), (true, IPV6)] {
-        let packet = |protocol, payload: &[u8]| if v6 { ipv6(protocol, payload) } else { ipv4(protocol, payload) };
+        let packet =
+            |protocol, payload: &[u8]| if v6 { ipv6(protocol, payload) } else { ipv4(protocol, payload) };
         let owner = |protocol| Some(conversation(v6, protocol));
         scene.expect(owner(TCP), &[], kind, &packet(TCP, &tcp(ACK, &[], &data)));
         scene.expect(owner(UDP), &[], kind, &packet(UDP, &udp(&data)));

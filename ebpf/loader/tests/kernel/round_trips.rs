@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Time stamps of TCP find their echo, wherever they are among the options.
 
-use crate::crafted::{ACK, IPV4, SYN, TCP, conversation, ethernet, ipv4, ipv4_with, ipv6, tcp, time_stamps, turned};
+use crate::crafted::{
+    ACK, IPV4, SYN, TCP, conversation, ethernet, ipv4, ipv4_with, ipv6, tcp, time_stamps, turned,
+};
 use crate::test_run::{Loaded, Program};
 
 /// Programs that follow the conversation, in both families.

@@ -7,8 +7,8 @@ use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, Pod};
 use ebpf_abi::{
-    COUNTERS_MAP, Counters, ETHERNET_EGRESS, ETHERNET_INGRESS, Histogram, IP_EGRESS, IP_INGRESS, ROUND_TRIPS_MAP,
-    STAMPS_MAP, Stamp, mapped,
+    COUNTERS_MAP, Counters, ETHERNET_EGRESS, ETHERNET_INGRESS, Histogram, IP_EGRESS, IP_INGRESS,
+    ROUND_TRIPS_MAP, STAMPS_MAP, Stamp, mapped,
 };
 use ebpf_loader::{Conversation, LoadError, Probes, object};
 
@@ -94,7 +94,8 @@ impl Loaded {
         }
         // Everything is said, so that what says it is verified as well.
         let level: u8 = 5;
-        let mut object = EbpfLoader::new().override_global("AYA_LOG_LEVEL", &level, true).load(object()?).unwrap();
+        let mut object =
+            EbpfLoader::new().override_global("AYA_LOG_LEVEL", &level, true).load(object()?).unwrap();
         for (name, program) in object.programs_mut() {
             let program: &mut SchedClassifier = program.try_into().unwrap();
             program.load().unwrap_or_else(|error| panic!("{name}: {error}"));
