@@ -44,6 +44,10 @@ impl Attachments {
         Self { hook, attached: BTreeMap::new() }
     }
 
+    pub(crate) const fn hook(&self) -> Hook {
+        self.hook
+    }
+
     /// Attaches and detaches so that these interfaces have the programs, and no other.
     pub(crate) fn set(&mut self, object: &mut Ebpf, interfaces: &[Interface]) -> Vec<AttachError> {
         self.attached.retain(|_, attached| {

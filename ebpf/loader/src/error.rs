@@ -129,6 +129,14 @@ pub enum AttachError {
 }
 
 impl AttachError {
+    /// The name of the interface.
+    #[must_use]
+    pub fn interface(&self) -> &str {
+        match self {
+            Self::Gone(name) | Self::Permission(name) | Self::Kernel { name, .. } => name,
+        }
+    }
+
     pub(crate) fn new(name: &str, error: impl Error + Send + Sync + 'static) -> Self {
         let name = name.to_owned();
         match errno(&error) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Where in the kernel the programs hang.
 
-use std::fs;
+use std::{fmt, fs};
 
 /// The way in which programs are attached to an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +10,15 @@ pub enum Hook {
     Tcx,
     /// Filters of the queueing discipline `clsact`. They outlive a process that is killed; the next one removes them.
     Clsact,
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+        })
+    }
 }
 
 /// The first version with TCX.

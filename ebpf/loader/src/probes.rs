@@ -65,6 +65,12 @@ impl Probes {
         Ok(Self { attachments: Attachments::none(hook), object, maps, log, followed: BTreeMap::new() })
     }
 
+    /// How they are attached.
+    #[must_use]
+    pub const fn hook(&self) -> Hook {
+        self.attachments.hook()
+    }
+
     /// Attaches and detaches so that exactly these interfaces are measured on. They are looked for in the network namespace
     /// of this thread. What is attached already stays as it is, so that nothing is missed.
     ///
