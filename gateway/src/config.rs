@@ -85,6 +85,8 @@ pub struct Config {
     pub limits: Vec<RemoteLimit>,
     /// What is said about links, the first that matches being all that holds for one; default nothing.
     pub links: Vec<LinkRule>,
+    /// Whether probes in the kernel measure links, where they can be had; default true.
+    pub probes: bool,
     /// The control socket; default `/run/irdest-gateway/control.sock`.
     pub control_socket: PathBuf,
     /// What is logged; default `info`.
@@ -183,6 +185,7 @@ impl Config {
                 |limit| limit.remote,
             )?,
             links: root.list("link", link::LINKS, link::link, |rule| (rule.neighbour, rule.remote))?,
+            probes: only(root.section("probes")?, |probes| probes.get("enabled", &FLAG))?,
             control_socket: only(root.section("control")?, |control| control.get("socket", &SOCKET_PATH))?,
             log_filter: only(root.section("log")?, |log| log.get("filter", &LOG_FILTER))?,
         };

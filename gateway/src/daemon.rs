@@ -39,6 +39,7 @@ use crate::host::{Host, Plan};
 use crate::identity::Identity;
 use crate::irdest_proxy::{Asks, ControlHalf, DataHalf, ProxyConfig};
 use crate::netlink::Watch;
+use crate::probing::{Loaded, Probing};
 use crate::state::State;
 use crate::ways::Ways;
 use crate::{notify, privilege};
@@ -59,25 +60,26 @@ const WRITTEN: WallTime = WallTime::from_micros(1_767_225_600_000_000);
 /// # Errors
 /// What cannot be had: an address to listen on, the device, a route, the control socket; or privileges that stay.
 pub fn run(settings: Settings, identity: &Identity, state: State) -> anyhow::Result<()> {
-    let privileges = privilege::shrink(settings.config().tun.enable)?;
+    let config = settings.config();
+    let probes = Loaded::load(config.probes);
+    let privileges = privilege::shrink(config.tun.enable || probes.is_some())?;
     let control = Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     let data = data_runtime()?;
     privileges.prove()?;
-    let outcome = control.block_on(live(settings, identity, state, &data));
+    let outcome = control.block_on(live(settings, (identity, state, probes), &data));
     data.shutdown_background();
     outcome
 }
 
 async fn live(
     mut settings: Settings,
-    identity: &Identity,
-    state: State,
+    (identity, state, probes): (&Identity, State, Loaded),
     data: &Runtime,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot take SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot take SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot take SIGHUP")?;
-    let mut gateway = Gateway::start(settings.config(), identity, state, data).await?;
+    let mut gateway = Gateway::start(settings.config(), (identity, state, probes), data).await?;
     info!(address = %identity.address(), router = %identity.router_id().short(), "running");
     notify::ready();
     let outcome = tokio::select! {
@@ -124,8 +126,7 @@ struct Gateway {
 impl Gateway {
     async fn start(
         config: &Config,
-        identity: &Identity,
-        state: State,
+        (identity, state, probes): (&Identity, State, Loaded),
         data: &Runtime,
     ) -> anyhow::Result<Self> {
         let own = identity.address();
@@ -183,6 +184,7 @@ impl Gateway {
             state,
             configured: configured(config),
             link_rules: config.links.clone(),
+            probing: Probing::new(probes, if config.tun.enable { config.host.mark } else { 0 }),
         };
         let inputs = Inputs { notices, asks, requests, network: watch_network() };
         let server = tokio::spawn(server.serve(requests_in));

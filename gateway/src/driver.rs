@@ -26,6 +26,7 @@ use crate::forward::{ControlFrame, Forwarder, Notice, Notices};
 use crate::irdest_proxy::{Asks, ControlHalf, Outgoing};
 use crate::netlink::Watch;
 use crate::notify::StatusLine;
+use crate::probing::Probing;
 use crate::state::State;
 use crate::ways::Ways;
 use lines::Lines;
@@ -73,6 +74,8 @@ pub struct Parts {
     pub configured: BTreeSet<Address>,
     /// What the configuration says about links.
     pub link_rules: Vec<LinkRule>,
+    /// The probes in the kernel.
+    pub probing: Probing,
 }
 
 /// Where the driver's inputs come from.
@@ -162,7 +165,9 @@ impl Driver {
             () = network_changed(inputs.network.as_ref()) => {
                 debug!("the host's network changed");
                 self.parts.netmods.iter().for_each(|netmod| netmod.network_changed());
+                self.parts.probing.network_changed();
             }
+            () = self.parts.probing.follow() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }

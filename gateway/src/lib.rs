@@ -22,6 +22,7 @@ pub mod links;
 pub mod netlink;
 pub mod notify;
 pub mod privilege;
+pub mod probing;
 pub mod state;
 pub mod status;
 pub mod telemetry;

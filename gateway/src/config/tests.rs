@@ -34,6 +34,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.accept_sessions, Accept::Any);
     assert_eq!(config.firewall_rules, []);
     assert_eq!(config.links, []);
+    assert!(config.probes);
     assert_eq!(config.control_socket, Path::new("/run/irdest-gateway/control.sock"));
     assert_eq!(config.log_filter.as_str(), "info");
 }
@@ -48,6 +49,7 @@ fn every_key_is_taken() {
         identity.passphrase_file = "/p"
         sessions.accept = "configured"
         control.socket = "/c"
+        probes.enabled = false
         log.filter = "warn,irdest_proxy=trace"
         firewall.accept = [
             {{ from = "configured", protocol = "tcp", ports = [22, "8000-8099"] }},
@@ -105,6 +107,7 @@ fn every_key_is_taken() {
         ["0.0.0.0/0 - [10.9.0.0/16, 192.0.2.1/32]", "10.0.0.0/8 - [10.9.0.0/16]", "fd01::/16 - []"]
     );
     assert_eq!(config.routes[1].via, KEY.parse().unwrap());
+    assert!(!config.probes);
     assert_eq!(config.links[0].cost.as_duration(), Duration::from_micros(250));
     let host = &config.host;
     assert_eq!((host.table, host.priority, host.mark), (u32::MAX, 32765, 0xff));
@@ -160,7 +163,7 @@ fn mistakes_are_named_with_place_key_and_expectation() {
         (
             "\n\n[tune]\nmtu = 1",
             "gateway.toml:3: tune: unknown key, expected accept_unknown_peers, contacts, control, firewall, forward, host, \
-             identity, inet, limit, link, log, peers, route, sessions, state_dir or tun"
+             identity, inet, limit, link, log, peers, probes, route, sessions, state_dir or tun"
                 .into(),
         ),
         ("state_dir = \"here\"", "gateway.toml:1: state_dir: expected an absolute path, got \"here\"".into()),

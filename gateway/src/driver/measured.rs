@@ -8,20 +8,19 @@ use ratman_types::Now;
 use router_core::{LinkCost, LinkEvent};
 
 use super::report::micros;
-use super::{Attachment, Driver};
+use super::{Attachment, Driver, Parts};
 use crate::config::LinkRule;
-use crate::links::{
-    CapacityFigure, Links, LossFigure, MeasuredLink, ProbeState, ProbesStatus, RoundTrip, rates,
-};
+use crate::links::{CapacityFigure, Links, LossFigure, MeasuredLink, RoundTrip, rates};
 
 impl Driver {
-    /// Hands on what the netmods measured since the last time.
+    /// Hands on what netmods and probes measured since the last time, and lets the probes follow the links.
     pub(super) fn measure(&mut self, now: Now) {
-        for netmod in &self.parts.netmods {
-            for (hop, sample) in netmod.samples(now.at) {
-                self.parts.router.handle_link(LinkEvent::Sample { hop, sample }, now);
-            }
+        let Parts { netmods, probing, router, .. } = &mut self.parts;
+        let samples = netmods.iter().flat_map(|netmod| netmod.samples(now.at)).chain(probing.samples(now.at));
+        for (hop, sample) in samples {
+            router.handle_link(LinkEvent::Sample { hop, sample }, now);
         }
+        probing.ask(netmods.iter().flat_map(|netmod| netmod.underlay()));
         self.next_measure = now.at + SAMPLES_EVERY;
     }
 
@@ -42,6 +41,7 @@ impl Driver {
     }
 
     pub(super) fn measured_links(&self) -> Links {
+        let probing = &self.parts.probing;
         let links = self.parts.router.links().filter_map(|link| {
             let Attachment { link: up, .. } = self.links.get(&link.hop)?;
             let (sent, received) = link.traffic.and_then(rates).unzip();
@@ -52,8 +52,8 @@ impl Driver {
                 local: up.local.clone(),
                 remote: up.remote.clone(),
                 state: link.state.into(),
-                interface: None,
-                probes: ProbeState::None,
+                interface: probing.interface(&link.hop).map(|interface| interface.name.clone()),
+                probes: probing.measures(&link.hop),
                 sent,
                 received,
                 latency: link.latency.map(RoundTrip::from),
@@ -63,6 +63,6 @@ impl Driver {
                 cost: Some(link.cost).filter(|cost| !cost.is_none()).map(|cost| micros(cost.as_duration())),
             })
         });
-        Links { probes: ProbesStatus::default(), links: links.collect() }
+        Links { probes: probing.status(), links: links.collect() }
     }
 }
