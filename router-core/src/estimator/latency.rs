@@ -42,7 +42,7 @@ impl Latencies {
     pub(super) fn latency(&self) -> Option<Estimate<Duration>> {
         let estimate = |idle: Idle, source| Estimate { value: idle.round_trip, source, at: idle.at };
         let echo = estimate(self.echoes.idle()?, SampleSource::Echo);
-        let enough = self.kernel.weight() >= ENOUGH_OF_THE_KERNEL;
+        let enough = self.kernel.count() >= ENOUGH_OF_THE_KERNEL;
         let kernel = self.kernel.idle().filter(|_| enough).map(|idle| estimate(idle, SampleSource::Kernel));
         Some(kernel.filter(|kernel| kernel.value < echo.value).unwrap_or(echo))
     }

@@ -21,7 +21,7 @@ struct Sample {
     at: Timestamp,
     round_trip: Duration,
     /// For how many round trips it stands.
-    weight: u32,
+    count: u32,
     loaded: bool,
 }
 
@@ -45,11 +45,11 @@ pub(super) struct RoundTripWindow {
 }
 
 impl RoundTripWindow {
-    pub(super) fn add(&mut self, at: Timestamp, round_trip: Duration, weight: u32, loaded: bool) {
+    pub(super) fn add(&mut self, at: Timestamp, round_trip: Duration, count: u32, loaded: bool) {
         if self.samples.len() == MAX_SAMPLES {
             self.samples.pop_front();
         }
-        self.samples.push_back(Sample { at, round_trip, weight, loaded });
+        self.samples.push_back(Sample { at, round_trip, count, loaded });
         self.forget(at);
     }
 
@@ -68,8 +68,8 @@ impl RoundTripWindow {
     }
 
     /// How many round trips the window holds.
-    pub(super) fn weight(&self) -> u64 {
-        self.samples.iter().map(|sample| u64::from(sample.weight)).sum()
+    pub(super) fn count(&self) -> u64 {
+        self.samples.iter().map(|sample| u64::from(sample.count)).sum()
     }
 
     /// The tenth percentile without load. Under lasting load that of before, or what is seen now if that is less: a queue
@@ -101,7 +101,7 @@ impl RoundTripWindow {
 
     fn estimate(&mut self) {
         let mut sorted: Vec<(Duration, u32)> =
-            self.samples.iter().map(|sample| (sample.round_trip, sample.weight)).collect();
+            self.samples.iter().map(|sample| (sample.round_trip, sample.count)).collect();
         sorted.sort_unstable();
         self.p10 = percentile(&sorted, 1);
         self.p90 = percentile(&sorted, 9);
@@ -109,7 +109,7 @@ impl RoundTripWindow {
             .samples
             .iter()
             .filter(|sample| !sample.loaded)
-            .map(|sample| (sample.round_trip, sample.weight))
+            .map(|sample| (sample.round_trip, sample.count))
             .collect();
         unloaded.sort_unstable();
         let enough = total(&unloaded) >= ENOUGH || unloaded.len() == sorted.len();
@@ -122,7 +122,7 @@ impl RoundTripWindow {
 }
 
 fn total(sorted: &[(Duration, u32)]) -> u64 {
-    sorted.iter().map(|(_, weight)| u64::from(*weight)).sum()
+    sorted.iter().map(|(_, count)| u64::from(*count)).sum()
 }
 
 /// By nearest rank, in tenths.
@@ -131,8 +131,8 @@ fn percentile(sorted: &[(Duration, u32)], tenths: u64) -> Option<Duration> {
     let mut below = 0;
     sorted
         .iter()
-        .find(|(_, weight)| {
-            below += u64::from(*weight);
+        .find(|(_, count)| {
+            below += u64::from(*count);
             below >= rank
         })
         .map(|(round_trip, _)| *round_trip)
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_counts_as_often_as_its_weight() {
+    fn a_sample_counts_as_often_as_it_stands_for() {
         let mut window = RoundTripWindow::default();
         window.add(at(1), ms(1), 1, false);
         window.add(at(2), ms(5), 8, false);
@@ -230,9 +230,9 @@ mod tests {
         fn the_percentiles_are_those_of_a_list(samples in prop::collection::vec((0_u64..900, 1_u32..4), 1..60)) {
             let mut window = RoundTripWindow::default();
             let mut list = Vec::new();
-            for (millis, weight) in samples {
-                window.add(at(5), ms(millis), weight, false);
-                list.extend((0..weight).map(|_| ms(millis)));
+            for (millis, count) in samples {
+                window.add(at(5), ms(millis), count, false);
+                list.extend((0..count).map(|_| ms(millis)));
             }
             list.sort_unstable();
             prop_assert_eq!(idle(&window), Some(list[list.len().div_ceil(10) - 1]));
@@ -244,8 +244,8 @@ mod tests {
             samples in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u32>(), any::<bool>()), 0..200),
         ) {
             let mut window = RoundTripWindow::default();
-            for (micros, round_trip, weight, loaded) in samples {
-                window.add(Timestamp::from_micros(micros), Duration::from_micros(round_trip), weight, loaded);
+            for (micros, round_trip, count, loaded) in samples {
+                window.add(Timestamp::from_micros(micros), Duration::from_micros(round_trip), count, loaded);
                 window.mark_loaded(Timestamp::from_micros(round_trip));
                 prop_assert!(window.samples.len() <= MAX_SAMPLES);
                 prop_assert!(window.idle().map(|idle| idle.round_trip) <= window.p10, "load never makes it longer");
