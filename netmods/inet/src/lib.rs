@@ -5,7 +5,8 @@
 //! On the wire a frame is a length of four bytes and the frame. Who reads hands all frames of one read to the
 //! [`Inbox`](netmod_api::Inbox); who sends writes to the socket at once where it has room. When it has none, control waits
 //! in a small queue of the link, and data with whoever sends it. Kernel queues are kept small so that what waits, waits
-//! where it has a priority.
+//! where it has a priority. What a link carries is told by its connection while it is full, and found by packet trains
+//! over UDP while it is idle.
 #![forbid(unsafe_code)]
 
 mod accept;

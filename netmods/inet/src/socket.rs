@@ -2,7 +2,7 @@
 //! What we ask of the kernel for our sockets.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -149,6 +149,15 @@ fn bind(address: SocketAddr, only_v6: bool, options: Options) -> io::Result<TcpL
     TcpListener::from_std(socket.into())
 }
 
+/// An address with IPv4 as such, never mapped into IPv6.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        // As it is: a link-local one has a scope beside its bits.
+        IpAddr::V6(_) => address,
+    }
+}
+
 /// What the kernel knows of a connection, if ours tells.
 pub(crate) fn info(stream: &TcpStream) -> Option<TcpInfo> {
     RawTcpInfo.get(stream).ok().map(|bytes| TcpInfo::parse(&bytes))
@@ -199,6 +208,14 @@ mod tests {
             let found = without_ipv6(address.parse().unwrap(), only_v6, &error);
             assert_eq!(found, expected.map(|address| address.parse().unwrap()), "{address}, {error}");
         }
+    }
+
+    #[test]
+    fn mapped_addresses_become_ipv4_and_others_keep_their_scope() {
+        let parse = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert_eq!(canonical(parse("[::ffff:192.0.2.1]:1")), parse("192.0.2.1:1"));
+        assert_eq!(canonical(parse("[fe80::1%7]:2")), parse("[fe80::1%7]:2"));
+        assert_eq!(canonical(parse("192.0.2.1:3")), parse("192.0.2.1:3"));
     }
 
     #[tokio::test]

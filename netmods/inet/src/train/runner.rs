@@ -23,6 +23,7 @@ use super::udp::{self, Datagram};
 use super::verdict::{SentTrain, Verdict};
 use crate::link::Link;
 use crate::meter::below_ip;
+use crate::socket::canonical;
 
 /// The wait before a new link is measured: the first announcements cross it meanwhile.
 const FIRST: Duration = Duration::from_secs(2);
@@ -104,15 +105,14 @@ impl Runner {
 
     async fn measure(self, mailbox: Option<mpsc::Receiver<Datagram>>) {
         let now = self.inbox.now();
-        let way = if self.link.dialed { self.open(self.link.remote, 0, now) } else { None };
         let state = State::Resting { until: now + FIRST };
-        Running { of: self, way, collector: Collector::new(), state, number: 0 }.run(mailbox).await;
+        Running { of: self, way: None, collector: Collector::new(), state, number: 0 }.run(mailbox).await;
     }
 
     /// A socket from the link's own address to the neighbour.
     fn open(&self, remote: SocketAddr, port: u16, now: Timestamp) -> Option<Way> {
-        let canonical = |address: SocketAddr, port| SocketAddr::new(address.ip().to_canonical(), port);
-        let (local, remote) = (canonical(self.link.local, port), canonical(remote, remote.port()));
+        let (mut local, remote) = (canonical(self.link.local), canonical(remote));
+        local.set_port(port);
         let opened = udp::open(local, Some(remote), self.mark);
         let opened = opened.inspect_err(|error| debug!(%error, "no socket for packet trains"));
         Some(Way { socket: opened.ok()?, remote, heard: now })
@@ -249,7 +249,10 @@ impl Running {
     }
 
     /// Begins to look whether the link is idle, if the neighbour could be reached.
-    fn watch(&self, now: Timestamp) -> Option<State> {
+    fn watch(&mut self, now: Timestamp) -> Option<State> {
+        if self.way.is_none() && self.of.link.dialed {
+            self.way = self.of.open(self.of.link.remote, 0, now);
+        }
         let way = self.way.as_ref()?;
         let reached = self.of.link.dialed || now.since(way.heard) < HEARD;
         let before = (now, self.of.link.carried()?);

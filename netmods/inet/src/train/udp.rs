@@ -14,6 +14,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use crate::socket::canonical;
+
 /// What a whole train of the longest kind takes of the kernel's memory, its bookkeeping included, in bytes. Without
 /// CAP_NET_ADMIN it is less (`net.core.wmem_max`), and the longest trains are cut.
 const BUFFER: usize = 2 * 1024 * 1024;
@@ -83,8 +85,8 @@ fn receive_now(socket: &UdpSocket) -> io::Result<Datagram> {
 /// An address as a link has it, IPv4 never mapped.
 fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = storage.as_sockaddr_in().map(|address| SocketAddr::from(*address));
-    let any = v4.or_else(|| storage.as_sockaddr_in6().map(|address| SocketAddr::from(*address)))?;
-    Some(SocketAddr::new(any.ip().to_canonical(), any.port()))
+    let v6 = || storage.as_sockaddr_in6().map(|address| SocketAddr::from(*address));
+    v4.or_else(v6).map(canonical)
 }
 
 #[cfg(test)]

@@ -9,3 +9,4 @@ mod routers;
 mod stranger;
 mod strangers;
 mod traffic;
+mod trains;
