@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ratman_types::{LinkId, RouterId};
 use ratman_wire::train;
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
@@ -56,18 +55,13 @@ impl Hub {
             Ok(socket) => socket,
             Err(error) => return warn!(%address, %error, "no packet trains from those who dial us"),
         };
-        while let Some(datagram) = self.next(&socket).await {
-            self.deliver(datagram);
-        }
-    }
-
-    /// The next datagram; none once the socket is of no use.
-    async fn next(&self, socket: &UdpSocket) -> Option<Datagram> {
-        match udp::receive(socket).await {
-            Ok(datagram) => Some(datagram),
-            Err(error) => {
-                warn!(%error, "no more packet trains");
-                None
+        loop {
+            match udp::receive(&socket).await {
+                Ok(datagram) => self.deliver(datagram),
+                Err(error) => {
+                    debug!(%error, "no datagram for packet trains");
+                    tokio::time::sleep(udp::DEAF).await;
+                }
             }
         }
     }

@@ -34,8 +34,6 @@ const REPORT_LIMIT: Duration = Duration::from_secs(12);
 /// How long the port from which a dialer's trains came can be trusted to lead to it (a NAT's mapping, RFC 4787).
 const HEARD: Duration = Duration::from_secs(25);
 
-/// What a socket rests that told of an error, so that one that tells of nothing else costs nothing.
-const DEAF: Duration = Duration::from_millis(100);
 /// The header of UDP, in bytes (RFC 768).
 const UDP_HEADER: u32 = 8;
 
@@ -66,6 +64,8 @@ enum State {
 struct Measuring {
     series: Series,
     _turn: Turn,
+    /// What the link had carried when it was looked at last.
+    carried: (Timestamp, u64),
     /// The payload of each packet, and what it is on the wire.
     length: usize,
     wire: u64,
@@ -86,6 +86,8 @@ struct Running {
     way: Option<Way>,
     collector: Collector,
     state: State,
+    /// What trains found last.
+    known: Option<Capacity>,
     /// The number of our last train.
     number: u32,
 }
@@ -106,7 +108,8 @@ impl Runner {
     async fn measure(self, mailbox: Option<mpsc::Receiver<Datagram>>) {
         let now = self.inbox.now();
         let state = State::Resting { until: now + FIRST };
-        Running { of: self, way: None, collector: Collector::new(), state, number: 0 }.run(mailbox).await;
+        let (way, collector) = (None, Collector::new());
+        Running { of: self, way, collector, state, known: None, number: 0 }.run(mailbox).await;
     }
 
     /// A socket from the link's own address to the neighbour.
@@ -180,7 +183,7 @@ impl Running {
         if let Some(way) = self.way.as_mut().filter(|way| way.remote == source) {
             way.heard = now;
         } else if !self.of.link.dialed && source.ip() == self.of.link.pair().1 {
-            self.way = self.of.open(source, self.of.link.local.port(), now);
+            self.way = self.of.open(source, self.of.link.local.port(), now).or(self.way.take());
         }
     }
 
@@ -212,17 +215,18 @@ impl Running {
         match measuring.series.next(took, verdict) {
             Next::Train(count, pause) => measuring.step = Step::Send { count, at: now + pause },
             Next::Over(found) => {
-                let rest = schedule::rest(&self.of.hub.config, measuring.bytes, found);
+                debug!(?found, "measured by trains");
+                let (config, bytes) = (&self.of.hub.config, measuring.bytes);
+                let rest = match found {
+                    Some(_) => schedule::rest(config, bytes, found),
+                    None => schedule::long_rest(config, bytes, self.known),
+                };
                 self.state = State::Resting { until: now + rest };
-                self.found(found, now);
+                if let Some(capacity) = found {
+                    self.known = found;
+                    self.of.link.set_measured(now, capacity);
+                }
             }
-        }
-    }
-
-    fn found(&self, found: Option<Capacity>, now: Timestamp) {
-        debug!(?found, "measured by trains");
-        if let Some(capacity) = found {
-            self.of.link.set_measured(now, capacity);
         }
     }
 
@@ -238,10 +242,12 @@ impl Running {
                 let measuring = self.begin(before, now);
                 self.state = measuring.unwrap_or(State::Resting { until: now + AGAIN });
             }
-            State::Measuring(measuring) => match &measuring.step {
+            State::Measuring(measuring) => match measuring.step {
                 Step::Send { count, .. } => {
-                    let count = *count;
-                    self.send(count, now);
+                    let rest = schedule::rest(&self.of.hub.config, measuring.bytes, self.known);
+                    if self.send(count, now).is_none() {
+                        self.state = State::Resting { until: now + rest };
+                    }
                 }
                 Step::Report { .. } => self.judged(Duration::ZERO, Verdict::Lost, now),
             },
@@ -261,8 +267,8 @@ impl Running {
 
     /// Begins to measure a link that was idle, when its interface is free.
     fn begin(&self, before: (Timestamp, u64), now: Timestamp) -> Option<State> {
-        let idle = schedule::is_idle(before, (now, self.of.link.carried()?));
-        if !idle || self.collector.is_collecting() {
+        let carried = (now, self.of.link.carried()?);
+        if !schedule::is_idle(before, carried) || self.collector.is_collecting() {
             return None;
         }
         let (local, remote) = self.of.link.pair();
@@ -277,6 +283,7 @@ impl Running {
         Some(State::Measuring(Measuring {
             series: Series::default(),
             _turn: turn,
+            carried,
             length,
             wire,
             bytes: 0,
@@ -284,29 +291,42 @@ impl Running {
         }))
     }
 
-    /// Sends a train as fast as it can, and notes when each packet left.
-    fn send(&mut self, count: u16, now: Timestamp) {
-        let (State::Measuring(measuring), Some(way)) = (&mut self.state, &self.way) else { return };
+    /// Sends a train as fast as it can, and notes when each packet left; nothing if the link is not idle any more.
+    fn send(&mut self, count: u16, now: Timestamp) -> Option<()> {
+        let (State::Measuring(measuring), Some(way)) = (&mut self.state, &self.way) else { return None };
+        let carried = (now, self.of.link.carried()?);
+        if !schedule::is_idle(measuring.carried, carried) {
+            return None;
+        }
+        measuring.carried = carried;
         self.number = self.number.wrapping_add(1);
         let number = self.number;
         let packet = |index| TrainPacket { train: number, index, count };
         let packets: Vec<_> = (0..count)
             .map(|index| packet(index).encode(self.of.own, measuring.length, &self.of.key))
             .collect();
-        let mut at = Vec::with_capacity(packets.len());
-        let first = Instant::now();
-        for packet in &packets {
-            at.push(first.elapsed());
-            if let Err(error) = send(&way.socket, packet) {
-                debug!(%error, sent = at.len(), of = count, "train cut");
-                break;
-            }
-        }
-        let packets = u64::try_from(at.len()).unwrap_or(u64::MAX);
-        measuring.bytes = measuring.bytes.saturating_add(packets.saturating_mul(measuring.wire));
+        let at = send_all(&way.socket, &packets);
+        let sent = u64::try_from(at.len()).unwrap_or(u64::MAX);
+        measuring.bytes = measuring.bytes.saturating_add(sent.saturating_mul(measuring.wire));
         let sent = SentTrain { number, at, wire: measuring.wire };
         measuring.step = Step::Report { sent, until: now + REPORT_LIMIT };
+        Some(())
     }
+}
+
+/// When each packet left, since the first; of those that the kernel does not take at once none leaves.
+fn send_all(socket: &UdpSocket, packets: &[Vec<u8>]) -> Vec<Duration> {
+    let mut at = Vec::with_capacity(packets.len());
+    let first = Instant::now();
+    for packet in packets {
+        let now = first.elapsed();
+        if let Err(error) = send(socket, packet) {
+            debug!(%error, sent = at.len(), of = packets.len(), "train cut");
+            break;
+        }
+        at.push(now);
+    }
+    at
 }
 
 /// Sends a datagram at once. A connected socket tells of an earlier one that was refused instead of sending: then again.
@@ -330,7 +350,7 @@ async fn heard(way: Option<&Way>) -> Option<Datagram> {
         Ok(datagram) => Some(datagram),
         Err(error) => {
             trace!(%error, "the neighbour's port hears no trains");
-            tokio::time::sleep(DEAF).await;
+            tokio::time::sleep(udp::DEAF).await;
             None
         }
     }

@@ -17,24 +17,29 @@ const UNKNOWN: u64 = 125_000;
 /// How many times longer the wait is where trains found nothing: others may be in the way, or UDP shut out.
 const PATIENCE: u32 = 10;
 
-/// How long a link is left alone after so many bytes of trains.
-pub(crate) fn rest(config: &TrainConfig, bytes: u64, found: Option<Capacity>) -> Duration {
-    let rate = match found {
+/// How long a link is left alone after so many bytes of trains, by what is known of it.
+pub(crate) fn rest(config: &TrainConfig, bytes: u64, known: Option<Capacity>) -> Duration {
+    let rate = match known {
         Some(Capacity::Measured(rate) | Capacity::AtLeast(rate)) => bytes_per_second(rate),
         None => UNKNOWN,
     };
     let share = rate.saturating_mul(config.share.0.into()) / 100;
     let paid = Duration::from_micros(bytes.saturating_mul(1_000_000) / share.max(1));
-    paid.max(if found.is_some() { config.every } else { config.every * PATIENCE })
+    paid.max(config.every)
+}
+
+/// The same after trains that found nothing.
+pub(crate) fn long_rest(config: &TrainConfig, bytes: u64, known: Option<Capacity>) -> Duration {
+    rest(config, bytes, known).max(config.every * PATIENCE)
 }
 
 fn bytes_per_second(rate: Bandwidth) -> u64 {
     rate.as_bytes_per_second().into()
 }
 
-/// Whether a link carried next to nothing between two looks at its total of bytes.
+/// Whether a link carried next to nothing between two looks at its total of bytes; within a second, as much as in one.
 pub(crate) fn is_idle((since, before): (Timestamp, u64), (now, bytes): (Timestamp, u64)) -> bool {
-    let millis = u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX);
+    let millis = u64::try_from(now.since(since).max(WATCHED).as_millis()).unwrap_or(u64::MAX);
     bytes.saturating_sub(before).saturating_mul(1000) <= IDLE.saturating_mul(millis)
 }
 
@@ -51,7 +56,8 @@ mod tests {
         assert_eq!(rest(&config, train, rate(200)), Duration::from_secs(60));
         assert_eq!(rest(&config, train, rate(1)), Duration::from_micros(232_550_400));
         assert_eq!(rest(&config, 0, rate(1)), Duration::from_secs(60));
-        assert_eq!(rest(&config, train, None), Duration::from_secs(600));
+        assert_eq!(rest(&config, train, None), rest(&config, train, rate(1)));
+        assert_eq!(long_rest(&config, train, None), Duration::from_secs(600));
         let generous = TrainConfig { share: Percent(100), ..config };
         assert_eq!(rest(&generous, train, rate(1)), Duration::from_secs(60));
         let none = Some(Capacity::AtLeast(Bandwidth::UNKNOWN));
@@ -63,6 +69,7 @@ mod tests {
         let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
         assert!(is_idle((at(0), 5), (at(2), 65_541)));
         assert!(!is_idle((at(0), 5), (at(2), 65_542)));
-        assert!(is_idle((at(0), 5), (at(0), 5)));
+        assert!(is_idle((at(0), 5), (at(0), 32_773)));
+        assert!(!is_idle((at(0), 5), (at(0), 32_774)));
     }
 }

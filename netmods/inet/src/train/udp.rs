@@ -20,6 +20,9 @@ use crate::socket::canonical;
 /// CAP_NET_ADMIN it is less (`net.core.wmem_max`), and the longest trains are cut.
 const BUFFER: usize = 2 * 1024 * 1024;
 
+/// How long a socket rests that told of an error, so that one that tells of nothing else costs nothing.
+pub(crate) const DEAF: Duration = Duration::from_millis(100);
+
 /// One datagram.
 #[derive(Debug)]
 pub(crate) struct Datagram {
