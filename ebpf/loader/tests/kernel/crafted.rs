@@ -51,7 +51,7 @@ pub(crate) fn ethernet(tags: &[(u16, u16)], kind: u16, payload: &[u8]) -> Vec<u8
 pub(crate) fn ipv4_with(protocol: u8, options: &[u8], place: u16, payload: &[u8]) -> Vec<u8> {
     let header_len = u8::try_from(20 + options.len()).unwrap();
     let len = u16::try_from(usize::from(header_len) + payload.len()).unwrap();
-    let mut packet = vec![0x40 | header_len / 4, 0];
+    let mut packet = vec![0x40 | (header_len / 4), 0];
     packet.extend(len.to_be_bytes());
     packet.extend([0, 7]);
     packet.extend(place.to_be_bytes());

@@ -139,7 +139,7 @@ fn what_loading_needs_can_be_given_up_afterwards() {
             // On a thread of its own, as this one still has to look at the interfaces.
             let other = std::thread::spawn(move || {
                 keep(&[Capability::CAP_NET_ADMIN]);
-                assert!(probes.watch(&[near.clone()]).is_empty());
+                assert!(probes.watch(std::slice::from_ref(&near)).is_empty());
                 probes.follow(&[(hop(1), conversation)]).unwrap();
                 probes.samples(seconds(1));
                 assert_eq!(probes.samples(seconds(2)).len(), 1);

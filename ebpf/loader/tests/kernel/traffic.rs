@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Real traffic over a veth pair: counted to the byte, and timed.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ebpf_loader::{Conversation, Hook, Probes};
@@ -165,4 +166,46 @@ fn a_bulk_transfer_is_counted_as_it_is_on_the_wire() {
         let wire = u64::try_from(total).unwrap() * 1514 / 1448;
         assert!(sent >= wire && sent < wire * 101 / 100, "{sent} for {wire}");
     });
+}
+
+#[test]
+fn what_the_programs_say_reaches_the_log() {
+    if !possible() {
+        return;
+    }
+    run(|| {
+        let far = Far::new();
+        let (mut near, mut away) = connection(&far);
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut probes = following(&near);
+            near.write_all(b"x").unwrap();
+            away.read_exact(&mut [0]).unwrap();
+            away.write_all(b"x").unwrap();
+            near.read_exact(&mut [0]).unwrap();
+            probes.samples(seconds(1));
+        });
+        let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let line = said.lines().find(|line| line.contains("round trip")).unwrap_or_else(|| panic!("{said}"));
+        assert!(line.contains("TRACE") && line.contains("ebpf_loader"), "{line}");
+    });
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
