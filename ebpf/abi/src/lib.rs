@@ -16,22 +16,20 @@ mod stamp;
 pub use conversation::{Conversation, TCP, UDP, mapped};
 pub use counters::Counters;
 pub use histogram::{BUCKETS, Histogram, bounds, bucket};
-pub use stamp::Stamp;
+pub use stamp::{PATIENCE, STAMPS, Stamp, Stamps};
 
-/// How many conversations are counted at most: more than a gateway has hops, and a few megabytes of the kernel's memory.
-/// The loader alone adds them, so that nothing that comes over the network can fill the map.
-pub const MAX_CONVERSATIONS: u32 = 4096;
+/// How many conversations are counted at most: as many as a router has links, and 4 MB of the kernel's memory. The loader
+/// alone adds them, so that nothing that comes over the network can fill a map.
+pub const MAX_CONVERSATIONS: u32 = 1024;
 
-/// How many time stamps wait for their echo at most, the answered ones included: sixteen conversations at the thousand per
-/// second that a clock of milliseconds allows have a second each. The least recently used one makes room.
-pub const MAX_STAMPS: u32 = 16384;
-
-/// The map of [`Counters`] by [`Conversation`], one value per processor.
+/// The map from a [`Conversation`] to its place in the arrays, below [`MAX_CONVERSATIONS`].
+pub const FOLLOWED_MAP: &str = "FOLLOWED";
+/// The array of [`Counters`], one value per processor.
 pub const COUNTERS_MAP: &str = "COUNTERS";
-/// The map of [`Histogram`] by [`Conversation`].
+/// The array of [`Histogram`].
 pub const ROUND_TRIPS_MAP: &str = "ROUND_TRIPS";
-/// The map from [`Stamp`] to the time at which it was sent, in nanoseconds; 0 once it was answered.
-pub const STAMPS_MAP: &str = "STAMPS";
+/// The array of [`Stamps`].
+pub const STAMPS_MAP: &str = "WAITING";
 
 /// The program for what arrives on interfaces with Ethernet headers. The kernel shows 15 bytes of a name.
 pub const ETHERNET_INGRESS: &str = "irdest_eth_in";

@@ -6,12 +6,15 @@ use std::time::Duration;
 use ebpf_abi::{BUCKETS, Counters, Histogram};
 use ratman_types::{ByteCount, Hop, LinkSample, RoundTrips, SampleSource, Timestamp, Traffic};
 
+use crate::maps::Place;
 use crate::percentile::percentile;
 
 /// A conversation that is counted.
 pub(crate) struct Followed {
     /// The hop that it belongs to.
     pub(crate) hop: Hop,
+    /// Where the kernel counts it.
+    pub(crate) place: Place,
     counters: Counters,
     histogram: Box<Histogram>,
     /// When it was last read; nothing before the first time.
@@ -20,8 +23,8 @@ pub(crate) struct Followed {
 
 impl Followed {
     /// One whose counters are all zero.
-    pub(crate) fn new(hop: Hop) -> Self {
-        Self { hop, counters: Counters::default(), histogram: Box::new(Histogram::EMPTY), read: None }
+    pub(crate) fn new(hop: Hop, place: Place) -> Self {
+        Self { hop, place, counters: Counters::default(), histogram: Box::new(Histogram::EMPTY), read: None }
     }
 
     /// Whether there may be round trips that were not read yet: they end with a packet from the neighbour.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The probes as the driver has them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use aya::programs::SchedClassifier;
@@ -17,7 +17,7 @@ use crate::followed::{Followed, Since};
 use crate::hook::Hook;
 use crate::interface::Interface;
 use crate::kernel_log::KernelLog;
-use crate::maps::Maps;
+use crate::maps::{Maps, Place};
 use crate::object::object;
 
 /// Programs in the kernel, the interfaces that they are attached to, and the conversations that they count.
@@ -31,6 +31,9 @@ pub struct Probes {
     maps: Maps,
     log: KernelLog,
     followed: BTreeMap<ebpf_abi::Conversation, Followed>,
+    /// Places that nobody has, those longest free first: a packet that was on its way when its conversation went is
+    /// not credited to the next one.
+    free: VecDeque<Place>,
 }
 
 impl Probes {
@@ -62,7 +65,8 @@ impl Probes {
             let program: &mut SchedClassifier = program.try_into().map_err(|_| missing())?;
             program.load().map_err(|error| LoadError::from_verifier(name, error))?;
         }
-        Ok(Self { attachments: Attachments::none(hook), object, maps, log, followed: BTreeMap::new() })
+        let (attachments, free) = (Attachments::none(hook), (0..MAX_CONVERSATIONS).map(Place).collect());
+        Ok(Self { attachments, object, maps, log, followed: BTreeMap::new(), free })
     }
 
     /// How they are attached.
@@ -84,17 +88,18 @@ impl Probes {
     /// together; one that now belongs to another hop begins anew.
     ///
     /// # Errors
-    /// [`FollowError::Full`] beyond 4096 conversations, the last of which are then left out; [`FollowError::Kernel`]. All that
+    /// [`FollowError::Full`] beyond 1024 conversations, the last of which are then left out; [`FollowError::Kernel`]. All that
     /// can be counted is, in both cases, and the next call tries again.
     pub fn follow(&mut self, conversations: &[(Hop, Conversation)]) -> Result<(), FollowError> {
-        let limit = usize::try_from(MAX_CONVERSATIONS).expect("a few thousand");
+        let limit = usize::try_from(MAX_CONVERSATIONS).expect("a thousand");
         let wanted: BTreeMap<_, _> =
             conversations.iter().take(limit).map(|(hop, conversation)| (conversation.key(), *hop)).collect();
-        let maps = &mut self.maps;
+        let (maps, free) = (&mut self.maps, &mut self.free);
         self.followed.retain(|key, followed| {
             let keep = wanted.get(key) == Some(&followed.hop);
             if !keep {
                 maps.remove(*key);
+                free.push_back(followed.place);
             }
             keep
         });
@@ -106,11 +111,15 @@ impl Probes {
             if self.followed.contains_key(&key) {
                 continue;
             }
-            match self.maps.add(key) {
+            let place = self.free.pop_front().expect("there are as many places as conversations");
+            match self.maps.add(key, place) {
                 Ok(()) => {
-                    self.followed.insert(key, Followed::new(hop));
+                    self.followed.insert(key, Followed::new(hop, place));
                 }
-                Err(error) => result = Err(error.into()),
+                Err(error) => {
+                    self.free.push_front(place);
+                    result = Err(error.into());
+                }
             }
         }
         result
@@ -122,10 +131,10 @@ impl Probes {
     pub fn samples(&mut self, now: Timestamp) -> Vec<(Hop, LinkSample)> {
         self.log.pass_on();
         let mut hops: BTreeMap<Hop, Since> = BTreeMap::new();
-        for (key, followed) in &mut self.followed {
-            let read = self.maps.counters(*key).and_then(|counters| {
+        for followed in self.followed.values_mut() {
+            let read = self.maps.counters(followed.place).and_then(|counters| {
                 let heard = followed.has_heard(&counters);
-                Ok((counters, if heard { Some(self.maps.round_trips(*key)?) } else { None }))
+                Ok((counters, if heard { Some(self.maps.round_trips(followed.place)?) } else { None }))
             });
             match read {
                 Ok((counters, histogram)) => {

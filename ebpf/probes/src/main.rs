@@ -52,22 +52,25 @@ fn pass(context: &TcContext, layer: Layer, direction: Direction) -> i32 {
 /// Credits a packet to its conversation, if that one is followed.
 #[inline(always)]
 fn count(context: &TcContext, packet: &Packet, direction: Direction) {
-    let Some(counters) = maps::COUNTERS.get_ptr_mut(packet.conversation) else { return };
+    // SAFETY: a number of four bytes, which the loader writes once, before the key can be found.
+    let Some(&place) = (unsafe { maps::FOLLOWED.get(packet.conversation) }) else { return };
+    let Some(counters) = maps::COUNTERS.get_ptr_mut(place) else { return };
     let (packets, bytes) = packet.on_the_wire(context);
-    // SAFETY: the kernel gave the address of this processor's own value, and removes no value under a running program.
+    // SAFETY: the kernel gave the address of this processor's own value, which is there as long as the array.
     let counters = unsafe { &mut *counters };
+    let now = round_trip::now();
     match direction {
         Direction::In => {
             counters.received_bytes += bytes;
             counters.received_packets += packets;
-            counters.last_seen = round_trip::now();
+            counters.last_seen = now;
         }
         Direction::Out => {
             counters.sent_bytes += bytes;
             counters.sent_packets += packets;
         }
     }
-    round_trip::time(context, packet, direction);
+    round_trip::time(context, packet, direction, place, now);
 }
 
 #[cfg(not(test))]

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Round trips: from the first segment with a TSval to the first that echoes it.
 
-use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::TcContext;
-use aya_log_ebpf::{debug, trace};
-use ebpf_abi::{Stamp, bucket};
+use aya_log_ebpf::trace;
+use ebpf_abi::{PATIENCE, STAMPS, Stamp, bucket};
 
-use crate::maps::{ROUND_TRIPS, STAMPS};
+use crate::maps::{ROUND_TRIPS, WAITING};
 use crate::packet::{Direction, Packet};
 
-/// What stands for a stamp that was answered. It stays, as more segments of the same tick of the sender's clock may follow,
-/// and the echo of an earlier one must not be taken for theirs.
+/// What stands for the time of a stamp that was answered. Its value stays, as more segments of the same tick of the sender's
+/// clock may follow, and the echo of an earlier one must not be taken for theirs.
 const ANSWERED: u64 = 0;
 
 /// Nanoseconds since the machine was started.
@@ -21,9 +20,9 @@ pub(crate) fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// Notes when a stamp was sent, or takes the time to its echo.
+/// Notes when a stamp was sent, or takes the time to its echo, for the conversation at this place.
 #[inline(always)]
-pub(crate) fn time(context: &TcContext, packet: &Packet, direction: Direction) {
+pub(crate) fn time(context: &TcContext, packet: &Packet, direction: Direction, place: u32, now: u64) {
     let segment = &packet.segment;
     let relevant = match direction {
         Direction::Out => segment.wants_answer(),
@@ -33,36 +32,44 @@ pub(crate) fn time(context: &TcContext, packet: &Packet, direction: Direction) {
         return;
     }
     let Some(stamps) = segment.time_stamps(context) else { return };
-    let conversation = packet.conversation;
+    let value = match direction {
+        Direction::Out => stamps.value,
+        Direction::In => stamps.echo,
+    };
+    let Some(waiting) = WAITING.get_ptr_mut(place) else { return };
+    #[allow(clippy::as_conversions, reason = "widening, which has no conversion trait")]
+    let index = value as usize % STAMPS;
+    // SAFETY: the kernel gave the address of a value that is there as long as the array. Other processors may write to it
+    // at the same time; then one round trip is counted twice or not at all.
+    let Some(stamp) = (unsafe { (*waiting).places.get_mut(index) }) else { return };
     match direction {
-        Direction::Out => {
-            let stamp = Stamp { conversation, value: stamps.value };
-            // One that is there already was sent earlier, and keeps its time.
-            #[allow(clippy::as_conversions, reason = "the signature of the kernel's function")]
-            let _ = STAMPS.insert(stamp, now(), BPF_NOEXIST as u64);
-        }
-        Direction::In => answer(context, &Stamp { conversation, value: stamps.echo }),
+        Direction::Out => send(stamp, value, now),
+        Direction::In => answer(context, stamp, value, place, now),
+    }
+}
+
+/// Notes when a stamp was sent first, unless its place is taken by one that still waits.
+#[inline(always)]
+fn send(stamp: &mut Stamp, value: u32, now: u64) {
+    let waits = stamp.sent != ANSWERED && now.saturating_sub(stamp.sent) < PATIENCE;
+    if stamp.value != value && !waits {
+        stamp.value = value;
+        stamp.sent = now;
     }
 }
 
 /// Takes the time from a stamp to its first echo.
 #[inline(always)]
-fn answer(context: &TcContext, stamp: &Stamp) {
-    let Some(sent) = STAMPS.get_ptr_mut(stamp) else { return };
-    // SAFETY: the kernel gave the address of a value, which stays one while this program runs. If another processor
-    // answers at the same time, or gives the place to another stamp, one round trip is counted twice or not at all.
-    let at = unsafe { core::ptr::replace(sent, ANSWERED) };
-    if at == ANSWERED {
+fn answer(context: &TcContext, stamp: &mut Stamp, value: u32, place: u32, now: u64) {
+    let sent = stamp.sent;
+    if stamp.value != value || sent == ANSWERED {
         return;
     }
-    let micros = u32::try_from(now().saturating_sub(at) / 1000).unwrap_or(u32::MAX);
-    let Some(histogram) = ROUND_TRIPS.get_ptr_mut(stamp.conversation) else {
-        debug!(context, "a conversation is counted but not timed");
-        return;
-    };
-    // SAFETY: the kernel gave the address of a value, and removes none under a running program.
-    let counts = unsafe { &mut (*histogram).counts };
-    if let Some(count) = counts.get_mut(bucket(micros)) {
+    stamp.sent = ANSWERED;
+    let micros = u32::try_from(now.saturating_sub(sent) / 1000).unwrap_or(u32::MAX);
+    let Some(histogram) = ROUND_TRIPS.get_ptr_mut(place) else { return };
+    // SAFETY: the kernel gave the address of a value that is there as long as the array.
+    if let Some(count) = unsafe { (*histogram).counts.get_mut(bucket(micros)) } {
         *count = count.wrapping_add(1);
         trace!(context, "round trip {} us", micros);
     }

@@ -39,7 +39,7 @@ fn read(
 
 #[test]
 fn the_first_time_is_what_traffic_is_counted_from() {
-    let mut followed = Followed::new(hop());
+    let mut followed = Followed::new(hop(), Place(0));
     assert_eq!(read(&mut followed, counters(100, 50), None, at(10)), None);
     let sample = read(&mut followed, counters(350, 51), None, at(12)).unwrap();
     let over = Duration::from_secs(2);
@@ -51,7 +51,7 @@ fn the_first_time_is_what_traffic_is_counted_from() {
 
 #[test]
 fn round_trips_are_those_since_the_last_time() {
-    let mut followed = Followed::new(hop());
+    let mut followed = Followed::new(hop(), Place(0));
     let slow = histogram(&[20_000; 10]);
     let first = read(&mut followed, counters(0, 0), Some(slow), at(1)).unwrap().round_trips.unwrap();
     assert_eq!((first.count, first.p10), (10, first.p90));
@@ -65,7 +65,7 @@ fn round_trips_are_those_since_the_last_time() {
 
 #[test]
 fn counts_may_wrap_around() {
-    let mut followed = Followed::new(hop());
+    let mut followed = Followed::new(hop(), Place(0));
     let mut before = Histogram::EMPTY;
     before.counts[7] = u32::MAX;
     read(&mut followed, counters(u64::MAX, 0), Some(before), at(1));
@@ -78,7 +78,7 @@ fn counts_may_wrap_around() {
 
 #[test]
 fn conversations_of_one_hop_are_taken_together() {
-    let (mut one, mut other) = (Followed::new(hop()), Followed::new(hop()));
+    let (mut one, mut other) = (Followed::new(hop(), Place(0)), Followed::new(hop(), Place(0)));
     read(&mut one, counters(0, 0), None, at(1));
     read(&mut other, counters(0, 0), None, at(1));
     let mut since = Since::nothing();
@@ -92,7 +92,7 @@ fn conversations_of_one_hop_are_taken_together() {
 
 #[test]
 fn histograms_are_read_only_of_who_was_heard() {
-    let mut followed = Followed::new(hop());
+    let mut followed = Followed::new(hop(), Place(0));
     let silent = Counters::default();
     assert!(!followed.has_heard(&silent));
     let heard = Counters { last_seen: 7, ..silent };

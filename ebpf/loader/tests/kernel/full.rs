@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Full maps: no flood blinds the probes.
 
-use ebpf_abi::MAX_STAMPS;
+use ebpf_abi::STAMPS;
 
 use crate::crafted::{ACK, IPV4, TCP, UDP, conversation, ethernet, ipv4, tcp, time_stamps, turned, udp};
 use crate::test_run::{Loaded, Program};
@@ -28,22 +28,37 @@ fn a_flood_of_sources_leaves_active_conversations_counted() {
 }
 
 #[test]
-fn stamps_that_nobody_echoes_make_room() {
+fn stamps_that_nobody_echoes_do_not_blind_it() {
     let Some(mut loaded) = Loaded::new() else { return };
     let active = conversation(false, TCP);
     loaded.follow(active);
     let segment =
         |value: u32| ethernet(&[], IPV4, &turned(ipv4(TCP, &tcp(ACK, &time_stamps(value, 0), b"data"))));
     let echo = |value: u32| ethernet(&[], IPV4, &ipv4(TCP, &tcp(ACK, &time_stamps(0, value), &[])));
-    let mut answered = 0;
-    for value in 1..MAX_STAMPS * 2 {
+    // On a long path, a window of stamps waits while many more are sent.
+    let window = u32::try_from(STAMPS).unwrap();
+    for value in 1..=window * 10 {
         loaded.run(Program::EthernetOut, &segment(value));
-        if value % 500 == 0 {
-            loaded.run(Program::EthernetIn, &echo(value));
-            answered += 1;
-        }
     }
-    let kept = loaded.stamps();
-    assert!(kept <= usize::try_from(MAX_STAMPS).unwrap(), "{kept}");
-    assert_eq!(loaded.round_trips(&active), answered);
+    assert_eq!(loaded.waiting(&active), STAMPS, "all places are taken");
+    for value in 1..=window * 10 {
+        loaded.run(Program::EthernetIn, &echo(value));
+    }
+    assert_eq!(loaded.round_trips(&active), window, "each that had a place, and no other");
+    assert_eq!(loaded.waiting(&active), 0);
+    loaded.run(Program::EthernetOut, &segment(window * 20));
+    loaded.run(Program::EthernetIn, &echo(window * 20));
+    assert_eq!(loaded.round_trips(&active), window + 1);
+}
+
+#[test]
+fn stamps_that_waited_too_long_make_room() {
+    let Some(mut loaded) = Loaded::new() else { return };
+    let active = conversation(false, TCP);
+    loaded.follow(active);
+    loaded.send_all_long_ago(&active);
+    let (value, echo) = (time_stamps(77, 0), time_stamps(0, 77));
+    loaded.run(Program::EthernetOut, &ethernet(&[], IPV4, &turned(ipv4(TCP, &tcp(ACK, &value, b"data")))));
+    loaded.run(Program::EthernetIn, &ethernet(&[], IPV4, &ipv4(TCP, &tcp(ACK, &echo, &[]))));
+    assert_eq!(loaded.round_trips(&active), 1);
 }

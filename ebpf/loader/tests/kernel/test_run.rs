@@ -2,13 +2,12 @@
 //! The programs, run by the kernel on a packet of ours (BPF_PROG_TEST_RUN).
 #![allow(unsafe_code, reason = "only who knows the layout can say that any bytes are a value of it")]
 
-use aya::maps::{HashMap, MapData, PerCpuHashMap, PerCpuValues};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
-use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfLoader, Pod};
 use ebpf_abi::{
-    COUNTERS_MAP, Counters, ETHERNET_EGRESS, ETHERNET_INGRESS, Histogram, IP_EGRESS, IP_INGRESS,
-    ROUND_TRIPS_MAP, STAMPS_MAP, Stamp, mapped,
+    COUNTERS_MAP, Counters, ETHERNET_EGRESS, ETHERNET_INGRESS, FOLLOWED_MAP, Histogram, IP_EGRESS,
+    IP_INGRESS, ROUND_TRIPS_MAP, STAMPS, STAMPS_MAP, Stamp, Stamps, mapped,
 };
 use ebpf_loader::{Conversation, LoadError, Probes, object};
 
@@ -23,7 +22,7 @@ unsafe impl Pod for Value<Counters> {}
 // SAFETY: as above.
 unsafe impl Pod for Value<Histogram> {}
 // SAFETY: as above.
-unsafe impl Pod for Value<Stamp> {}
+unsafe impl Pod for Value<Stamps> {}
 
 /// How many steps of the verifier a program may take, of the million that it allows: other kernels take other ways.
 const VERIFIER_STEPS: u32 = 100_000;
@@ -83,8 +82,11 @@ pub(crate) fn possible() -> bool {
 /// The programs with their maps.
 pub(crate) struct Loaded {
     object: Ebpf,
-    counters: PerCpuHashMap<MapData, Value<ebpf_abi::Conversation>, Value<Counters>>,
-    round_trips: HashMap<MapData, Value<ebpf_abi::Conversation>, Value<Histogram>>,
+    followed: HashMap<MapData, Value<ebpf_abi::Conversation>, u32>,
+    counters: PerCpuArray<MapData, Value<Counters>>,
+    round_trips: Array<MapData, Value<Histogram>>,
+    waiting: Array<MapData, Value<Stamps>>,
+    next: u32,
 }
 
 impl Loaded {
@@ -103,15 +105,23 @@ impl Loaded {
             let steps = program.info().unwrap().verified_instruction_count();
             assert!(steps.is_some_and(|steps| steps < VERIFIER_STEPS), "{name}: {steps:?}");
         }
-        let counters = object.take_map(COUNTERS_MAP).unwrap().try_into().unwrap();
-        let round_trips = object.take_map(ROUND_TRIPS_MAP).unwrap().try_into().unwrap();
-        Some(Self { object, counters, round_trips })
+        Some(Self {
+            followed: object.take_map(FOLLOWED_MAP).unwrap().try_into().unwrap(),
+            counters: object.take_map(COUNTERS_MAP).unwrap().try_into().unwrap(),
+            round_trips: object.take_map(ROUND_TRIPS_MAP).unwrap().try_into().unwrap(),
+            waiting: object.take_map(STAMPS_MAP).unwrap().try_into().unwrap(),
+            object,
+            next: 0,
+        })
     }
 
     pub(crate) fn follow(&mut self, conversation: Conversation) {
-        let zeros = PerCpuValues::try_from(vec![Value(Counters::default()); nr_cpus().unwrap()]).unwrap();
-        self.counters.insert(Value(key(&conversation)), zeros, 0).unwrap();
-        self.round_trips.insert(Value(key(&conversation)), Value(Histogram::EMPTY), 0).unwrap();
+        self.followed.insert(Value(key(&conversation)), self.next, 0).unwrap();
+        self.next += 1;
+    }
+
+    fn place(&self, conversation: &Conversation) -> u32 {
+        self.followed.get(&Value(key(conversation)), 0).unwrap()
     }
 
     /// Runs a program once on a packet. Kernels from 6.17 on make no frame whose header of IP is cut off.
@@ -145,25 +155,31 @@ impl Loaded {
 
     /// What was counted of a conversation.
     pub(crate) fn counters(&self, conversation: &Conversation) -> Counters {
-        let values = self.counters.get(&Value(key(conversation)), 0).unwrap();
+        let values = self.counters.get(&self.place(conversation), 0).unwrap();
         values.iter().fold(Counters::default(), |all, one| all.and(one.0))
     }
 
     /// How many conversations are counted.
     pub(crate) fn conversations(&self) -> usize {
-        self.counters.keys().count()
+        self.followed.keys().count()
     }
 
     /// How many round trips were measured of a conversation.
     pub(crate) fn round_trips(&self, conversation: &Conversation) -> u32 {
-        self.round_trips.get(&Value(key(conversation)), 0).unwrap().0.counts.iter().sum()
+        self.round_trips.get(&self.place(conversation), 0).unwrap().0.counts.iter().sum()
     }
 
-    /// How many time stamps are kept.
-    pub(crate) fn stamps(&self) -> usize {
-        let stamps: HashMap<_, Value<Stamp>, u64> =
-            HashMap::try_from(self.object.map(STAMPS_MAP).unwrap()).unwrap();
-        stamps.keys().count()
+    /// As if every place had a stamp that waits since the machine was started.
+    pub(crate) fn send_all_long_ago(&mut self, conversation: &Conversation) {
+        let place = self.place(conversation);
+        let stamp = Stamp { sent: 1, value: u32::MAX, zero: 0 };
+        self.waiting.set(place, Value(Stamps { places: [stamp; STAMPS] }), 0).unwrap();
+    }
+
+    /// How many time stamps of a conversation wait for their echo.
+    pub(crate) fn waiting(&self, conversation: &Conversation) -> usize {
+        let stamps = self.waiting.get(&self.place(conversation), 0).unwrap().0;
+        stamps.places.iter().filter(|stamp| stamp.sent != 0).count()
     }
 }
 
