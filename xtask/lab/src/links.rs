@@ -30,6 +30,10 @@ pub struct MeasuredLink {
     pub remote: String,
     /// `live`, `starting` or `stalled`.
     pub state: String,
+    /// The interface that it crosses, where that is known.
+    pub interface: Option<String>,
+    /// `attached` where a probe measures it, else `none`.
+    pub probes: String,
     /// What is sent.
     pub sent: Option<Throughput>,
     /// The round trip without the queues of its own traffic: what routes are chosen by.
