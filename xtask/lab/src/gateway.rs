@@ -29,7 +29,7 @@ const NOBODY: &str = "65534";
 
 /// Where the machine keeps the TUN device to root, nobody gets another one to open, in the mounts of the daemon alone.
 const AS_NOBODY: &str = "mount -t tmpfs tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 || exit
-caps=-all,+net_admin
+caps=-all,+net_admin,+bpf,+perfmon
 exec setpriv --reuid=$0 --regid=$0 --clear-groups --inh-caps=$caps --ambient-caps=$caps --bounding-set=$caps \"$@\"";
 
 /// What differs between the routers of a lab; the rest is the daemon's default.
@@ -197,7 +197,7 @@ impl Gateway {
         self.start_program(&name, &[])
     }
 
-    /// Starts it as the user nobody with CAP_NET_ADMIN as its only, ambient capability: as a unit of systemd does that
+    /// Starts it as the user nobody with the capabilities of the systemd unit, ambient ones: as that unit does where it
     /// names a user. To be called by the true root only.
     pub fn start_as_nobody(&mut self) -> Result<()> {
         let directory = self.node.directory();
