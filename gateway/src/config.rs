@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use gateway_core::firewall::Rule;
 use gateway_core::limits::Limit as RemoteLimit;
 use ipnet::IpNet;
+use netmod_inet::TrainConfig;
 use ratman_types::{ByteCount, Mtu, RouterId};
 
 mod contacts;
@@ -39,7 +40,7 @@ use section::{Limit, Section};
 pub use sources::{DEFAULT_FILE, Sources};
 use value::{
     ABSOLUTE_PATH, ACCEPT, DEVICE_ADDRESS, DEVICE_NAME, FLAG, LINK_MTU, LISTEN, LOG_FILTER, PEER_TARGET,
-    ROUTER_KEY, SOCKET_BUFFER, SOCKET_PATH, TUN_MTU,
+    ROUTER_KEY, SOCKET_BUFFER, SOCKET_PATH, TRAIN_SHARE, TUN_MTU,
 };
 pub use value::{LogFilter, PeerTarget};
 
@@ -85,6 +86,8 @@ pub struct Config {
     pub limits: Vec<RemoteLimit>,
     /// What is said about links, the first that matches being all that holds for one; default nothing.
     pub links: Vec<LinkRule>,
+    /// How idle links are measured by packet trains; none where they are not. Default 1 % of a link, once a minute.
+    pub trains: Option<TrainConfig>,
     /// Whether probes in the kernel measure links, where they can be had; default true.
     pub probes: bool,
     /// The control socket; default `/run/irdest-gateway/control.sock`.
@@ -185,6 +188,7 @@ impl Config {
                 |limit| limit.remote,
             )?,
             links: root.list("link", link::LINKS, link::link, |rule| (rule.neighbour, rule.remote))?,
+            trains: only(root.section("trains")?, trains)?,
             probes: only(root.section("probes")?, |probes| probes.get("enabled", &FLAG))?,
             control_socket: only(root.section("control")?, |control| control.get("socket", &SOCKET_PATH))?,
             log_filter: only(root.section("log")?, |log| log.get("filter", &LOG_FILTER))?,
@@ -240,6 +244,11 @@ impl InetConfig {
             buffer: inet.get_optional("buffer", &SOCKET_BUFFER)?,
         })
     }
+}
+
+fn trains(section: &mut Section<'_>) -> Result<Option<TrainConfig>, ConfigError> {
+    let share = section.get("share", &TRAIN_SHARE)?;
+    Ok(share.map(|share| TrainConfig { share, ..TrainConfig::default() }))
 }
 
 /// The state directory alone, from layers that are not complete yet.

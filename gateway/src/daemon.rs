@@ -338,7 +338,7 @@ fn start_inet(
             mtu: config.inet.mtu,
             mark: config.tun.enable.then_some(config.host.mark),
             buffer: config.inet.buffer,
-            trains: None,
+            trains: config.trains,
             limits: InetLimits::default(),
         },
         Arc::new(identity.router.clone()),

@@ -9,7 +9,7 @@ use gateway_core::remotes::{check_prefix, is_overlay};
 use gateway_core::session::Accept;
 use gateway_tun::DeviceName;
 use ipnet::IpNet;
-use netmod_inet::{LEAST_MTU, MOST_MTU};
+use netmod_inet::{LEAST_MTU, MOST_MTU, Percent};
 use ratman_types::{Address, ByteCount, Mtu, RouterId};
 use tracing_subscriber::EnvFilter;
 
@@ -112,6 +112,18 @@ pub(super) const SOCKET_BUFFER: Form<ByteCount> = Form {
     parse: |value| match value {
         Value::Integer(number) => {
             u64::try_from(*number).ok().filter(|bytes| (1 << 16..=1 << 30).contains(bytes)).map(ByteCount)
+        }
+        Value::Text(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
+    },
+};
+
+/// Nothing at 0.
+pub(super) const TRAIN_SHARE: Form<Option<Percent>> = Form {
+    expected: "an integer from 0 to 100",
+    parse: |value| match value {
+        Value::Integer(number) => {
+            let percent = u8::try_from(*number).ok().filter(|percent| *percent <= 100)?;
+            Some(Some(Percent(percent)).filter(|percent| percent.0 > 0))
         }
         Value::Text(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
     },
