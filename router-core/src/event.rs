@@ -34,7 +34,7 @@ pub enum LinkEvent {
         /// The largest carrier frame that crosses it from now on.
         mtu: Mtu,
     },
-    /// Running totals since the hop came up, the router's own frames included; told every 50 ms while they move.
+    /// Running totals since the hop came up, the router's own frames included; told every 25 ms while they move.
     Activity {
         /// The hop that was used.
         hop: Hop,

@@ -13,7 +13,7 @@ use crate::{Medium, probe};
 /// How long a cable whose link a router closed stays down before it is dialed again.
 const REDIAL: Duration = Duration::from_secs(1);
 /// How often a driver tells how much crossed a link that session frames use.
-const REPORT_INTERVAL: Duration = Duration::from_millis(50);
+const REPORT_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Names a cable of a network: the first one laid is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
