@@ -34,9 +34,9 @@ use lines::Lines;
 pub use reload::{RemotesConfig, with_times};
 pub use report::Identification;
 
-/// How often the router hears of traffic while there is some: its echoes are this far apart then, so that a link that
-/// fails under load is noticed at once (source: wire page, stalled).
-const BUSY_SAMPLE: Duration = Duration::from_millis(50);
+/// How often the router hears of traffic while there is some: twice in the 50 ms of quiet after which it probes a link
+/// urgently (source: wire page, stalled), since it takes the last sign of life to be as late as the report of it.
+const BUSY_SAMPLE: Duration = Duration::from_millis(25);
 
 /// How often it looks for traffic while there is none.
 const IDLE_SAMPLE: Duration = Duration::from_millis(250);
