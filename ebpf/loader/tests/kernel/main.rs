@@ -13,5 +13,6 @@ mod namespace;
 mod packets;
 mod probes;
 mod round_trips;
+mod route;
 mod test_run;
 mod traffic;
