@@ -124,7 +124,7 @@ impl Loaded {
         self.followed.get(&Value(key(conversation)), 0).unwrap()
     }
 
-    /// Runs a program once on a packet. Kernels from 6.17 on make no frame whose header of IP is cut off.
+    /// Runs a program once on a packet. Newer kernels make no frame whose header of IP is cut off.
     pub(crate) fn run(&self, program: Program, packet: &[u8]) {
         let refused = self.result(program, packet, About::default());
         let cut_off = packet.len() < 14 + 40;
