@@ -13,12 +13,13 @@ const PORT: u16 = 8080;
 /// How long applications try in vain after the exit has gone.
 const WITHOUT_EXIT: Duration = Duration::from_secs(4);
 
-/// What may leave A by the underlay: the link itself and what neighbours on a wire say to each other. A link inside the
-/// mesh would show on the TUN device.
-const COUNTERS: [(&str, &str); 6] = [
-    ("tunnelled_link", "oifname \"irdest0\" meta l4proto tcp tcp dport 5860"),
+/// What may leave A by the underlay: the link itself, the trains that measure it, and what neighbours on a wire say to each
+/// other. A link inside the mesh would show on the TUN device.
+const COUNTERS: [(&str, &str); 7] = [
+    ("tunnelled_link", "oifname \"irdest0\" meta l4proto { tcp, udp } th dport 5860"),
     ("inside", "oifname \"irdest0\""),
     ("link", "oifname \"to-r\" ip daddr 203.0.113.53 tcp dport 5860"),
+    ("trains", "oifname \"to-r\" ip daddr 203.0.113.53 udp dport 5860"),
     ("neighbours", "oifname \"to-r\" icmpv6 type { 130, 131, 132, 133, 135, 136, 143 }"),
     ("groups", "oifname \"to-r\" ip protocol igmp"),
     ("leaked", "oifname \"to-r\""),
