@@ -41,7 +41,7 @@ impl Inside {
 }
 
 impl WaitingRoom {
-    /// Waits until there is something to [`look`](Self::look) at; cancel safe.
+    /// Waits until packets have come; cancel safe.
     pub async fn arrived(&self) {
         self.arrived.notified().await;
     }
