@@ -70,7 +70,9 @@ impl Links {
             rows.push(row);
         }
         let cost = wanted(Part::Cost).then(cost::measure).transpose()?;
-        println!("\n{}", report::table(&rows));
+        if !rows.is_empty() {
+            println!("\n{}", report::table(&rows));
+        }
         if let Some(file) = &self.json {
             let text = format!("{:#}\n", json!({"accuracy": rows, "cost": cost}));
             fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, ensure};
 use irdest_lab::traffic::{Load, Ping};
 use irdest_lab::{
-    CapacityFigure, CapacityKind, LinkTraits, MeasuredLink, Neighbours, Rate, TimeLimit, interrupted,
+    CapacityFigure, CapacityKind, LinkTraits, MeasuredLink, Neighbours, Probes, Rate, TimeLimit, interrupted,
 };
 use serde::Serialize;
 
@@ -19,8 +19,11 @@ const ROUND_TRIP: Duration = Duration::from_millis(10);
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long is looked where there need not be one, and at least where latency is compared: the gateway looks back 30 s.
-const LATENCY_WINDOW: Duration = Duration::from_secs(30);
+/// How long is looked at least: the gateway looks back 30 s for a latency, and a capacity may become wrong later.
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// How long probes may take until they follow a link.
+const PROBES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Time between two looks, and between two pings.
 const LOOK: Duration = Duration::from_millis(500);
@@ -150,6 +153,7 @@ impl Case {
         let traits = [LinkTraits { round_trip: ROUND_TRIP, rate: Some(self.rate()) }];
         let extra = if self.source == Source::Kernel { "" } else { WITHOUT_PROBES };
         let lab = Neighbours::start(limit, &traits, extra)?;
+        self.wait_for_probes(&lab)?;
         let began = Instant::now();
         let _load = self.task.load(self.mbit).start(lab.a.node(), lab.b.node(), limit)?;
         let since = SystemTime::now();
@@ -159,9 +163,9 @@ impl Case {
         let mut seen = Seen::new(self.rate());
         while !self.has_seen_enough(&seen, began.elapsed()) {
             limit.pass(LOOK)?;
-            seen.note(self.link(&lab)?.capacity, began.elapsed());
+            seen.note(link(&lab)?.capacity, began.elapsed());
         }
-        let link = self.link(&lab)?;
+        let link = link(&lab)?;
         let micros = |time: Duration| u64::try_from(time.as_micros()).context("a round trip of ages");
         Ok(Figures {
             ping_us: ping.map(|ping| micros(ping.replies().after(since).median())).transpose()?,
@@ -183,22 +187,26 @@ impl Case {
 
     fn has_seen_enough(self, seen: &Seen, elapsed: Duration) -> bool {
         let answered = !self.task.wants_capacity() || seen.answered.is_some();
-        let compared = !self.task.wants_latency() || elapsed >= LATENCY_WINDOW;
-        let looked = self.task.wants_capacity() || elapsed >= LATENCY_WINDOW;
-        (answered && compared && looked) || elapsed >= PATIENCE
+        (answered && elapsed >= WINDOW) || elapsed >= PATIENCE
     }
 
-    /// What A says of its only link.
-    ///
-    /// # Errors
-    /// Also where probes are to be measured and there are none.
-    fn link(self, lab: &Neighbours) -> Result<MeasuredLink> {
-        let links = lab.a.links()?;
-        let probes = links.probes.state == "attached";
-        let why = links.probes.reason.unwrap_or_default();
-        ensure!(probes == (self.source == Source::Kernel), "probes: {} {why}", links.probes.state);
-        links.links.into_iter().next().context("the gateway has no link")
+    /// Waits until the source that is to be measured is at work: probes follow a link once it is up.
+    fn wait_for_probes(self, lab: &Neighbours) -> Result<()> {
+        let wanted = self.source == Source::Kernel;
+        lab.limit().at_most(PROBES_WITHIN).wait_for("the probes", || {
+            let Probes { state, reason } = lab.a.links()?.probes;
+            if (state == "attached") == wanted {
+                return Ok(Some(()));
+            }
+            ensure!(reason.is_none(), "no probes: {}", reason.unwrap_or_default());
+            Ok(None)
+        })
     }
+}
+
+/// What A says of its only link.
+fn link(lab: &Neighbours) -> Result<MeasuredLink> {
+    lab.a.links()?.links.into_iter().next().context("the gateway has no link")
 }
 
 /// What was told of a capacity over time.
