@@ -77,6 +77,7 @@ impl Link {
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
         let remote = stream.peer_addr()?;
+        let meter = Mutex::new(Meter::new(remote.ip(), socket::measures_path(&stream)));
         let acked_before = socket::info(&stream).map_or(0, |info| info.acked);
         Ok(Self {
             hop,
@@ -86,7 +87,7 @@ impl Link {
             mtu,
             stream,
             outgoing: Mutex::new(Outgoing::new(usize::try_from(mtu.0).unwrap_or(usize::MAX))),
-            meter: Mutex::new(Meter::new(remote.ip())),
+            meter,
             measured: Mutex::default(),
             fixed_buffer,
             unit: AtomicUsize::new(MAX_UNIT),

@@ -2,8 +2,9 @@
 //! What one connection tells about its link: its capacity while it is full, what crossed it, what was lost.
 //!
 //! Whoever sends less than the link carries learns what is sent and not what would fit. So a rate counts only while
-//! something waited for the socket practically all the time, the peer's window was not in the way, and a queue stood at
-//! the bottleneck: round trips well above the shortest. `tcpi_delivery_rate` is not used: the kernel keeps the last
+//! something waited for the socket practically all the time, the peer's window was not in the way, and either a queue stood
+//! at the bottleneck (round trips well above the shortest), or a congestion control that measures the path itself, and
+//! avoids that queue, lets no more leave. `tcpi_delivery_rate` is not used: the kernel keeps the last
 //! figure it accepted however old, and takes a shaper's burst for the rate. Knows no socket and no clock: readings
 //! come in, samples come out.
 
@@ -29,6 +30,9 @@ const ENOUGH: usize = 5;
 const RATES: usize = 32;
 /// How long a rate says something about the link; a slow one takes seconds for each.
 const RATE_LIFE: Duration = Duration::from_secs(60);
+/// How much faster than the rate, in percent, a path is tried that is believed to be full: a quarter more now and then (BBR,
+/// draft-ietf-ccwg-bbr), and what rounding adds. Before it is believed full, nearly three times as fast.
+const TRIED: u64 = 135;
 /// What Ethernet adds to every IP packet, in bytes; lines without it are a hundredth better than told.
 const ETHERNET: u64 = 14;
 
@@ -46,6 +50,10 @@ pub(crate) struct Reading {
 pub(crate) struct Meter {
     /// Bytes of the headers of IP and what is below.
     below: u64,
+    /// Whether the congestion control measures the path and sends at what it found (BBR).
+    measures: bool,
+    /// Whether there was a queue at the bottleneck at every reading since `begin`.
+    queued: bool,
     /// Where the rate that is being taken began.
     begin: Option<Reading>,
     /// The latest reading of a full link.
@@ -58,16 +66,19 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn new(remote: IpAddr) -> Self {
+    /// `measures` says whether the connection's congestion control does ([`crate::socket::measures_path`]).
+    pub(crate) fn new(remote: IpAddr, measures: bool) -> Self {
         let (begin, latest, rates, reported) = Default::default();
-        Self { below: below_ip(remote), begin, latest, settled: false, rates, reported }
+        let below = below_ip(remote);
+        Self { below, measures, queued: true, begin, latest, settled: false, rates, reported }
     }
 
     /// Learns from a reading that was taken while something waited for the socket.
     pub(crate) fn full(&mut self, reading: Reading) {
-        let latest = self.latest.replace(reading);
-        if !latest.is_some_and(|latest| is_queued(&latest, &reading)) {
-            self.settled = false;
+        let goes_on = self.latest.replace(reading).is_some_and(|latest| goes_on(&latest, &reading));
+        self.queued &= is_queued(&reading);
+        if !goes_on || !(self.queued || self.measures) {
+            (self.settled, self.queued) = (false, true);
             self.begin = Some(reading);
             return;
         }
@@ -80,12 +91,14 @@ impl Meter {
             return;
         }
         self.begin = Some(reading);
-        let full = is_full(&begin, &reading, elapsed);
+        let rate = per_second(bytes, elapsed);
+        let queued = std::mem::replace(&mut self.queued, true);
+        let full = is_full(&begin, &reading, elapsed) && (queued || is_tried(&reading, rate));
         if full && self.settled {
             if self.rates.len() == RATES {
                 self.rates.pop_front();
             }
-            self.rates.push_back((reading.at, per_second(bytes, elapsed)));
+            self.rates.push_back((reading.at, rate));
         }
         self.settled = full;
     }
@@ -146,12 +159,19 @@ pub(crate) fn tcp_header(info: &TcpInfo) -> u32 {
     if info.timestamps { 32 } else { 20 }
 }
 
-/// Whether a queue stood at the bottleneck between two readings: everything that is sent takes longer than the path
-/// alone would, and no timeout says that the path has gone silent.
-fn is_queued(before: &Reading, now: &Reading) -> bool {
-    now.at.since(before.at) <= LONGEST_STEP
-        && now.info.timeouts == 0
-        && 2 * now.info.rtt >= 3 * now.info.min_rtt
+/// Whether something waited between two readings, and no timeout says that the path has gone silent.
+fn goes_on(before: &Reading, now: &Reading) -> bool {
+    now.at.since(before.at) <= LONGEST_STEP && now.info.timeouts == 0
+}
+
+/// Whether a queue stands at the bottleneck: what is sent takes longer than the path alone would.
+fn is_queued(now: &Reading) -> bool {
+    2 * now.info.rtt >= 3 * now.info.min_rtt
+}
+
+/// Whether no more was let leave than a full path is tried with.
+fn is_tried(now: &Reading, rate: u64) -> bool {
+    now.info.pacing.saturating_mul(100) <= rate.saturating_mul(TRIED)
 }
 
 /// Whether the link was full all the time but for a tenth, which the wake-ups of the sender take.

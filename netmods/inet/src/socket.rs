@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{GetSockOpt, SetSockOpt};
+use nix::sys::socket::{GetSockOpt, SetSockOpt, sockopt};
 use ratman_types::ByteCount;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
@@ -163,6 +163,13 @@ pub(crate) fn info(stream: &TcpStream) -> Option<TcpInfo> {
     RawTcpInfo.get(stream).ok().map(|bytes| TcpInfo::parse(&bytes))
 }
 
+/// Whether the congestion control of a connection measures what the path carries and sends at that (`TCP_CONGESTION`), which
+/// of those in Linux BBR does.
+pub(crate) fn measures_path(stream: &TcpStream) -> bool {
+    let name = sockopt::TcpCongestion.get(stream).unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b"bbr")
+}
+
 /// Reads `TCP_INFO`.
 #[derive(Clone, Copy, Debug)]
 struct RawTcpInfo;
@@ -172,20 +179,14 @@ nix::getsockopt_impl!(
     libc::IPPROTO_TCP,
     libc::TCP_INFO,
     [u8; TCP_INFO_LEN],
-    nix::sys::socket::sockopt::GetStruct<[u8; TCP_INFO_LEN]>
+    sockopt::GetStruct<[u8; TCP_INFO_LEN]>
 );
 
 /// Says whether the size of the send buffer is ours (`SO_BUF_LOCK`, Linux 5.14); 0 gives it back to the autotuning.
 #[derive(Clone, Copy, Debug)]
 struct BufferLock;
 
-nix::setsockopt_impl!(
-    BufferLock,
-    libc::SOL_SOCKET,
-    libc::SO_BUF_LOCK,
-    u32,
-    nix::sys::socket::sockopt::SetStruct<'_, u32>
-);
+nix::setsockopt_impl!(BufferLock, libc::SOL_SOCKET, libc::SO_BUF_LOCK, u32, sockopt::SetStruct<'_, u32>);
 
 #[cfg(test)]
 mod tests {

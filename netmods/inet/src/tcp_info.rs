@@ -22,6 +22,8 @@ pub(crate) struct TcpInfo {
     pub(crate) rtt: Duration,
     /// The shortest round trip of the last minutes (`tcpi_min_rtt`).
     pub(crate) min_rtt: Duration,
+    /// How fast the kernel lets segments leave, in bytes per second with headers (`tcpi_pacing_rate`).
+    pub(crate) pacing: u64,
     /// Segments sent again (`tcpi_total_retrans`).
     pub(crate) resent: u32,
     /// Bytes that the peer's end acknowledged (`tcpi_bytes_acked`).
@@ -56,6 +58,7 @@ impl TcpInfo {
             rtt: micros(68),
             min_rtt: micros(148),
             resent: narrow(100),
+            pacing: wide(104),
             acked: wide(120),
             received: wide(128),
             segments_out: narrow(136),
@@ -101,6 +104,7 @@ mod tests {
             rtt: micros(68),
             min_rtt: micros(148),
             resent: 100,
+            pacing: wide(104),
             acked: wide(120),
             received: wide(128),
             segments_out: 136,

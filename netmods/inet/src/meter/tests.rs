@@ -16,11 +16,15 @@ struct Fed {
 
 impl Fed {
     fn new() -> Self {
+        Self::with(false)
+    }
+
+    fn with(measures: bool) -> Self {
         let ms = Duration::from_millis;
         let info =
             TcpInfo { timestamps: true, segment: 1448, rtt: ms(20), min_rtt: ms(10), ..TcpInfo::default() };
         let reading = Reading { at: Timestamp::default(), waited: Duration::ZERO, info };
-        Self { meter: Meter::new("192.0.2.1".parse().unwrap()), reading, said: Vec::new() }
+        Self { meter: Meter::new("192.0.2.1".parse().unwrap(), measures), reading, said: Vec::new() }
     }
 
     fn passes(&mut self, time: Duration, mut step: impl FnMut(&mut Reading)) -> &[u64] {
@@ -66,6 +70,21 @@ fn a_full_link_tells_its_rate_on_the_wire_each_second() {
         assert!(said.len() >= 2, "{rate} Mbit/s: {said:?}");
         assert!(said.iter().all(|said| close(*said, rate * MBIT)), "{rate} Mbit/s: {said:?}");
     }
+}
+
+#[test]
+fn where_the_kernel_avoids_queues_its_own_pace_says_that_the_link_is_full() {
+    let truth = 50 * MBIT;
+    let said = |measures, pacing| {
+        let mut fed = Fed::with(measures);
+        fed.reading.info.rtt = Duration::from_millis(11);
+        fed.reading.info.pacing = pacing;
+        fed.full(truth, 10 * SECOND).to_vec()
+    };
+    let paced = said(true, truth * 5 / 4);
+    assert!(paced.len() >= 2 && paced.iter().all(|said| close(*said, truth)), "{paced:?}");
+    assert_eq!(said(true, truth * 2), [], "it still looks for more");
+    assert_eq!(said(false, truth * 5 / 4), [], "paced by losses, maybe, which say nothing of the link");
 }
 
 /// 27 ms of 10 Mbit/s are in a bucket of 32 KiB, which refills while the link is idle.
@@ -134,7 +153,7 @@ fn a_path_that_went_silent_and_came_back_is_not_slow() {
 
 #[test]
 fn traffic_and_loss_are_what_came_since_the_last_report() {
-    let mut meter = Meter::new("::1".parse().unwrap());
+    let mut meter = Meter::new("::1".parse().unwrap(), false);
     let mut info = TcpInfo {
         sent: 1000,
         received: 10,
@@ -190,8 +209,8 @@ fn any_reading() -> impl Strategy<Value = Reading> {
 
 proptest! {
     #[test]
-    fn any_readings_are_taken(readings in prop::collection::vec(any_reading(), 0..100)) {
-        let mut meter = Meter::new("192.0.2.1".parse().unwrap());
+    fn any_readings_are_taken(measures: bool, readings in prop::collection::vec(any_reading(), 0..100)) {
+        let mut meter = Meter::new("192.0.2.1".parse().unwrap(), measures);
         for (index, reading) in readings.into_iter().enumerate() {
             meter.full(reading);
             if index % 10 == 0 {
