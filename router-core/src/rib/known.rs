@@ -175,10 +175,13 @@ impl Known {
             return None;
         }
         let ping = |rtt| Ping { measured: entry.route_ping(rtt), cost: link.cost };
+        // What lies beyond says nothing of a link that nobody has measured: then the pings decide alone.
+        let own = link.estimator.bandwidth(now);
+        let bandwidth = if own.is_known() { entry.bandwidth.narrowest(own) } else { own };
         Some(Candidate {
             hop: entry.hop,
             ping: ping(link.rtt()?),
-            bandwidth: entry.bandwidth.narrowest(link.estimator.bandwidth(now)),
+            bandwidth,
             under_load: link.estimator.latency_under_load().map(ping),
             peer_part: entry.claim.is_some(),
         })

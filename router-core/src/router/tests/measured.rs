@@ -85,6 +85,20 @@ fn within_a_tenth_of_the_ping_the_wider_link_is_taken_and_the_reason_says_so() {
 }
 
 #[test]
+fn a_link_that_nobody_measured_does_not_win_by_what_lies_beyond() {
+    let mut rig = Rig::with_neighbours(2);
+    let origin = Origin::new(1);
+    measure(&mut rig, 0, 1_250_000);
+    for _ in 0..6 {
+        rig.pass(secs(2));
+        announce(&mut rig, 0, &origin, 5_000, 12_500_000);
+        announce(&mut rig, 1, &origin, 5_200, 12_500_000);
+    }
+    assert_eq!(rig.hop_to(&origin.address()), rig.hop(0));
+    assert!(!reason(&rig).contains("bandwidth"), "{}", reason(&rig));
+}
+
+#[test]
 fn a_cost_makes_a_link_dearer_for_us_and_for_nobody_else() {
     let mut rig = Rig::with_neighbours(3);
     let origin = Origin::new(1);
