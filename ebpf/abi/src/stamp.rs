@@ -12,7 +12,7 @@ pub const PATIENCE: u64 = 5_000_000_000;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
-    /// When it was sent first, in nanoseconds of `CLOCK_MONOTONIC`; 0 once it was answered.
+    /// When it was sent first, in nanoseconds of `CLOCK_MONOTONIC`; 0 once it was answered, or where it needs no answer.
     pub sent: u64,
     /// The stamp itself.
     pub value: u32,

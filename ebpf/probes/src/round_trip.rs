@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! Round trips: from the first segment with a TSval to the first that echoes it.
+//! Round trips: from the first segment with a TSval, if that one has to be answered, to the first that echoes it.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::TcContext;
@@ -9,7 +9,7 @@ use ebpf_abi::{PATIENCE, STAMPS, Stamp, bucket};
 use crate::maps::{ROUND_TRIPS, WAITING};
 use crate::packet::{Direction, Packet};
 
-/// What stands for the time of a stamp that was answered. Its value stays, as more segments of the same tick of the sender's
+/// What stands for the time of a stamp that was answered, or needs no answer. Its value stays, as more segments of the same tick of the sender's
 /// clock may follow, and the echo of an earlier one must not be taken for theirs.
 const ANSWERED: u64 = 0;
 
@@ -25,10 +25,10 @@ pub(crate) fn now() -> u64 {
 pub(crate) fn time(context: &TcContext, packet: &Packet, direction: Direction, place: u32, now: u64) {
     let segment = &packet.segment;
     let relevant = match direction {
-        Direction::Out => segment.wants_answer(),
+        Direction::Out => true,
         Direction::In => segment.is_answer(),
     };
-    if !relevant {
+    if !relevant || !segment.has_options() {
         return;
     }
     let Some(stamps) = segment.time_stamps(context) else { return };
@@ -43,18 +43,21 @@ pub(crate) fn time(context: &TcContext, packet: &Packet, direction: Direction, p
     // at the same time; then one round trip is counted twice or not at all.
     let Some(stamp) = (unsafe { (*waiting).places.get_mut(index) }) else { return };
     match direction {
-        Direction::Out => send(stamp, value, now),
+        Direction::Out => send(stamp, value, segment.wants_answer(), now),
         Direction::In => answer(context, stamp, value, place, now),
     }
 }
 
 /// Notes when a stamp was sent first, unless its place is taken by one that still waits.
+///
+/// One that the peer was first given without being asked for an answer is not timed: when data follow in the same tick, an
+/// echo of it may be on its way already.
 #[inline(always)]
-fn send(stamp: &mut Stamp, value: u32, now: u64) {
+fn send(stamp: &mut Stamp, value: u32, wants_answer: bool, now: u64) {
     let waits = stamp.sent != ANSWERED && now.saturating_sub(stamp.sent) < PATIENCE;
     if stamp.value != value && !waits {
         stamp.value = value;
-        stamp.sent = now;
+        stamp.sent = if wants_answer { now } else { ANSWERED };
     }
 }
 

@@ -76,6 +76,12 @@ impl Segment {
         })
     }
 
+    /// Whether there are any that time stamps may be among.
+    #[inline(always)]
+    pub(crate) fn has_options(&self) -> bool {
+        self.payload > self.options
+    }
+
     /// Whether the peer has to answer it: it carries data, or opens or closes.
     ///
     /// Of a bare acknowledgement the stamp is echoed as well, but only when the peer next has something to say.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Time stamps of TCP find their echo, wherever they are among the options.
 
+use ebpf_abi::STAMPS;
+
 use crate::crafted::{
     ACK, IPV4, SYN, TCP, conversation, ethernet, ipv4, ipv4_with, ipv6, tcp, time_stamps, turned,
 };
@@ -60,6 +62,30 @@ fn only_what_has_to_be_answered_is_timed() {
     send(&loaded, ACK, &time_stamps(202, 1), b"data");
     receive(&loaded, SYN, &time_stamps(52, 202));
     assert_eq!(count(&loaded), 1, "without ACK an echo means nothing");
+}
+
+#[test]
+fn a_tick_that_began_without_asking_for_an_answer_is_not_timed() {
+    let Some(loaded) = loaded() else { return };
+    // The echo may be that of the bare acknowledgement, sent long before the data.
+    send(&loaded, ACK, &time_stamps(100, 1), &[]);
+    send(&loaded, ACK, &time_stamps(100, 1), b"data");
+    receive(&loaded, ACK, &time_stamps(50, 100));
+    assert_eq!((count(&loaded), waiting(&loaded)), (0, 0));
+    send(&loaded, ACK, &time_stamps(101, 1), b"data");
+    receive(&loaded, ACK, &time_stamps(51, 101));
+    assert_eq!(count(&loaded), 1, "the next tick begins with data");
+}
+
+#[test]
+fn a_bare_acknowledgement_takes_no_place_from_what_waits() {
+    let Some(loaded) = loaded() else { return };
+    send(&loaded, ACK, &time_stamps(100, 1), b"data");
+    send(&loaded, ACK, &time_stamps(100, 1), &[]);
+    let same_place = 100 + u32::try_from(STAMPS).unwrap();
+    send(&loaded, ACK, &time_stamps(same_place, 1), &[]);
+    receive(&loaded, ACK, &time_stamps(50, 100));
+    assert_eq!(count(&loaded), 1);
 }
 
 #[test]
