@@ -53,6 +53,9 @@ impl KernelLog {
     }
 
     /// Logs what was said since the last call.
+    ///
+    /// It ends because the programs speak of followed conversations alone, at most once per round trip, and only at
+    /// TRACE: what a stranger sends says nothing, so that no flood can keep this reading.
     pub(crate) fn pass_on(&mut self) {
         self.0.flush();
     }

@@ -2,7 +2,6 @@
 //! The headers of IPv4 and IPv6.
 
 use aya_ebpf::programs::TcContext;
-use aya_log_ebpf::debug;
 use ebpf_abi::mapped;
 
 use crate::packet::load;
@@ -54,7 +53,8 @@ pub(crate) fn v4(context: &TcContext, at: u32) -> Option<Ip> {
     })
 }
 
-/// Reads a header of IPv6 and passes over the extension headers; nothing for later fragments.
+/// Reads a header of IPv6 and passes over the extension headers; nothing for later fragments and for more of those headers
+/// than [`MAX_EXTENSIONS`].
 #[inline(always)]
 pub(crate) fn v6(context: &TcContext, at: u32) -> Option<Ip> {
     let header: [u8; 40] = load(context, at)?;
@@ -78,11 +78,7 @@ pub(crate) fn v6(context: &TcContext, at: u32) -> Option<Ip> {
         }
         ip.pass_over_extension(context)?;
     }
-    if ip.is_extension() {
-        debug!(context, "a packet with more than {} extension headers is not counted", MAX_EXTENSIONS);
-        return None;
-    }
-    Some(ip)
+    if ip.is_extension() { None } else { Some(ip) }
 }
 
 impl Ip {

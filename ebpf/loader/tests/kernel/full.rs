@@ -3,7 +3,9 @@
 
 use ebpf_abi::STAMPS;
 
-use crate::crafted::{ACK, IPV4, TCP, UDP, conversation, ethernet, ipv4, tcp, time_stamps, turned, udp};
+use crate::crafted::{
+    ACK, IPV4, IPV6, TCP, UDP, conversation, ethernet, extension, ipv4, ipv6, tcp, time_stamps, turned, udp,
+};
 use crate::test_run::{Loaded, Program};
 
 #[test]
@@ -25,6 +27,24 @@ fn a_flood_of_sources_leaves_active_conversations_counted() {
     }
     assert_eq!(loaded.counters(&active).received_packets, sent);
     assert_eq!(loaded.conversations(), 1, "strangers take no place");
+}
+
+#[test]
+fn strangers_write_nothing_into_the_log() {
+    let Some(mut loaded) = Loaded::new() else { return };
+    let (value, echo) = (tcp(ACK, &time_stamps(7, 0), b"data"), tcp(ACK, &time_stamps(0, 7), &[]));
+    let extensions = [extension(60, 0).repeat(7), extension(UDP, 0), udp(&[1; 20])].concat();
+    let talk = |loaded: &Loaded| {
+        loaded.run(Program::EthernetOut, &ethernet(&[], IPV4, &turned(ipv4(TCP, &value))));
+        loaded.run(Program::EthernetIn, &ethernet(&[], IPV4, &ipv4(TCP, &echo)));
+        loaded.run(Program::EthernetIn, &ethernet(&[], IPV6, &ipv6(60, &extensions)));
+        loaded.run(Program::EthernetIn, &ethernet(&[], IPV4, &[0; 60]));
+    };
+    talk(&loaded);
+    assert_eq!(loaded.lines(), 0);
+    loaded.follow(conversation(false, TCP));
+    talk(&loaded);
+    assert_eq!(loaded.lines(), 1, "the round trip of who is followed");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! The programs, run by the kernel on a packet of ours (BPF_PROG_TEST_RUN).
 #![allow(unsafe_code, reason = "only who knows the layout can say that any bytes are a value of it")]
 
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader, Pod};
 use ebpf_abi::{
@@ -86,6 +86,7 @@ pub(crate) struct Loaded {
     counters: PerCpuArray<MapData, Value<Counters>>,
     round_trips: Array<MapData, Value<Histogram>>,
     waiting: Array<MapData, Value<Stamps>>,
+    said: RingBuf<MapData>,
     next: u32,
 }
 
@@ -110,6 +111,7 @@ impl Loaded {
             counters: object.take_map(COUNTERS_MAP).unwrap().try_into().unwrap(),
             round_trips: object.take_map(ROUND_TRIPS_MAP).unwrap().try_into().unwrap(),
             waiting: object.take_map(STAMPS_MAP).unwrap().try_into().unwrap(),
+            said: object.take_map("AYA_LOGS").unwrap().try_into().unwrap(),
             object,
             next: 0,
         })
@@ -167,6 +169,11 @@ impl Loaded {
     /// How many round trips were measured of a conversation.
     pub(crate) fn round_trips(&self, conversation: &Conversation) -> u32 {
         self.round_trips.get(&self.place(conversation), 0).unwrap().0.counts.iter().sum()
+    }
+
+    /// How many lines the programs had to say since the last call.
+    pub(crate) fn lines(&mut self) -> usize {
+        std::iter::from_fn(|| self.said.next().map(drop)).count()
     }
 
     /// As if every place had a stamp that waits since the machine was started.
