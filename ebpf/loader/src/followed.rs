@@ -41,7 +41,9 @@ impl Followed {
         since: &mut Since,
     ) {
         // How long the first bytes took to come is not known; they are the point to count from.
-        if let Some(read) = self.read.replace(now) {
+        if let Some(read) = self.read.replace(now)
+            && is_seen(&counters)
+        {
             let over = now.since(read);
             let sent = counters.sent_bytes.wrapping_sub(self.counters.sent_bytes);
             let received = counters.received_bytes.wrapping_sub(self.counters.received_bytes);
@@ -56,6 +58,12 @@ impl Followed {
             *self.histogram = histogram;
         }
     }
+}
+
+/// Whether packets match the conversation at all, each way. Where they do not (addresses that this host translates, IPsec, an
+/// answer that comes over another interface) the kernel says zero, which must not stand for what the socket knows better.
+const fn is_seen(counters: &Counters) -> bool {
+    counters.sent_packets != 0 && counters.received_packets != 0
 }
 
 /// What came over a hop, in one conversation or several, since it was last asked.

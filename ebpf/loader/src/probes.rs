@@ -127,7 +127,8 @@ impl Probes {
 
     /// What was measured since the last call, at most one sample per hop: round trips in TCP, at the tenth and ninetieth
     /// percentile, and traffic on the wire. The first call tells no traffic of a conversation, as its time is not
-    /// known. Takes about 10 µs per conversation, and passes on what the programs said to the log.
+    /// known, nor does any before a packet was counted each way: what is never seen (addresses that are translated here,
+    /// IPsec, another way back) is not idle. Takes about 10 µs per conversation, and passes on what the programs said to the log.
     pub fn samples(&mut self, now: Timestamp) -> Vec<(Hop, LinkSample)> {
         self.log.pass_on();
         let mut hops: BTreeMap<Hop, Since> = BTreeMap::new();

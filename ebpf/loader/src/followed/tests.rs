@@ -14,7 +14,7 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn counters(sent_bytes: u64, received_bytes: u64) -> Counters {
-    Counters { sent_bytes, received_bytes, ..Counters::default() }
+    Counters { sent_bytes, received_bytes, sent_packets: 1, received_packets: 1, last_seen: 0 }
 }
 
 fn histogram(micros: &[u32]) -> Histogram {
@@ -47,6 +47,26 @@ fn the_first_time_is_what_traffic_is_counted_from() {
     assert_eq!((sample.at, sample.source, sample.round_trips), (at(12), SampleSource::Kernel, None));
     let idle = read(&mut followed, counters(350, 51), None, at(13)).unwrap();
     assert_eq!(idle.traffic.unwrap().sent, ByteCount(0));
+}
+
+#[test]
+fn what_was_not_seen_each_way_tells_no_traffic() {
+    let mut followed = Followed::new(hop(), Place(0));
+    let silent = Counters::default();
+    assert_eq!(read(&mut followed, silent, None, at(1)), None);
+    assert_eq!(read(&mut followed, silent, None, at(2)), None, "nothing matches");
+    let only_sent = Counters { sent_bytes: 100, sent_packets: 1, ..silent };
+    assert_eq!(read(&mut followed, only_sent, None, at(3)), None, "answers come another way");
+    let only_received = Counters { received_bytes: 100, received_packets: 1, ..silent };
+    assert_eq!(read(&mut followed, only_received, None, at(4)), None, "what we send goes another way");
+    let mut other = Followed::new(hop(), Place(1));
+    read(&mut other, only_sent, None, at(3));
+    let both =
+        Counters { received_bytes: 40, received_packets: 1, sent_bytes: 130, sent_packets: 2, ..silent };
+    let traffic = read(&mut other, both, None, at(4)).unwrap().traffic.unwrap();
+    assert_eq!((traffic.over, traffic.sent.0, traffic.received.0), (Duration::from_secs(1), 30, 40));
+    let idle = read(&mut other, both, None, at(5)).unwrap().traffic.unwrap();
+    assert_eq!((idle.sent.0, idle.received.0), (0, 0), "it is known to be seen");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::crafted::UDP;
 use crate::namespace::{Far, NEAR, at, interface, run};
 use crate::probes::attached;
 use crate::test_run::possible;
-use crate::traffic::{hop, seconds};
+use crate::traffic::{hop, seconds, sockets};
 
 /// Which hook the case is to use.
 const HOOK: &str = "IRDEST_TEST_HOOK";
@@ -125,23 +125,25 @@ fn what_loading_needs_can_be_given_up_afterwards() {
         return;
     }
     run(|| {
-        let _far = Far::new();
+        let far = Far::new();
         let near = interface(NEAR);
-        let conversation = Conversation {
-            interface: near.index,
-            local: at("10.8.0.1:9000"),
-            remote: at("10.8.0.2:9000"),
-            protocol: UDP,
-        };
+        let (local, remote) = (at("10.8.0.1:9000"), at("10.8.0.2:9000"));
+        let (here, there) = sockets(&far, "10.8.0.1:9000", "10.8.0.2:9000");
+        let conversation = Conversation { interface: near.index, local, remote, protocol: UDP };
         for hook in [Hook::Tcx, Hook::Clsact] {
             let mut probes = Probes::load_for(hook).unwrap();
             let near = near.clone();
+            let (here, there) = (here.try_clone().unwrap(), there.try_clone().unwrap());
             // On a thread of its own, as this one still has to look at the interfaces.
             let other = std::thread::spawn(move || {
                 keep(&[Capability::CAP_NET_ADMIN]);
                 assert!(probes.watch(std::slice::from_ref(&near)).is_empty());
                 probes.follow(&[(hop(1), conversation)]).unwrap();
                 probes.samples(seconds(1));
+                here.send_to(&[1], remote).unwrap();
+                there.recv(&mut [0]).unwrap();
+                there.send_to(&[1], local).unwrap();
+                here.recv(&mut [0]).unwrap();
                 assert_eq!(probes.samples(seconds(2)).len(), 1);
                 keep(&[]);
                 assert_eq!(probes.samples(seconds(3)).len(), 1, "reading needs nothing");

@@ -81,18 +81,20 @@ fn conversations_beyond_the_limit_are_told() {
     }
     run(|| {
         let mut probes = Probes::load().unwrap();
-        let limit = usize::try_from(MAX_CONVERSATIONS).unwrap();
+        let followed = |probes: &Probes, count: usize| {
+            assert_eq!(format!("{probes:?}"), format!("Probes {{ followed: {count}, .. }}"));
+        };
         let many: Vec<_> =
             (0..MAX_CONVERSATIONS + 3).map(|number| (hop(number), conversation(number, 1))).collect();
         let error = probes.follow(&many).unwrap_err();
         assert!(matches!(error, FollowError::Full { left: 3 }), "{error}");
-        assert_eq!(probes.samples(seconds(1)).len(), 0);
-        assert_eq!(probes.samples(seconds(2)).len(), limit);
+        followed(&probes, usize::try_from(MAX_CONVERSATIONS).unwrap());
         // Who goes makes room.
         probes.follow(&many[10..]).unwrap();
-        probes.samples(seconds(3));
-        assert_eq!(probes.samples(seconds(4)).len(), many.len() - 10);
+        followed(&probes, many.len() - 10);
+        probes.samples(seconds(1));
+        assert_eq!(probes.samples(seconds(2)), [], "nothing was seen of any");
         probes.follow(&[]).unwrap();
-        assert_eq!(probes.samples(seconds(5)).len(), 0);
+        followed(&probes, 0);
     });
 }
