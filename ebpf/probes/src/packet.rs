@@ -23,12 +23,10 @@ pub(crate) enum Direction {
 
 /// Ethernet: two addresses and the type of what follows.
 const ETHERNET_HEADER: u32 = 14;
-/// A VLAN tag: its number and, again, the type of what follows (source: IEEE 802.1Q).
-const TAG: u32 = 4;
+/// The bits of a tag that name a VLAN; where they are 0 it tells a priority only (source: IEEE 802.1Q).
+const VLAN_NUMBER: u32 = 0x0fff;
 const TYPE_IPV4: u16 = 0x0800;
 const TYPE_IPV6: u16 = 0x86dd;
-const TYPE_VLAN: u16 = 0x8100;
-const TYPE_SERVICE_VLAN: u16 = 0x88a8;
 
 const UDP_HEADER: u32 = 8;
 
@@ -42,19 +40,16 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
-    /// Reads a packet; nothing where it cannot be told whose it is: other protocols than IP, later fragments, headers that
-    /// are cut off.
+    /// Reads a packet; nothing where it cannot be told whose it is: other protocols than IP, VLANs, later fragments,
+    /// headers that are cut off.
     #[inline(always)]
     pub(crate) fn read(context: &TcContext, layer: Layer, direction: Direction) -> Option<Self> {
         let ip = match layer {
-            Layer::Ethernet => {
-                let (at, kind) = ethernet(context)?;
-                match kind {
-                    TYPE_IPV4 => ip::v4(context, at)?,
-                    TYPE_IPV6 => ip::v6(context, at)?,
-                    _ => return None,
-                }
-            }
+            Layer::Ethernet => match ethernet(context)? {
+                TYPE_IPV4 => ip::v4(context, ETHERNET_HEADER)?,
+                TYPE_IPV6 => ip::v6(context, ETHERNET_HEADER)?,
+                _ => return None,
+            },
             Layer::Ip => match load::<1>(context, 0)?[0] >> 4 {
                 4 => ip::v4(context, 0)?,
                 6 => ip::v6(context, 0)?,
@@ -108,21 +103,22 @@ impl Packet {
     }
 }
 
-/// Where the packet of IP begins, and which it is: behind at most two VLAN tags.
+/// The type of what follows the header of Ethernet; nothing for a packet of a VLAN, which the interface below that one
+/// shows as well, and whose addresses may be those of another network.
 ///
-/// Tags are passed over, not compared: a conversation has an interface of its own for every VLAN, and a tag shows there
-/// only where that one was told to leave it on.
+/// The kernel takes a tag out of the bytes on the way in, and mostly leaves it beside them on the way out; one that is still
+/// in them is a type that is not looked for.
 #[inline(always)]
-fn ethernet(context: &TcContext) -> Option<(u32, u16)> {
-    let mut at = ETHERNET_HEADER;
-    for _ in 0..3 {
-        let kind = u16::from_be_bytes(load(context, at - 2)?);
-        if kind != TYPE_VLAN && kind != TYPE_SERVICE_VLAN {
-            return Some((at, kind));
-        }
-        at += TAG;
+fn ethernet(context: &TcContext) -> Option<u16> {
+    // SAFETY: the kernel gave the address of this context, and checks every access to its fields.
+    let (tagged, tag) = unsafe {
+        let skb = context.skb.skb;
+        ((*skb).vlan_present, (*skb).vlan_tci)
+    };
+    if tagged != 0 && tag & VLAN_NUMBER != 0 {
+        return None;
     }
-    None
+    load(context, ETHERNET_HEADER - 2).map(u16::from_be_bytes)
 }
 
 /// The number of the interface that the packet crosses.

@@ -3,13 +3,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ebpf_loader::{Conversation, Hook, Probes};
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, sendto, socket};
 use ratman_types::{Hop, LinkId, LinkSample, RouterId, Timestamp};
 
-use crate::crafted::{TCP, UDP};
+use crate::crafted::{self, IPV4, TCP, UDP, ethernet, ipv4, turned, udp};
 use crate::namespace::{Far, NEAR, at, interface, program, run};
 use crate::test_run::possible;
 
@@ -80,6 +83,44 @@ fn datagrams_are_counted_to_the_byte() {
                 datagrams_are_counted(hook, near, away);
             }
         }
+    });
+}
+
+/// Puts a frame onto an interface of this thread's namespace.
+fn send_frame(interface: &str, frame: &[u8]) {
+    let packets =
+        socket(AddressFamily::Packet, SockType::Raw, SockFlag::empty(), SockProtocol::EthAll).unwrap();
+    let mut addresses = getifaddrs().unwrap().filter(|one| one.interface_name == interface);
+    let address = addresses.find_map(|one| one.address?.as_link_addr().copied()).unwrap();
+    sendto(packets.as_raw_fd(), frame, &address, MsgFlags::empty()).unwrap();
+}
+
+#[test]
+fn what_a_vlan_carries_is_not_credited_to_the_interface_below() {
+    if !possible() {
+        return;
+    }
+    run(|| {
+        let far = Far::new();
+        let near = interface(NEAR);
+        let followed = Conversation { interface: near.index, ..crafted::conversation(false, UDP) };
+        let packet = ipv4(UDP, &udp(&[1; 100]));
+        let frame = |tags: &[(u16, u16)]| ethernet(tags, IPV4, &packet);
+        let len = u64::try_from(frame(&[]).len()).unwrap();
+        let mut probes = Probes::load().unwrap();
+        assert!(probes.watch(&[near]).is_empty());
+        probes.follow(&[(hop(1), followed)]).unwrap();
+        assert_eq!(sample(&mut probes, 1), None);
+        // The kernel takes the tags out of the bytes before the probes see them. One without a number is no VLAN.
+        far.enter(|| {
+            for tags in [&[(0x8100, 5)][..], &[(0x88a8, 5)], &[(0x8100, 0xe005)], &[(0x8100, 0xe000)], &[]] {
+                send_frame("far", &frame(tags));
+            }
+        });
+        send_frame(NEAR, &ethernet(&[(0x8100, 5)], IPV4, &turned(packet.clone())));
+        send_frame(NEAR, &ethernet(&[], IPV4, &turned(packet.clone())));
+        let traffic = sample(&mut probes, 2).unwrap().traffic.unwrap();
+        assert_eq!((traffic.sent.0, traffic.received.0), (len, 2 * len));
     });
 }
 
