@@ -35,12 +35,8 @@ struct Attached {
 }
 
 impl Attachments {
-    /// None yet. What an earlier process left behind on any interface is removed.
-    pub(crate) fn none(hook: Hook) -> Self {
-        match hook {
-            Hook::Tcx => {}
-            Hook::Clsact => remove_leftovers(),
-        }
+    /// None yet.
+    pub(crate) const fn none(hook: Hook) -> Self {
         Self { hook, attached: BTreeMap::new() }
     }
 
@@ -115,8 +111,13 @@ fn attach(
     program.take_link(link)
 }
 
-/// Removes filters with the names of our programs from every interface: those of a process that was killed.
-fn remove_leftovers() {
+/// Removes the probes that a killed process left on interfaces with [`Hook::Clsact`]: filters with the names of our programs,
+/// on every interface of this thread's network namespace, among them those of another gateway that runs there.
+///
+/// Needs CAP_NET_ADMIN and nothing else, neither the object nor leave to load it: a process that is to run without probes
+/// calls this to be rid of old ones. What cannot be removed stays, and is told to the log at TRACE.
+/// [`Probes::load`](crate::Probes::load) begins with it where it uses that hook.
+pub fn remove_leftovers() {
     let Ok(interfaces) = if_nameindex() else { return };
     for interface in &interfaces {
         let interface = interface.name().to_string_lossy();

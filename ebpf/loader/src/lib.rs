@@ -3,6 +3,7 @@
 //! they counted into samples.
 //!
 //! ```text
+//!   remove_leftovers                               needs CAP_NET_ADMIN
 //!   Probes::load ─▶ the kernel's verifier          needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; only this does
 //!   Probes::watch(interfaces) ─▶ TCX or clsact     needs CAP_NET_ADMIN
 //!   Probes::follow(conversations) ─▶ keys in maps
@@ -25,6 +26,7 @@ mod percentile;
 mod probes;
 mod route;
 
+pub use attachments::remove_leftovers;
 pub use conversation::Conversation;
 pub use error::{AttachError, FollowError, LoadError};
 pub use hook::Hook;

@@ -10,7 +10,7 @@ use ebpf_abi::MAX_CONVERSATIONS;
 use ratman_types::{Hop, LinkSample, Timestamp};
 use tracing::debug;
 
-use crate::attachments::{Attachments, PROGRAMS};
+use crate::attachments::{Attachments, PROGRAMS, remove_leftovers};
 use crate::conversation::Conversation;
 use crate::error::{AttachError, FollowError, LoadError};
 use crate::followed::{Followed, Since};
@@ -46,12 +46,16 @@ impl Probes {
     }
 
     /// As [`load`](Self::load), but with this hook, whether or not the kernel has a better one. With [`Hook::Clsact`], what
-    /// an earlier process left attached in this network namespace is removed; two gateways in one namespace take away each
-    /// other's probes there.
+    /// an earlier process left attached in this network namespace is removed first, whether or not anything can be loaded
+    /// then; two gateways in one namespace take away each other's probes there.
     ///
     /// # Errors
     /// Every variant of [`LoadError`] but that of an old kernel.
     pub fn load_for(hook: Hook) -> Result<Self, LoadError> {
+        match hook {
+            Hook::Tcx => {}
+            Hook::Clsact => remove_leftovers(),
+        }
         let code = object().ok_or(LoadError::NoObject)?;
         LoadError::unless_permitted()?;
         let level = KernelLog::level();

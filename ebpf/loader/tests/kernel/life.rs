@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use caps::{CapSet, Capability, CapsHashSet};
-use ebpf_loader::{AttachError, Conversation, Hook, LoadError, Probes};
+use ebpf_loader::{AttachError, Conversation, Hook, LoadError, Probes, remove_leftovers};
 
 use crate::crafted::UDP;
 use crate::namespace::{Far, NEAR, at, interface, run};
@@ -89,6 +89,31 @@ fn keep(kept: &[Capability]) {
     let kept: CapsHashSet = kept.iter().copied().collect();
     caps::set(None, CapSet::Effective, &kept).unwrap();
     caps::set(None, CapSet::Permitted, &kept).unwrap();
+}
+
+#[test]
+fn what_was_left_on_clsact_goes_also_where_nothing_can_be_loaded() {
+    if !possible() {
+        return;
+    }
+    run(|| {
+        let _far = Far::new();
+        let with_network_alone = |task: fn()| {
+            kill(attached_process("clsact"));
+            assert_eq!(attached(), 2);
+            let other = std::thread::spawn(move || {
+                keep(&[Capability::CAP_NET_ADMIN]);
+                task();
+            });
+            other.join().unwrap();
+            assert_eq!(attached(), 0);
+        };
+        with_network_alone(remove_leftovers);
+        with_network_alone(|| {
+            let error = Probes::load_for(Hook::Clsact).unwrap_err();
+            assert!(matches!(error, LoadError::Permission { .. }), "{error}");
+        });
+    });
 }
 
 #[test]
