@@ -3,9 +3,9 @@
 //! it, goes by the ways that the router has chosen instead.
 
 use netmod_api::{FrameParts, Outbox};
-use ratman_types::{Address, Hop, Recipient, Timestamp};
+use ratman_types::{Address, Hop, LinkId, Recipient, RouterId, Timestamp};
 use ratman_wire::Frame;
-use router_core::Lookup;
+use router_core::{Fib, Lookup, Via};
 
 use super::Forwarder;
 use crate::egress::{Egress, Left, OURS};
@@ -20,14 +20,25 @@ pub struct Saved {
     pub waiting: usize,
 }
 
+/// Where a frame came from, to which it must not go back.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    /// From us.
+    Ours,
+    /// Over this link.
+    Link(LinkId),
+    /// A link's unacknowledged bytes do not tell.
+    Unknown,
+}
+
 impl Forwarder {
-    /// Sends what is left at `hop`, whose `outbox` this is, by other hops; what has no other way stays where it is. The
-    /// forwarding table leads elsewhere already.
+    /// Sends what is left at `hop`, whose `outbox` this is, by other hops; what has no other way than back to where it came
+    /// from, or none at all, stays where it is. The forwarding table leads elsewhere already.
     pub fn leave(&self, hop: Hop, outbox: &dyn Outbox, now: Timestamp) -> Saved {
         let (ways, mut saved) = (self.ways.load(), Saved::default());
         // The oldest first: what waits is younger.
         outbox.unacknowledged(&mut |frame| {
-            if let Some(egress) = way_of(&ways, frame, hop) {
+            if let Some(egress) = way_of(&ways, frame, hop, Origin::Unknown) {
                 saved.unacknowledged +=
                     egress.send_frames(OURS, &[FrameParts::whole(frame)], self.sealer(), now);
             }
@@ -42,16 +53,17 @@ impl Forwarder {
     fn send_elsewhere(&self, ways: &Snapshot, hop: Hop, left: Left<'_>, now: Timestamp) -> bool {
         match left {
             Left::Packets(packets) => {
-                let (Some(egress), Some(sealer)) = (way_to(ways, &packets.remote, hop), self.sealer()) else {
-                    return false;
-                };
+                let via = way_to(ways.fib(), &packets.remote, None).filter(|via| via.hop.link != hop.link);
+                let egress = via.and_then(|via| ways.egress(via.hop));
+                let (Some(egress), Some(sealer)) = (egress, self.sealer()) else { return false };
                 if egress.send_packets(packets, sealer, now) {
                     egress.writable(Some(sealer), now);
                 }
                 true
             }
             Left::Frame { group, frame } => {
-                let Some(egress) = way_of(ways, frame, hop) else { return false };
+                let origin = if group == OURS { Origin::Ours } else { Origin::Link(LinkId(group)) };
+                let Some(egress) = way_of(ways, frame, hop, origin) else { return false };
                 egress.send_frames(group, &[FrameParts::whole(frame)], self.sealer(), now);
                 true
             }
@@ -59,17 +71,36 @@ impl Forwarder {
     }
 }
 
-/// The way on for a frame that does not lead over `hop`; none for what is no frame for one address.
-fn way_of<'a>(ways: &'a Snapshot, frame: &[u8], hop: Hop) -> Option<&'a Egress> {
-    match Frame::decode(frame).ok()?.header.recipient? {
-        Recipient::Address(address) => way_to(ways, &address, hop),
-        Recipient::Namespace(_) => None,
-    }
+/// The way on for a frame that leads neither over the link of `left` nor back; none for what is no frame for one address.
+fn way_of<'a>(ways: &'a Snapshot, frame: &[u8], left: Hop, origin: Origin) -> Option<&'a Egress> {
+    let header = Frame::decode(frame).ok()?.header;
+    let to = match header.recipient? {
+        Recipient::Address(address) => address,
+        Recipient::Namespace(_) => return None,
+    };
+    let (fib, sender) = (ways.fib(), header.sender_address());
+    let via = match origin {
+        Origin::Ours => way_to(fib, &to, None),
+        Origin::Link(link) => {
+            way_to(fib, &to, behind(fib, link, [&to, &sender])).filter(|via| via.hop.link != link)
+        }
+        Origin::Unknown if matches!(fib.lookup(&sender, None), Lookup::Local) => way_to(fib, &to, None),
+        // It was sent to this neighbour, hence did not come from it; any other may be the one that it came from.
+        Origin::Unknown => way_to(fib, &to, None).filter(|via| via.hop.neighbour == left.neighbour),
+    };
+    let via = via.filter(|via| via.hop.link != left.link)?;
+    ways.egress(via.hop).map(|egress| &**egress)
 }
 
-fn way_to<'a>(ways: &'a Snapshot, address: &Address, hop: Hop) -> Option<&'a Egress> {
-    match ways.fib().lookup(address, None) {
-        Lookup::Via(via) if via.hop != hop => ways.egress(via.hop).map(|egress| &**egress),
-        Lookup::Via(_) | Lookup::Local | Lookup::OnlyWayBack | Lookup::NoRoute => None,
+/// The neighbour behind a link, if the way to one of these addresses leads over it.
+fn behind(fib: &Fib, link: LinkId, ends: [&Address; 2]) -> Option<RouterId> {
+    let mut hops = ends.into_iter().filter_map(|end| way_to(fib, end, None)).map(|via| via.hop);
+    hops.find(|hop| hop.link == link).map(|hop| hop.neighbour)
+}
+
+fn way_to(fib: &Fib, address: &Address, not_to: Option<RouterId>) -> Option<Via> {
+    match fib.lookup(address, not_to) {
+        Lookup::Via(via) => Some(via),
+        Lookup::Local | Lookup::OnlyWayBack | Lookup::NoRoute => None,
     }
 }

@@ -9,7 +9,7 @@ use ratman_types::{
 use ratman_wire::carrier::peek_mode;
 use ratman_wire::session::{DataHeader, PathReason, PathReport, SessionIndex};
 use ratman_wire::{Frame, Header, Mode};
-use router_core::{Fib, LinkEvent, Router, RouterConfig};
+use router_core::{Fib, LinkEvent, Lookup, Router, RouterConfig};
 
 use super::batches::BATCH;
 use super::leave::Saved;
@@ -40,15 +40,21 @@ fn fib() -> Fib {
     Fib::clone(&our_router().fib())
 }
 
+/// The address of the relay of [`fib_with_a_way`].
+fn of_the_relay() -> Address {
+    SecretKey::from_seed([4; 32]).address()
+}
+
 /// The forwarding table of a relay that reaches [`ours`] over a link with frames of `mtu`, and that link.
 fn fib_with_a_way(mtu: Mtu) -> (Fib, Hop) {
     let (mut relay, mut end, mut now) = (router(3), our_router(), Now::default());
+    relay.add_local(Arc::new(SecretKey::from_seed([4; 32])), WallTime::default(), now);
     let there = Hop { link: LinkId(1), neighbour: end.id() };
     let back = Hop { link: LinkId(1), neighbour: relay.id() };
     let up = |hop, dialed| LinkEvent::Up { hop, mtu, proofs: Digest::from_bytes([0; 32]), dialed };
     relay.handle_link(up(there, true), now);
     end.handle_link(up(back, false), now);
-    while relay.fib().is_empty() {
+    while relay.fib().lookup(&ours(), None) == Lookup::NoRoute {
         while let Some(transmit) = relay.poll_transmit() {
             end.handle_frame(back, &transmit.frame, now.at, now);
         }
@@ -301,18 +307,21 @@ fn a_sender_is_told_why_its_data_goes_no_further() {
     assert!(recorder.calls.lock().unwrap().is_empty());
 }
 
+/// A session frame for an address from whom these bytes name.
+fn session_from(sender: [u8; 32], to: Address) -> Vec<u8> {
+    let header = Header::new(Mode::SESSION_DATA, sender).to(Recipient::Address(to));
+    Frame { header, payload: b"sealed" }.encode()
+}
+
 #[test]
 fn what_is_left_at_a_stalled_link_goes_another_way_in_order() {
     let (fib, good) = fib_with_a_way(Mtu(33_004));
     let mut bed = Bed::new(fib);
-    let stalled = Hop { link: LinkId(2), ..NEAR };
+    let stalled = Hop { link: LinkId(2), ..good };
     let (way, left) = (bed.link(good, 99), bed.link(stalled, 1));
-    let frame = |number: u8, to| {
-        let header = Header::new(Mode::SESSION_DATA, [number; 32]).to(Recipient::Address(to));
-        Frame { header, payload: b"sealed" }.encode()
-    };
     let nowhere = Address::from_bytes([9; 32]);
-    let frames = [frame(1, ours()), frame(2, nowhere), frame(3, ours()), frame(4, nowhere)];
+    let frames = [(1, ours()), (2, nowhere), (3, ours()), (4, nowhere)];
+    let frames = frames.map(|(number, to)| session_from([number; 32], to));
     let ways = bed.ways.load();
     let egress = ways.egress(stalled).unwrap();
     // Two in the one call that is taken; the others have to wait.
@@ -328,4 +337,41 @@ fn what_is_left_at_a_stalled_link_goes_another_way_in_order() {
     // The way that is in use cannot be left for itself.
     let saved = bed.forwarder.leave(good, way.as_ref(), bed.forwarder.now());
     assert_eq!(saved, Saved::default());
+}
+
+#[test]
+fn nothing_that_is_left_at_a_stalled_link_goes_back_to_where_it_came_from() {
+    let (fib, good) = fib_with_a_way(Mtu(33_004));
+    let mut bed = Bed::new(fib);
+    let stalled = Hop { link: LinkId(2), ..NEAR };
+    let (way, left) = (bed.link(good, 99), bed.link(stalled, 1));
+    let ways = bed.ways.load();
+    let egress = ways.egress(stalled).unwrap();
+    let send = |group, frame: &[u8]| {
+        assert_eq!(egress.send_frames(group, &[FrameParts::whole(frame)], None, bed.forwarder.now()), 1);
+    };
+    let parts = [session_from(*of_the_relay().as_bytes(), ours()), session_from([1; 32], ours())];
+    let unacknowledged = [&parts[0], &parts[1]].map(|frame| FrameParts::whole(frame));
+    assert_eq!(egress.send_frames(7, &unacknowledged, None, bed.forwarder.now()), 2);
+    let [back, on] = [2, 3].map(|number| session_from([number; 32], ours()));
+    send(good.link.0, &back);
+    send(7, &on);
+    let own = session_from(*of_the_relay().as_bytes(), ours());
+    send(OURS, &own);
+
+    let saved = bed.forwarder.leave(stalled, left.as_ref(), bed.forwarder.now());
+    assert_eq!(saved, Saved { unacknowledged: 1, waiting: 2 });
+    let mut gone = way.calls.lock().unwrap().concat();
+    let mut expected = vec![parts[0].clone(), on, own];
+    gone.sort();
+    expected.sort();
+    assert_eq!(gone, expected);
+
+    left.room.store(9, Ordering::Relaxed);
+    bed.forwarder.writable(stalled);
+    assert_eq!(
+        left.calls.lock().unwrap().iter().skip(1).flatten().collect::<Vec<_>>(),
+        [&back],
+        "what would go back waits on"
+    );
 }
