@@ -33,7 +33,7 @@ enum Origin {
 
 impl Forwarder {
     /// Sends what is left at `hop`, whose `outbox` this is, by other hops; what has no other way than back to where it came
-    /// from, or none at all, stays where it is. The forwarding table leads elsewhere already.
+    /// from, or none that carries it whole and has room, stays where it is. The forwarding table leads elsewhere already.
     pub fn leave(&self, hop: Hop, outbox: &dyn Outbox, now: Timestamp) -> Saved {
         let (ways, mut saved) = (self.ways.load(), Saved::default());
         // The oldest first: what waits is younger.
@@ -49,7 +49,7 @@ impl Forwarder {
         saved
     }
 
-    /// Whether there is another way.
+    /// Whether another way took it.
     fn send_elsewhere(&self, ways: &Snapshot, hop: Hop, left: Left<'_>, now: Timestamp) -> bool {
         match left {
             Left::Packets(packets) => {
@@ -64,14 +64,14 @@ impl Forwarder {
             Left::Frame { group, frame } => {
                 let origin = if group == OURS { Origin::Ours } else { Origin::Link(LinkId(group)) };
                 let Some(egress) = way_of(ways, frame, hop, origin) else { return false };
-                egress.send_frames(group, &[FrameParts::whole(frame)], self.sealer(), now);
-                true
+                egress.send_frames(group, &[FrameParts::whole(frame)], self.sealer(), now) > 0
             }
         }
     }
 }
 
-/// The way on for a frame that leads neither over the link of `left` nor back; none for what is no frame for one address.
+/// The way on for a frame that leads neither over the link of `left` nor back, and on which it is not too big; none for
+/// what is no frame for one address.
 fn way_of<'a>(ways: &'a Snapshot, frame: &[u8], left: Hop, origin: Origin) -> Option<&'a Egress> {
     let header = Frame::decode(frame).ok()?.header;
     let to = match header.recipient? {
@@ -89,7 +89,9 @@ fn way_of<'a>(ways: &'a Snapshot, frame: &[u8], left: Hop, origin: Origin) -> Op
         Origin::Unknown => way_to(fib, &to, None).filter(|via| via.hop.neighbour == left.neighbour),
     };
     let via = via.filter(|via| via.hop.link != left.link)?;
-    ways.egress(via.hop).map(|egress| &**egress)
+    let egress = ways.egress(via.hop)?;
+    let fits = u32::try_from(frame.len()).is_ok_and(|length| length <= via.mtu.min(egress.mtu()).0);
+    fits.then_some(egress)
 }
 
 /// The neighbour behind a link, if the way to one of these addresses leads over it.

@@ -375,3 +375,33 @@ fn nothing_that_is_left_at_a_stalled_link_goes_back_to_where_it_came_from() {
         "what would go back waits on"
     );
 }
+
+#[test]
+fn what_another_way_does_not_take_stays_at_the_stalled_link() {
+    let (fib, good) = fib_with_a_way(Mtu(1280));
+    let mut bed = Bed::new(fib);
+    let stalled = Hop { link: LinkId(2), ..good };
+    let (way, left) = (bed.link(good, 9), bed.link(stalled, 1));
+    let [fits, too_big] = [data(ours(), 40), data(ours(), 2_000)];
+    let (ways, now) = (bed.ways.load(), bed.forwarder.now());
+    let egress = ways.egress(stalled).unwrap();
+    for _unacknowledged_then_waiting in 0..2 {
+        let parts = [&fits, &too_big].map(|frame| FrameParts::whole(frame));
+        assert_eq!(egress.send_frames(7, &parts, None, now), 2);
+    }
+    let saved = bed.forwarder.leave(stalled, left.as_ref(), now);
+    assert_eq!(saved, Saved { unacknowledged: 1, waiting: 1 }, "the way carries no frame of 2000 bytes");
+    assert_eq!(way.calls.lock().unwrap().concat(), [fits.clone(), fits.clone()]);
+
+    // The other way's queue takes nothing once its link is gone.
+    assert_eq!(egress.send_frames(7, &[FrameParts::whole(&fits)], None, now), 1);
+    ways.egress(good).unwrap().close();
+    way.room.store(0, Ordering::Relaxed);
+    let saved = bed.forwarder.leave(stalled, left.as_ref(), now);
+    assert_eq!(saved, Saved::default());
+    left.room.store(9, Ordering::Relaxed);
+    bed.forwarder.writable(stalled);
+    let mut later = left.calls.lock().unwrap()[1..].concat();
+    later.sort_by_key(Vec::len);
+    assert_eq!(later, [fits, too_big]);
+}
