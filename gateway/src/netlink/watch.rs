@@ -10,6 +10,7 @@ use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::route::RouteProtocol;
+use rtnetlink::packet_route::rule::RuleAttribute;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -77,6 +78,9 @@ fn is_news(payload: &NetlinkPayload<RouteNetlinkMessage>) -> bool {
         RouteNetlinkMessage::NewLink(link) => !link.header.change_mask.is_empty(),
         // What we add ourselves is none; that somebody removed it is.
         RouteNetlinkMessage::NewRoute(route) => route.header.protocol != RouteProtocol::Other(PROTOCOL),
+        RouteNetlinkMessage::NewRule(rule) => {
+            !rule.attributes.contains(&RuleAttribute::Protocol(RouteProtocol::Other(PROTOCOL)))
+        }
         RouteNetlinkMessage::NewAddress(_)
         | RouteNetlinkMessage::DelLink(_)
         | RouteNetlinkMessage::DelAddress(_)

@@ -149,3 +149,19 @@ fn changes_of_the_network_are_told_once_a_burst() {
         watch.changed().await;
     });
 }
+
+#[test]
+fn rules_of_others_are_news_and_ours_are_not() {
+    Scene::play(|scene| async move {
+        let watch = Watch::new().unwrap();
+        for word in ["", "-6 "] {
+            scene.ip(&format!("{word}rule add priority 100 lookup 100 protocol 105"));
+        }
+        let quiet = tokio::time::timeout(Duration::from_millis(500), watch.changed()).await;
+        assert!(quiet.is_err(), "our own rules are no news");
+        for word in ["", "-6 "] {
+            scene.ip(&format!("{word}rule add priority 101 lookup 100"));
+            watch.changed().await;
+        }
+    });
+}
