@@ -349,7 +349,8 @@ fn start_inet(
     Ok(Some(inet))
 }
 
-/// Without netlink only the backoff of dialers is not reset by changes of the network.
+/// Without netlink changes of the network neither reset the backoff of dialers nor move probes to another interface; those
+/// follow when links come and go.
 fn watch_network() -> Option<Watch> {
     Watch::new().inspect_err(|error| warn!(%error, "changes of the host's network are not seen")).ok()
 }

@@ -3,16 +3,21 @@
 //! network change, and the probes follow. Nothing depends on them: where there are none, it is said once why.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use ebpf_loader::{AttachError, Conversation, Interface, Probes, interface_of};
 use netmod_api::Underlay;
 use ratman_types::{Hop, LinkSample, Timestamp};
 use rtnetlink::Handle;
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::links::{ProbeState, ProbedInterface, ProbesStatus};
 use crate::netlink::NetlinkError;
+
+/// What failed is tried again after this time: soon enough for who waits for figures, seldom enough for what fails always.
+const TRY_AGAIN: Duration = Duration::from_secs(30);
 
 /// The links and what is below them, in the order of the links.
 type Underlays = Vec<(Hop, Underlay)>;
@@ -53,26 +58,32 @@ pub struct Probing {
     running: Option<JoinHandle<Crossings>>,
     /// Whether the host's network changed since.
     stale: bool,
+    /// When to ask again although nothing changed, if not all of the last answer could be had or followed.
+    again: Option<Instant>,
     crossed: BTreeMap<Hop, Interface>,
     attached: BTreeSet<Interface>,
-    /// Why the last interfaces were not attached to, so that it is said once.
+    /// Why the last interfaces were not attached to, or links not followed, so that it is said once.
     refused: Vec<String>,
 }
 
 impl Probing {
     /// Follows no link yet. `mark` is that of the netmods' sockets, 0 for none. To be called in a tokio runtime.
     pub fn new(loaded: Loaded, mark: u32) -> Self {
-        let (probes, routes) = match (loaded.0, Routes::open(mark)) {
-            (Ok(probes), Ok(routes)) => (Ok(probes), Some(routes)),
-            (Ok(_), Err(error)) => (Err(error.to_string()), None),
-            (Err(reason), _) => (Err(reason), None),
-        };
+        match (loaded.0, Routes::open(mark)) {
+            (Ok(probes), Ok(routes)) => Self::with(Ok(probes), Some(routes)),
+            (Ok(_), Err(error)) => Self::with(Err(error.to_string()), None),
+            (Err(reason), _) => Self::with(Err(reason), None),
+        }
+    }
+
+    fn with(probes: Result<Probes, String>, routes: Option<Routes>) -> Self {
         Self {
             probes,
             routes,
             asked: Underlays::new(),
             running: None,
             stale: false,
+            again: None,
             crossed: BTreeMap::new(),
             attached: BTreeSet::new(),
             refused: Vec::new(),
@@ -84,7 +95,8 @@ impl Probing {
         self.stale = true;
     }
 
-    /// Asks the kernel for the interfaces of these links, if anything changed; [`follow`](Self::follow) has the answer.
+    /// Asks the kernel for the interfaces of these links, if anything changed, or failed 30 seconds ago;
+    /// [`follow`](Self::follow) has the answer.
     pub fn ask(&mut self, underlays: impl IntoIterator<Item = (Hop, Underlay)>) {
         let Some(routes) = &self.routes else { return };
         if self.running.is_some() {
@@ -92,7 +104,9 @@ impl Probing {
             return;
         }
         let now: Underlays = underlays.into_iter().collect();
-        if now != self.asked || std::mem::take(&mut self.stale) {
+        let due = self.again.is_some_and(|again| again <= Instant::now());
+        if now != self.asked || due || self.stale {
+            (self.stale, self.again) = (false, None);
             self.asked.clone_from(&now);
             self.running = Some(tokio::spawn(routes.clone().of(now)));
         }
@@ -103,10 +117,14 @@ impl Probing {
         let Some(running) = &mut self.running else { return std::future::pending().await };
         let answer = running.await;
         self.running = None;
-        match answer {
-            Ok(crossings) => self.attach(&crossings),
-            Err(error) => warn!(%error, "the interfaces of links are not known"),
-        }
+        let complete = match answer {
+            Ok(crossings) => self.attach(&crossings) && crossings.len() == self.asked.len(),
+            Err(error) => {
+                warn!(%error, "the interfaces of links are not known");
+                false
+            }
+        };
+        self.again = (!complete).then(|| Instant::now() + TRY_AGAIN);
     }
 
     /// What the probes measured since the last time.
@@ -144,9 +162,10 @@ impl Probing {
         ProbesStatus { state: ProbeState::Attached, reason: self.refused.first().cloned(), interfaces }
     }
 
-    fn attach(&mut self, crossings: &Crossings) {
-        let Ok(probes) = &mut self.probes else { return };
+    /// Whether all of it could be done.
+    fn attach(&mut self, crossings: &Crossings) -> bool {
         self.crossed = crossings.iter().map(|(hop, _, interface)| (*hop, interface.clone())).collect();
+        let Ok(probes) = &mut self.probes else { return true };
         let wanted: BTreeSet<Interface> = self.crossed.values().cloned().collect();
         let refused = probes.watch(&wanted.iter().cloned().collect::<Vec<_>>());
         let is_refused =
@@ -156,16 +175,15 @@ impl Probing {
             .iter()
             .map(|(hop, underlay, interface)| (*hop, conversation(underlay, interface)))
             .collect();
-        if let Err(error) = probes.follow(&conversations) {
-            warn!(%error, "the probes do not measure all links");
-        }
-        let refused = refused.iter().map(AttachError::to_string).collect();
+        let left_out = probes.follow(&conversations).err().map(|error| error.to_string());
+        let refused: Vec<_> = refused.iter().map(AttachError::to_string).chain(left_out).collect();
         if refused != self.refused {
             for error in &refused {
-                warn!(error, "the probes do not measure on an interface");
+                warn!(error, "the probes do not measure all links");
             }
             self.refused = refused;
         }
+        self.refused.is_empty()
     }
 }
 
@@ -217,5 +235,42 @@ impl Routes {
             }
         }
         crossings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netmod_api::IpProtocol;
+    use ratman_types::{LinkId, RouterId};
+
+    use super::*;
+
+    fn link(number: u32, ends: [&str; 2]) -> (Hop, Underlay) {
+        let [local, remote] = ends.map(|end| end.parse().unwrap());
+        let hop = Hop { link: LinkId(number), neighbour: RouterId::from_bytes([8; 32]) };
+        (hop, Underlay { local, remote, protocol: IpProtocol(6) })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_kernel_does_not_tell_is_asked_again_after_a_while() {
+        let mut probing = Probing::with(Err("not needed here".to_owned()), Some(Routes::open(0).unwrap()));
+        let known = link(1, ["127.0.0.1:1", "127.0.0.1:2"]);
+        // No packet can come from a multicast address.
+        let unknown = link(2, ["224.0.0.1:1", "127.0.0.1:2"]);
+        probing.ask([known, unknown]);
+        probing.follow().await;
+        assert!(probing.interface(&known.0).is_some() && probing.interface(&unknown.0).is_none());
+        probing.ask([known, unknown]);
+        assert!(probing.running.is_none(), "not at once");
+        tokio::time::advance(TRY_AGAIN).await;
+        probing.ask([known, unknown]);
+        assert!(probing.running.is_some(), "after a while");
+        probing.follow().await;
+
+        probing.ask([known]);
+        probing.follow().await;
+        tokio::time::advance(TRY_AGAIN).await;
+        probing.ask([known]);
+        assert!(probing.running.is_none(), "nothing failed");
     }
 }
