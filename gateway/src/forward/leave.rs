@@ -20,17 +20,6 @@ pub struct Saved {
     pub waiting: usize,
 }
 
-/// Where a frame came from, to which it must not go back.
-#[derive(Clone, Copy, Debug)]
-enum Origin {
-    /// From us.
-    Ours,
-    /// Over this link.
-    Link(LinkId),
-    /// A link's unacknowledged bytes do not tell.
-    Unknown,
-}
-
 impl Forwarder {
     /// Sends what is left at `hop`, whose `outbox` this is, by other hops; what has no other way than back to where it came
     /// from, or none that carries it whole and has room, stays where it is. The forwarding table leads elsewhere already.
@@ -38,7 +27,7 @@ impl Forwarder {
         let (ways, mut saved) = (self.ways.load(), Saved::default());
         // The oldest first: what waits is younger.
         outbox.unacknowledged(&mut |frame| {
-            if let Some(egress) = way_of(&ways, frame, hop, Origin::Unknown) {
+            if let Some(egress) = way_of(&ways, frame, hop, None) {
                 saved.unacknowledged +=
                     egress.send_frames(OURS, &[FrameParts::whole(frame)], self.sealer(), now);
             }
@@ -62,8 +51,9 @@ impl Forwarder {
                 true
             }
             Left::Frame { group, frame } => {
-                let origin = if group == OURS { Origin::Ours } else { Origin::Link(LinkId(group)) };
-                let Some(egress) = way_of(ways, frame, hop, origin) else { return false };
+                // What was not acknowledged at another link waits among ours, whoever sent it.
+                let from = (group != OURS).then_some(LinkId(group));
+                let Some(egress) = way_of(ways, frame, hop, from) else { return false };
                 egress.send_frames(group, &[FrameParts::whole(frame)], self.sealer(), now) > 0
             }
         }
@@ -71,22 +61,19 @@ impl Forwarder {
 }
 
 /// The way on for a frame that leads neither over the link of `left` nor back, and on which it is not too big; none for
-/// what is no frame for one address.
-fn way_of<'a>(ways: &'a Snapshot, frame: &[u8], left: Hop, origin: Origin) -> Option<&'a Egress> {
+/// what is no frame for one address. Unacknowledged bytes do not tell which link a frame came `from`.
+fn way_of<'a>(ways: &'a Snapshot, frame: &[u8], left: Hop, from: Option<LinkId>) -> Option<&'a Egress> {
     let header = Frame::decode(frame).ok()?.header;
     let to = match header.recipient? {
         Recipient::Address(address) => address,
         Recipient::Namespace(_) => return None,
     };
     let (fib, sender) = (ways.fib(), header.sender_address());
-    let via = match origin {
-        Origin::Ours => way_to(fib, &to, None),
-        Origin::Link(link) => {
-            way_to(fib, &to, behind(fib, link, [&to, &sender])).filter(|via| via.hop.link != link)
-        }
-        Origin::Unknown if matches!(fib.lookup(&sender, None), Lookup::Local) => way_to(fib, &to, None),
+    let via = match from {
+        Some(link) => way_to(fib, &to, behind(fib, link, [&to, &sender])).filter(|via| via.hop.link != link),
+        None if fib.lookup(&sender, None) == Lookup::Local => way_to(fib, &to, None),
         // It was sent to this neighbour, hence did not come from it; any other may be the one that it came from.
-        Origin::Unknown => way_to(fib, &to, None).filter(|via| via.hop.neighbour == left.neighbour),
+        None => way_to(fib, &to, None).filter(|via| via.hop.neighbour == left.neighbour),
     };
     let via = via.filter(|via| via.hop.link != left.link)?;
     let egress = ways.egress(via.hop)?;
