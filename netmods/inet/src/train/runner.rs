@@ -78,7 +78,7 @@ enum Step {
     /// A train of so many packets is to be sent.
     Send { count: u16, at: Timestamp },
     /// Its report is to come.
-    Report { sent: SentTrain, until: Timestamp },
+    Report { sent: SentTrain, since: Timestamp },
 }
 
 struct Running {
@@ -151,10 +151,8 @@ impl Running {
     fn due(&self) -> Timestamp {
         match &self.state {
             State::Resting { until } | State::Watching { until, .. } => *until,
-            State::Measuring(Measuring {
-                step: Step::Send { at: until, .. } | Step::Report { until, .. },
-                ..
-            }) => *until,
+            State::Measuring(Measuring { step: Step::Send { at, .. }, .. }) => *at,
+            State::Measuring(Measuring { step: Step::Report { since, .. }, .. }) => *since + REPORT_LIMIT,
         }
     }
 
@@ -197,10 +195,10 @@ impl Running {
 
     fn reported(&mut self, report: &TrainReport, source: SocketAddr, now: Timestamp) {
         self.is_at(source, now);
-        let State::Measuring(Measuring { step: Step::Report { sent, .. }, .. }) = &self.state else {
+        let State::Measuring(Measuring { step: Step::Report { sent, since }, .. }) = &self.state else {
             return self.of.hub.counters.bad_train_reports.add(1);
         };
-        match sent.judge(report) {
+        match sent.judge(report, now.since(*since).min(REPORT_LIMIT)) {
             Ok((took, verdict)) => self.judged(took, verdict, now),
             Err(error) => {
                 debug!(%error, "bad report of a train");
@@ -309,7 +307,7 @@ impl Running {
         let sent = u64::try_from(at.len()).unwrap_or(u64::MAX);
         measuring.bytes = measuring.bytes.saturating_add(sent.saturating_mul(measuring.wire));
         let sent = SentTrain { number, at, wire: measuring.wire };
-        measuring.step = Step::Report { sent, until: now + REPORT_LIMIT };
+        measuring.step = Step::Report { sent, since: now };
         Some(())
     }
 }

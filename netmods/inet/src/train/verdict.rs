@@ -50,11 +50,17 @@ pub(crate) enum BadReport {
 }
 
 impl SentTrain {
-    /// How long the link took for what arrived, and what follows.
+    /// How long the link took for what arrived, and what follows; `passed` since the train was sent.
+    ///
+    /// The neighbour's clock may be set meanwhile, or lie: it never took longer than has passed here.
     ///
     /// # Errors
     /// [`BadReport`] if it cannot be about this train.
-    pub(crate) fn judge(&self, report: &TrainReport) -> Result<(Duration, Verdict), BadReport> {
+    pub(crate) fn judge(
+        &self,
+        report: &TrainReport,
+        passed: Duration,
+    ) -> Result<(Duration, Verdict), BadReport> {
         if report.train != self.number {
             return Err(BadReport::Train);
         }
@@ -64,7 +70,7 @@ impl SentTrain {
             return Err(BadReport::Packets);
         }
         let took = report.arrivals.last().map_or(0, |last| last.micros);
-        Ok((Duration::from_micros(took.into()), self.verdict(report)))
+        Ok((Duration::from_micros(took.into()).min(passed), self.verdict(report)))
     }
 
     fn verdict(&self, report: &TrainReport) -> Verdict {

@@ -6,6 +6,8 @@ use super::*;
 
 const WIRE: u64 = 1514;
 const MBIT: u64 = 125_000;
+/// When a report comes.
+const AFTER: Duration = Duration::from_secs(12);
 
 fn sent(count: u64, rate: u64) -> SentTrain {
     let at = (0..count).map(|index| Duration::from_nanos(index * WIRE * 1_000_000_000 / rate)).collect();
@@ -49,7 +51,7 @@ fn report(arrived: &[(u16, u64)]) -> TrainReport {
 }
 
 fn verdict(sent: &SentTrain, report: &TrainReport) -> Verdict {
-    sent.judge(report).unwrap().1
+    sent.judge(report, AFTER).unwrap().1
 }
 
 const ENDLESS: u64 = 100_000_000;
@@ -105,16 +107,26 @@ fn little_is_no_verdict_and_lies_are_refused() {
     assert_eq!(verdict(&sent, &report(&backwards)), Verdict::Open);
 
     let good = report(&(0..64).map(|index| (index, u64::from(index) * 1_000_000)).collect::<Vec<_>>());
-    assert_eq!(sent.judge(&TrainReport { train: 8, ..good.clone() }), Err(BadReport::Train));
+    assert_eq!(sent.judge(&TrainReport { train: 8, ..good.clone() }, AFTER), Err(BadReport::Train));
     let mut twice = good.clone();
     twice.arrivals[9].index = 8;
-    assert_eq!(sent.judge(&twice), Err(BadReport::Packets));
+    assert_eq!(sent.judge(&twice, AFTER), Err(BadReport::Packets));
     let mut unsent = good.clone();
     unsent.arrivals[63].index = 64;
-    assert_eq!(sent.judge(&unsent), Err(BadReport::Packets));
+    assert_eq!(sent.judge(&unsent, AFTER), Err(BadReport::Packets));
     let more: Vec<_> = (0..65).map(|index| (index, 0)).collect();
-    assert_eq!(sent.judge(&report(&more)), Err(BadReport::Packets));
-    assert!(sent.judge(&good).is_ok());
+    assert_eq!(sent.judge(&report(&more), AFTER), Err(BadReport::Packets));
+    assert!(sent.judge(&good, AFTER).is_ok());
+}
+
+#[test]
+fn a_link_never_took_longer_than_has_passed() {
+    let sent = sent(64, 4000 * MBIT);
+    let mut arrived: Vec<_> = (0..64).map(|index| (index, u64::from(index) * 1_000_000)).collect();
+    assert_eq!(sent.judge(&report(&arrived), AFTER).unwrap().0, Duration::from_millis(63));
+    arrived[63].1 = u64::from(u32::MAX) * 1000;
+    let passed = Duration::from_millis(80);
+    assert_eq!(sent.judge(&report(&arrived), passed), Ok((passed, Verdict::Open)));
 }
 
 proptest! {
@@ -131,6 +143,6 @@ proptest! {
     fn any_report_is_judged(arrived in prop::collection::vec((0_u16..600, 0_u64..100_000), 0..300)) {
         let mut micros = 0;
         let arrived: Vec<_> = arrived.into_iter().map(|(index, step)| { micros += step; (index, micros) }).collect();
-        let _ = sent(300, 4000 * MBIT).judge(&report(&arrived));
+        let _ = sent(300, 4000 * MBIT).judge(&report(&arrived), AFTER);
     }
 }
