@@ -194,12 +194,15 @@ impl Running {
     }
 
     fn reported(&mut self, report: &TrainReport, source: SocketAddr, now: Timestamp) {
-        self.is_at(source, now);
         let State::Measuring(Measuring { step: Step::Report { sent, since }, .. }) = &self.state else {
             return self.of.hub.counters.bad_train_reports.add(1);
         };
         match sent.judge(report, now.since(*since).min(REPORT_LIMIT)) {
-            Ok((took, verdict)) => self.judged(took, verdict, now),
+            Ok((took, verdict)) => {
+                // One that was recorded and sent again later leads nowhere.
+                self.is_at(source, now);
+                self.judged(took, verdict, now);
+            }
             Err(error) => {
                 debug!(%error, "bad report of a train");
                 self.of.hub.counters.bad_train_reports.add(1);
@@ -353,3 +356,6 @@ async fn heard(way: Option<&Way>) -> Option<Datagram> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
