@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ratman_types::{LinkId, RouterId};
-use ratman_wire::train;
+use ratman_types::{Hop, LinkId, RouterId};
+use ratman_wire::Mode;
+use ratman_wire::train::{self, TrainKey, TrainPacket, TrainReport};
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
@@ -33,7 +34,19 @@ pub(crate) struct Hub {
 struct Mailbox {
     neighbour: RouterId,
     remote: IpAddr,
+    key: TrainKey,
     sender: mpsc::Sender<Datagram>,
+}
+
+impl Mailbox {
+    /// Whether a datagram of this kind was made for this link.
+    fn opens(&self, mode: Mode, bytes: &[u8]) -> bool {
+        if mode == Mode::TRAIN_REPORT {
+            TrainReport::decode(bytes, self.neighbour, &self.key).is_ok()
+        } else {
+            TrainPacket::decode(bytes, self.neighbour, &self.key).is_ok()
+        }
+    }
 }
 
 /// The right to measure an interface, given back when dropped.
@@ -66,16 +79,24 @@ impl Hub {
         }
     }
 
-    /// Hands a datagram to the links that it can be about. Its MAC is asked for there; until then it costs one look at
-    /// its header.
+    /// Hands a datagram to the link that it is about. Where only one can be meant its MAC is asked for there, and until
+    /// then it costs one look at its header; of several links of a neighbour from one address (no more than a neighbour
+    /// may have) the MAC tells which.
     fn deliver(&self, datagram: Datagram) {
-        let Some((_, sender)) = train::peek(&datagram.bytes) else {
+        let Some((mode, sender)) = train::peek(&datagram.bytes) else {
             return self.counters.strange_trains.add(1);
         };
         let mailboxes = lock(&self.mailboxes);
-        let mailbox = mailboxes
-            .values()
-            .find(|mailbox| mailbox.neighbour == sender && mailbox.remote == datagram.source.ip());
+        let matching = || {
+            mailboxes
+                .values()
+                .filter(|mailbox| mailbox.neighbour == sender && mailbox.remote == datagram.source.ip())
+        };
+        let mailbox = if matching().nth(1).is_some() {
+            matching().find(|mailbox| mailbox.opens(mode, &datagram.bytes))
+        } else {
+            matching().next()
+        };
         match mailbox {
             None => self.counters.strange_trains.add(1),
             Some(mailbox) if mailbox.sender.try_send(datagram).is_err() => {
@@ -86,11 +107,15 @@ impl Hub {
     }
 
     /// Where the datagrams of a link come that somebody else dialled, until [`Hub::leave`].
-    pub(crate) fn join(&self, link: &Link) -> mpsc::Receiver<Datagram> {
-        let (sender, receiver) = mpsc::channel(MAILBOX);
+    pub(crate) fn join(&self, link: &Link, key: &TrainKey) -> mpsc::Receiver<Datagram> {
         let (_, remote) = link.pair();
-        let mailbox = Mailbox { neighbour: link.hop.neighbour, remote, sender };
-        lock(&self.mailboxes).insert(link.hop.link, mailbox);
+        self.open(link.hop, remote, key.clone())
+    }
+
+    fn open(&self, hop: Hop, remote: IpAddr, key: TrainKey) -> mpsc::Receiver<Datagram> {
+        let (sender, receiver) = mpsc::channel(MAILBOX);
+        let mailbox = Mailbox { neighbour: hop.neighbour, remote, key, sender };
+        lock(&self.mailboxes).insert(hop.link, mailbox);
         receiver
     }
 
@@ -117,4 +142,80 @@ impl Drop for Turn {
 /// Every change is one call, so what is in it is valid wherever a panic stopped.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use ratman_wire::train::{MAX_TRAIN_PACKET, MIN_TRAIN_PACKET};
+    use tokio::sync::mpsc::Receiver;
+
+    use super::*;
+
+    const NEIGHBOUR: RouterId = RouterId::from_bytes([1; 32]);
+
+    fn key(seed: u8) -> TrainKey {
+        TrainKey::derive(&[seed; 32], &[0; 32], &[0; 32])
+    }
+
+    fn packet(seed: u8) -> Vec<u8> {
+        TrainPacket { train: 1, index: 0, count: 64 }.encode(NEIGHBOUR, MIN_TRAIN_PACKET, &key(seed))
+    }
+
+    fn report(seed: u8) -> Vec<u8> {
+        TrainReport { train: 1, received: 0, arrivals: vec![] }.encode(NEIGHBOUR, &key(seed))
+    }
+
+    fn hub() -> Arc<Hub> {
+        Hub::new(TrainConfig::default(), Arc::default())
+    }
+
+    /// A link of the neighbour from 127.0.0.1, under a key of its own.
+    fn link(hub: &Hub, seed: u8) -> Receiver<Datagram> {
+        let hop = Hop { link: LinkId(seed.into()), neighbour: NEIGHBOUR };
+        hub.open(hop, [127, 0, 0, 1].into(), key(seed))
+    }
+
+    fn hears(hub: &Hub, bytes: Vec<u8>) {
+        let source = SocketAddr::from(([127, 0, 0, 1], 1001));
+        hub.deliver(Datagram { bytes: bytes.into(), source, stamp: Default::default() });
+    }
+
+    fn counted(hub: &Hub) -> (u64, u64) {
+        let counters = hub.counters.snapshot();
+        (counters.strange_trains, counters.surplus_trains)
+    }
+
+    #[test]
+    fn each_link_of_one_address_gets_its_own() {
+        let hub = hub();
+        let mut links = [1, 2, 3].map(|seed| link(&hub, seed));
+        for seed in [3, 1, 2] {
+            hears(&hub, packet(seed));
+            hears(&hub, report(seed));
+        }
+        for (link, seed) in links.iter_mut().zip(1..) {
+            assert_eq!(*link.try_recv().unwrap().bytes, *packet(seed));
+            assert_eq!(*link.try_recv().unwrap().bytes, *report(seed));
+            assert!(link.try_recv().is_err());
+        }
+        assert_eq!(counted(&hub), (0, 0));
+        hears(&hub, packet(4));
+        assert_eq!(counted(&hub), (1, 0), "nobody's is counted once");
+        assert!(links.iter_mut().all(|link| link.try_recv().is_err()));
+    }
+
+    #[test]
+    fn a_mailbox_takes_no_more_than_a_train() {
+        let hub = hub();
+        let mut link = link(&hub, 1);
+        for _ in 0..MAILBOX + 3 {
+            hears(&hub, packet(1));
+        }
+        assert_eq!(counted(&hub), (0, 3));
+        assert_eq!(std::iter::from_fn(|| link.try_recv().ok()).count(), MAILBOX);
+        hub.leave(LinkId(1));
+        hears(&hub, vec![0; MAX_TRAIN_PACKET]);
+        hears(&hub, packet(1));
+        assert_eq!(counted(&hub), (2, 3));
+    }
 }

@@ -97,7 +97,7 @@ impl Runner {
     pub(crate) async fn run(self) {
         let (hub, link) = (Arc::clone(&self.hub), Arc::clone(&self.link));
         let id = link.hop.link;
-        let mailbox = (!link.dialed).then(|| hub.join(&link));
+        let mailbox = (!link.dialed).then(|| hub.join(&link, &self.key));
         tokio::select! {
             _ = link.ended() => {}
             () = self.measure(mailbox) => {}
