@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ratman_types::{Hop, LinkId, RouterId};
 use ratman_wire::Mode;
 use ratman_wire::train::{self, TrainKey, TrainPacket, TrainReport};
+use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tracing::{debug, warn};
 
 use super::udp::{self, Datagram};
@@ -18,6 +20,8 @@ use crate::link::Link;
 
 /// Datagrams that wait for the task of one link: the longest train; more are dropped and counted.
 const MAILBOX: usize = 512;
+/// Datagrams that are heard before other tasks of the thread have their turn: less than a millisecond of a flood.
+const IN_A_ROW: usize = 64;
 
 /// Shared by all links of the driver.
 #[derive(Debug)]
@@ -64,18 +68,25 @@ impl Hub {
 
     /// Hears the trains that come to a listener's port, for ever.
     pub(crate) async fn listen(self: Arc<Self>, address: SocketAddr, mark: Option<u32>) {
-        let socket = match udp::open(address, None, mark) {
-            Ok(socket) => socket,
-            Err(error) => return warn!(%address, %error, "no packet trains from those who dial us"),
-        };
+        match udp::open(address, None, mark) {
+            Ok(socket) => self.hear(socket).await,
+            Err(error) => warn!(%address, %error, "no packet trains from those who dial us"),
+        }
+    }
+
+    async fn hear(self: Arc<Self>, socket: UdpSocket) {
         loop {
-            match udp::receive(&socket).await {
-                Ok(datagram) => self.deliver(datagram),
-                Err(error) => {
-                    debug!(%error, "no datagram for packet trains");
-                    tokio::time::sleep(udp::DEAF).await;
+            for _ in 0..IN_A_ROW {
+                match udp::receive(&socket).await {
+                    Ok(datagram) => self.deliver(datagram),
+                    Err(error) => {
+                        debug!(%error, "no datagram for packet trains");
+                        tokio::time::sleep(udp::DEAF).await;
+                    }
                 }
             }
+            // A socket that always has another one never waits.
+            yield_now().await;
         }
     }
 
@@ -202,6 +213,26 @@ mod tests {
         hears(&hub, packet(4));
         assert_eq!(counted(&hub), (1, 0), "nobody's is counted once");
         assert!(links.iter_mut().all(|link| link.try_recv().is_err()));
+    }
+
+    #[tokio::test]
+    async fn a_flood_leaves_others_their_turn() {
+        let socket = udp::open("127.0.0.1:0".parse().unwrap(), None, None).unwrap();
+        let flood = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let all = 2 * IN_A_ROW + 1;
+        for _ in 0..all {
+            flood.send_to(b"hello", socket.local_addr().unwrap()).unwrap();
+        }
+        let hub = hub();
+        let hearing = tokio::spawn(Arc::clone(&hub).hear(socket));
+        let mut seen = 0;
+        while seen < all {
+            yield_now().await;
+            let now = usize::try_from(counted(&hub).0).unwrap();
+            assert!(now - seen <= IN_A_ROW, "{seen}, then {now}");
+            seen = now;
+        }
+        hearing.abort();
     }
 
     #[test]
