@@ -250,7 +250,7 @@ impl Running {
                         self.state = State::Resting { until: now + rest };
                     }
                 }
-                Step::Report { .. } => self.judged(Duration::ZERO, Verdict::Lost, now),
+                Step::Report { .. } => self.judged(Duration::ZERO, Verdict::Unanswered, now),
             },
         }
     }

@@ -7,9 +7,9 @@ use ratman_types::{Bandwidth, Capacity, Timestamp};
 
 use crate::config::TrainConfig;
 
-/// What an idle link may carry, both ways together, in bytes per second: echoes, and the announcements of hundreds of
-/// addresses.
-const IDLE: u64 = 32 * 1024;
+/// What an idle link may carry, both ways together, in bytes per second: echoes, and the announcements of dozens of
+/// addresses. A call of the thriftiest voice codec is more.
+const IDLE: u64 = 8 * 1024;
 /// How long a link is watched before it counts as idle.
 pub(crate) const WATCHED: Duration = Duration::from_secs(1);
 /// What a link is taken for that said nothing, in bytes per second: 1 Mbit/s.
@@ -67,9 +67,9 @@ mod tests {
     #[test]
     fn a_link_that_is_used_is_not_idle() {
         let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
-        assert!(is_idle((at(0), 5), (at(2), 65_541)));
-        assert!(!is_idle((at(0), 5), (at(2), 65_542)));
-        assert!(is_idle((at(0), 5), (at(0), 32_773)));
-        assert!(!is_idle((at(0), 5), (at(0), 32_774)));
+        assert!(is_idle((at(0), 5), (at(2), 16_389)));
+        assert!(!is_idle((at(0), 5), (at(2), 16_390)));
+        assert!(is_idle((at(0), 5), (at(0), 8197)));
+        assert!(!is_idle((at(0), 5), (at(0), 8198)));
     }
 }

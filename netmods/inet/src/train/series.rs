@@ -8,8 +8,12 @@ use ratman_types::{Bandwidth, Capacity};
 
 use super::verdict::Verdict;
 
-/// Packets of a train: the longer ones only where the shorter say nothing.
-const LENGTHS: [u16; 4] = [64, 128, 256, 512];
+/// Packets of a train: the longer ones only where the shorter say nothing. The first is a burst as any application has
+/// them, and says only whether the link bears the others.
+const LENGTHS: [u16; 5] = [16, 64, 128, 256, 512];
+/// A link that took longer for the first train gets no others: 64 packets would stand for a fifth of a second in the way
+/// of a call, and TCP finds out what so slow a link carries.
+const SLOW: Duration = Duration::from_millis(50);
 /// Trains of one length that have to agree,
 const ENOUGH: usize = 3;
 /// how far the largest of them may be above the smallest, in percent,
@@ -18,8 +22,8 @@ const AGREE: u64 = 15;
 const MOST: u32 = 12;
 /// Trains without a verdict, of one length, before a longer one is tried.
 const PATIENCE: u32 = 2;
-/// A link that took longer for a train is slow: a longer one would stand in everybody's way.
-const LONG: Duration = Duration::from_millis(300);
+/// A link that took longer for a train gets no longer one: it would stand in everybody's way.
+const LONG: Duration = Duration::from_millis(100);
 /// The silence between two trains: at least this, and as long again as the last one took, so that queues empty and
 /// buckets fill.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -46,18 +50,21 @@ impl Series {
     /// The packets of the first train.
     pub(crate) const FIRST: u16 = LENGTHS[0];
 
-    /// What a train said, and how long the link took for it; without a report it was [`Verdict::Lost`].
+    /// What a train said, and how long the link took for it.
     pub(crate) fn next(&mut self, took: Duration, verdict: Verdict) -> Next {
         self.trains += 1;
+        if self.length == 0 && verdict != Verdict::Unanswered {
+            return if took <= SLOW && self.grows(took) { self.again(took) } else { Next::Over(None) };
+        }
         match verdict {
             Verdict::Rate(rate) => self.rates.push(rate),
             Verdict::AsSent(rate) => {
                 // A fast link, or a bucket: only the longest train may tell.
                 return if self.grows(took) { self.again(took) } else { over(Capacity::AtLeast, rate) };
             }
-            Verdict::Open | Verdict::Lost => {
+            Verdict::Open | Verdict::Lost | Verdict::Unanswered => {
                 self.failures += 1;
-                if self.failures >= PATIENCE && (verdict == Verdict::Lost || !self.grows(took)) {
+                if self.failures >= PATIENCE && (verdict != Verdict::Open || !self.grows(took)) {
                     return Next::Over(None);
                 }
             }
@@ -104,9 +111,16 @@ mod tests {
         Next::Over(Some(kind(Bandwidth::from_bytes_per_second(rate))))
     }
 
+    /// A series that has seen that the link is not slow.
+    fn begun() -> Series {
+        let mut series = Series::default();
+        assert_eq!(series.next(SHORT, Verdict::AsSent(9)), Next::Train(64, AFTER));
+        series
+    }
+
     #[test]
     fn three_trains_that_agree_are_enough_and_one_that_does_not_is_left_out() {
-        let mut series = Series::default();
+        let mut series = begun();
         assert_eq!(series.next(SHORT, Verdict::Rate(1000)), Next::Train(64, AFTER));
         assert_eq!(series.next(SHORT, Verdict::Rate(2000)), Next::Train(64, AFTER));
         assert_eq!(series.next(SHORT, Verdict::Rate(1100)), Next::Train(64, AFTER));
@@ -115,7 +129,7 @@ mod tests {
 
     #[test]
     fn longer_trains_come_where_short_ones_say_nothing() {
-        let mut series = Series::default();
+        let mut series = begun();
         assert_eq!(series.next(SHORT, Verdict::Open), Next::Train(64, AFTER));
         assert_eq!(series.next(SHORT, Verdict::Open), Next::Train(128, AFTER));
         assert_eq!(series.next(SHORT, Verdict::AsSent(9)), Next::Train(256, AFTER));
@@ -125,20 +139,43 @@ mod tests {
 
     #[test]
     fn a_slow_link_gets_no_longer_trains_and_a_deaf_one_none_at_all() {
-        let mut series = Series::default();
+        let mut series = begun();
         assert_eq!(series.next(LONG, Verdict::Open), Next::Train(64, PAUSE + LONG));
         assert_eq!(series.next(LONG, Verdict::Open), Next::Over(None));
         let mut series = Series::default();
-        assert_eq!(series.next(Duration::ZERO, Verdict::Lost), Next::Train(64, PAUSE));
-        assert_eq!(series.next(Duration::ZERO, Verdict::Lost), Next::Over(None));
+        assert_eq!(series.next(Duration::ZERO, Verdict::Unanswered), Next::Train(16, PAUSE));
+        assert_eq!(series.next(Duration::ZERO, Verdict::Unanswered), Next::Over(None));
+    }
+
+    #[test]
+    fn the_first_train_says_only_how_slow_the_link_is() {
+        let slow = SLOW + Duration::from_micros(1);
+        for verdict in [Verdict::Rate(9), Verdict::AsSent(9), Verdict::Open, Verdict::Lost] {
+            assert_eq!(Series::default().next(slow, verdict), Next::Over(None), "{verdict:?}");
+            let mut series = Series::default();
+            assert_eq!(series.next(SLOW, verdict), Next::Train(64, PAUSE + SLOW), "{verdict:?}");
+            assert_eq!(series.next(SHORT, Verdict::Rate(1000)), Next::Train(64, AFTER));
+            assert_eq!(
+                series.next(SHORT, Verdict::Rate(1000)),
+                Next::Train(64, AFTER),
+                "it counts for nothing"
+            );
+            assert_eq!(series.next(SHORT, Verdict::Rate(1000)), said(Capacity::Measured, 1000));
+        }
     }
 
     proptest! {
         #[test]
-        fn every_series_ends(verdicts in prop::collection::vec((0_u8..4, 0_u64..5000, 0_u64..500), 12)) {
+        fn every_series_ends(verdicts in prop::collection::vec((0_u8..5, 0_u64..5000, 0_u64..200), 12)) {
             let mut series = Series::default();
             let over = verdicts.into_iter().any(|(kind, rate, took)| {
-                let verdict = [Verdict::Rate(rate), Verdict::AsSent(rate), Verdict::Open, Verdict::Lost][usize::from(kind)];
+                let verdict = [
+                    Verdict::Rate(rate),
+                    Verdict::AsSent(rate),
+                    Verdict::Open,
+                    Verdict::Lost,
+                    Verdict::Unanswered,
+                ][usize::from(kind)];
                 matches!(series.next(Duration::from_millis(took), verdict), Next::Over(_))
             });
             prop_assert!(over);

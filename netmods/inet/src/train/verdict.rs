@@ -36,6 +36,8 @@ pub(crate) enum Verdict {
     Open,
     /// Too little arrived.
     Lost,
+    /// No report came.
+    Unanswered,
 }
 
 /// Why a report is of no use though its MAC holds.
