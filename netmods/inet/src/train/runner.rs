@@ -292,11 +292,12 @@ impl Running {
         }))
     }
 
-    /// Sends a train as fast as it can, and notes when each packet left; nothing if the link is not idle any more.
+    /// Sends a train as fast as it can, and notes when each packet left; nothing if the link is not idle any more, or if
+    /// one of the neighbour's is on its way here: each would spoil the other.
     fn send(&mut self, count: u16, now: Timestamp) -> Option<()> {
         let (State::Measuring(measuring), Some(way)) = (&mut self.state, &self.way) else { return None };
         let carried = (now, self.of.link.carried()?);
-        if !schedule::is_idle(measuring.carried, carried) {
+        if !schedule::is_idle(measuring.carried, carried) || self.collector.is_collecting() {
             return None;
         }
         measuring.carried = carried;

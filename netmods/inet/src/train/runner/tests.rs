@@ -84,3 +84,26 @@ async fn an_old_report_from_another_port_leads_nowhere() {
     running.hears(report(TRAIN), other, at(4));
     assert_eq!((running.way(), bad(&running)), ((other, at(4)), 2), "a NAT may have moved him");
 }
+
+#[tokio::test]
+async fn no_train_leaves_while_one_is_on_its_way_here() {
+    let neighbour = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (_dialer, mut running) = dialled(neighbour.local_addr().unwrap()).await;
+    let port = running.way().0;
+    let packet = |index| {
+        let packet = TrainPacket { train: 1, index, count: 2 };
+        packet.encode(RouterId::from_bytes([1; 32]), MIN_TRAIN_PACKET, &key())
+    };
+    running.measures(Step::Send { count: 16, at: at(1) });
+    running.turn(at(1));
+    assert!(matches!(running.state, State::Measuring(Measuring { step: Step::Report { .. }, .. })));
+    assert_eq!(running.number, TRAIN + 1);
+
+    running.state = State::Resting { until: at(1) };
+    running.measures(Step::Send { count: 16, at: at(2) });
+    running.hears(packet(0), port, at(2));
+    running.turn(at(2));
+    assert!(matches!(running.state, State::Resting { until } if until > at(2)));
+    assert_eq!(running.number, TRAIN + 1, "nothing left");
+    assert!(running.of.hub.turn(running.of.link.pair().0).is_some(), "the turn is given back");
+}
