@@ -33,6 +33,8 @@ impl Loaded {
     /// Loads the programs if they are `enabled`. To be called before capabilities are given up.
     pub fn load(enabled: bool) -> Self {
         if !enabled {
+            // Whoever switches them off has no use for those of a daemon that was killed.
+            ebpf_loader::remove_leftovers();
             return Self(Err("switched off by probes.enabled".to_owned()));
         }
         let loaded = Probes::load().map_err(|error| error.to_string());
