@@ -75,13 +75,16 @@ fn a_full_link_tells_its_rate_on_the_wire_each_second() {
 #[test]
 fn where_the_kernel_avoids_queues_its_own_pace_says_that_the_link_is_full() {
     let truth = 50 * MBIT;
-    let said = |measures, pacing| {
+    let said_at = |micros: u64, measures, pacing| {
         let mut fed = Fed::with(measures);
-        fed.reading.info.rtt = Duration::from_millis(11);
+        fed.reading.info.min_rtt = Duration::from_micros(micros);
+        fed.reading.info.rtt = Duration::from_micros(micros * 11 / 10);
         fed.reading.info.pacing = pacing;
         fed.full(truth, 10 * SECOND).to_vec()
     };
+    let said = |measures, pacing| said_at(10_000, measures, pacing);
     let paced = said(true, truth * 5 / 4);
+    assert_eq!(said_at(4_900, true, truth * 5 / 4), [], "on a short path it is no evidence");
     assert!(paced.len() >= 2 && paced.iter().all(|said| close(*said, truth)), "{paced:?}");
     assert_eq!(said(true, truth * 2), [], "it still looks for more");
     assert_eq!(said(false, truth * 5 / 4), [], "paced by losses, maybe, which say nothing of the link");
