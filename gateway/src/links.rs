@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What `irdest-gateway links` shows: what is measured about every link, and by whom, as data and as a table for people.
 
-use std::fmt;
-
-use ratman_types::{Capacity, Loss, RouterId, SampleSource, Traffic};
+use ratman_types::{ByteCount, Capacity, Loss, RouterId, SampleSource, Traffic};
 use router_core::Estimate;
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +92,7 @@ pub struct Rate {
     /// The rate.
     pub bytes_per_second: u64,
     /// Who counted.
-    pub source: Source,
+    pub source: SampleSource,
 }
 
 /// A round trip.
@@ -103,7 +101,7 @@ pub struct RoundTrip {
     /// In microseconds.
     pub us: u64,
     /// Who measured.
-    pub source: Source,
+    pub source: SampleSource,
 }
 
 /// What a link carries.
@@ -114,7 +112,7 @@ pub struct CapacityFigure {
     /// The figure.
     pub bytes_per_second: Option<u32>,
     /// Who measured.
-    pub source: Option<Source>,
+    pub source: Option<SampleSource>,
 }
 
 /// How much a capacity says.
@@ -138,49 +136,13 @@ pub struct LossFigure {
     /// Whether packets overtake each other: then some of these were only late.
     pub reordered: bool,
     /// Who counted.
-    pub source: Source,
-}
-
-/// Who measured a figure; the names of [`SampleSource`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// Echo frames.
-    Echo,
-    /// `TCP_INFO` of our own sockets.
-    Socket,
-    /// Packet trains.
-    Train,
-    /// Probes in the kernel.
-    Kernel,
-}
-
-impl From<SampleSource> for Source {
-    fn from(source: SampleSource) -> Self {
-        match source {
-            SampleSource::Echo => Self::Echo,
-            SampleSource::Socket => Self::Socket,
-            SampleSource::Train => Self::Train,
-            SampleSource::Kernel => Self::Kernel,
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Echo => "echo",
-            Self::Socket => "socket",
-            Self::Train => "train",
-            Self::Kernel => "kernel",
-        })
-    }
+    pub source: SampleSource,
 }
 
 impl From<Estimate<std::time::Duration>> for RoundTrip {
     fn from(estimate: Estimate<std::time::Duration>) -> Self {
         let us = u64::try_from(estimate.value.as_micros()).unwrap_or(u64::MAX);
-        Self { us, source: estimate.source.into() }
+        Self { us, source: estimate.source }
     }
 }
 
@@ -190,7 +152,7 @@ impl From<Estimate<Capacity>> for CapacityFigure {
             Capacity::Measured(bandwidth) => (CapacityKind::Measured, bandwidth),
             Capacity::AtLeast(bandwidth) => (CapacityKind::AtLeast, bandwidth),
         };
-        let source = Some(estimate.source.into());
+        let source = Some(estimate.source);
         Self { kind, bytes_per_second: Some(bandwidth.as_bytes_per_second()), source }
     }
 }
@@ -201,19 +163,16 @@ impl LossFigure {
         let Loss { sent, lost, reordered } = estimate.value;
         let per_million = (u128::from(lost.min(sent)) * 1_000_000).checked_div(sent.into())?;
         let per_million = u64::try_from(per_million).expect("at most a million");
-        Some(Self { per_million, reordered, source: estimate.source.into() })
+        Some(Self { per_million, reordered, source: estimate.source })
     }
 }
 
 /// What was sent and received.
 pub(crate) fn rates(estimate: Estimate<Traffic>) -> Option<(Rate, Rate)> {
     let Traffic { over, sent, received } = estimate.value;
-    let rate = |bytes: u64| {
-        let per_second = (u128::from(bytes) * 1_000_000).checked_div(over.as_micros())?;
-        let bytes_per_second = u64::try_from(per_second).unwrap_or(u64::MAX);
-        Some(Rate { bytes_per_second, source: estimate.source.into() })
-    };
-    Some((rate(sent.0)?, rate(received.0)?))
+    let rate =
+        |bytes: ByteCount| Some(Rate { bytes_per_second: bytes.per_second(over)?, source: estimate.source });
+    Some((rate(sent)?, rate(received)?))
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl Meter {
             return;
         }
         self.begin = Some(reading);
-        let rate = per_second(bytes, elapsed);
+        let rate = ByteCount(bytes).per_second(elapsed).expect("INVARIANT: a window has passed");
         let queued = std::mem::replace(&mut self.queued, true);
         let full = is_full(&begin, &reading, elapsed) && (queued || measures && is_tried(&reading, rate));
         if full && self.settled {
@@ -190,11 +190,6 @@ fn loss(before: &TcpInfo, now: &TcpInfo) -> Option<Loss> {
     let lost = u64::from(now.resent.wrapping_sub(before.resent));
     let reordered = now.reorderings != before.reorderings;
     (sent > 0).then_some(Loss { sent, lost, reordered })
-}
-
-fn per_second(bytes: u64, time: Duration) -> u64 {
-    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
-    bytes.saturating_mul(1_000_000) / micros
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use netmod_api::MAX_UNIT;
-use ratman_types::Timestamp;
+use ratman_types::{ByteCount, Timestamp};
 
 /// Samples closer than this say nothing new; a system call each is nothing beside 10 ms of sending.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(10);
@@ -136,12 +136,10 @@ impl Path {
         if elapsed > LONGEST || busy < elapsed / 10 * 9 {
             return;
         }
-        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        let acked = sample.acked.saturating_sub(begin.acked);
         if self.rates.len() == RATES {
             self.rates.pop_front();
         }
-        self.rates.push_back(acked.saturating_mul(1_000_000) / micros);
+        self.rates.extend(ByteCount(sample.acked.saturating_sub(begin.acked)).per_second(elapsed));
     }
 
     /// Whether others fill the queues on the way, or the way became longer than the kernel remembers: then a bound

@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use ratman_types::{Bandwidth, ByteCount, Timestamp, Traffic};
+use ratman_types::{Bandwidth, Timestamp, Traffic};
 
 /// From this rate on, in bytes per second, a link of unknown capacity counts as busy: it would fill one of 8 Mbit/s.
 const BUSY_UNKNOWN: u64 = 1_000_000;
@@ -22,7 +22,7 @@ pub(super) struct Load {
 impl Load {
     /// Takes what crossed the link until `at`; whether that was so much that it was busy all the time.
     pub(super) fn note(&mut self, at: Timestamp, traffic: &Traffic, capacity: Bandwidth) -> bool {
-        let busiest = rate(traffic.sent, traffic.over).max(rate(traffic.received, traffic.over));
+        let busiest = traffic.sent.max(traffic.received).per_second(traffic.over).unwrap_or(0);
         let threshold = if capacity.is_known() {
             u64::from(capacity.as_bytes_per_second()) / BUSY_PART
         } else {
@@ -42,14 +42,10 @@ impl Load {
     }
 }
 
-/// Bytes per second; none where no time passed.
-fn rate(bytes: ByteCount, over: Duration) -> u64 {
-    let micros = u64::try_from(over.as_micros()).unwrap_or(u64::MAX);
-    bytes.0.saturating_mul(1_000_000).checked_div(micros).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
+    use ratman_types::ByteCount;
+
     use super::*;
 
     fn at(millis: u64) -> Timestamp {

@@ -7,7 +7,8 @@ use core::time::Duration;
 use crate::{Bandwidth, ByteCount, Timestamp};
 
 /// Who measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SampleSource {
     /// Echo frames of the router itself.
     Echo,

@@ -2,6 +2,7 @@
 //! Quantities with their unit in the type.
 
 use core::fmt;
+use core::time::Duration;
 
 /// The largest carrier frame that fits a link or a way, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +61,14 @@ impl fmt::Display for Bandwidth {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteCount(pub u64);
 
+impl ByteCount {
+    /// The rate of this many bytes within a time, in bytes per second; none within no time.
+    pub fn per_second(self, time: Duration) -> Option<u64> {
+        let rate = (u128::from(self.0) * 1_000_000).checked_div(time.as_micros())?;
+        Some(u64::try_from(rate).unwrap_or(u64::MAX))
+    }
+}
+
 impl fmt::Display for ByteCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
@@ -88,5 +97,12 @@ mod tests {
         assert_eq!(Bandwidth::from_bytes_per_second(6_250_000).to_string(), "50 Mbit/s");
         assert_eq!(Bandwidth::from_bytes_per_second(1_000).to_string(), "8 kbit/s");
         assert_eq!(ByteCount(12_345).to_string(), "12 kB");
+    }
+
+    #[test]
+    fn rates_are_of_any_size_and_take_time() {
+        assert_eq!(ByteCount(3).per_second(Duration::from_millis(2)), Some(1500));
+        assert_eq!(ByteCount(u64::MAX).per_second(Duration::from_micros(1)), Some(u64::MAX));
+        assert_eq!(ByteCount(1).per_second(Duration::from_nanos(999)), None);
     }
 }
