@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use ebpf_loader::{Conversation, Hook, Probes};
 use nix::ifaddrs::getifaddrs;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, sendto, socket};
+use nix::libc;
+use nix::sys::socket::{
+    AddressFamily, GetSockOpt, MsgFlags, SockFlag, SockProtocol, SockType, sendto, socket, sockopt,
+};
 use ratman_types::{Hop, LinkId, LinkSample, RouterId, Timestamp};
 
 use crate::crafted::{self, IPV4, TCP, UDP, ethernet, ipv4, turned, udp};
@@ -136,6 +139,22 @@ fn connection(far: &Far) -> (TcpStream, TcpStream) {
     (near, away)
 }
 
+/// What the kernel says of a connection (tcp(7)).
+fn told(stream: &TcpStream) -> libc::tcp_info {
+    TcpInfo.get(stream).unwrap()
+}
+
+#[derive(Clone, Copy, Debug)]
+struct TcpInfo;
+
+nix::getsockopt_impl!(
+    TcpInfo,
+    libc::IPPROTO_TCP,
+    libc::TCP_INFO,
+    libc::tcp_info,
+    sockopt::GetStruct<libc::tcp_info>
+);
+
 /// Probes that follow a connection from its near end.
 fn following(near: &TcpStream) -> Probes {
     let mut probes = Probes::load().unwrap();
@@ -197,15 +216,24 @@ fn a_bulk_transfer_is_counted_as_it_is_on_the_wire() {
         let (mut near, mut away) = connection(&far);
         let mut probes = following(&near);
         assert_eq!(sample(&mut probes, 1), None);
+        let before = told(&near);
         let total = 8_000_000;
         let writer = std::thread::spawn(move || near.write_all(&vec![7; total]).map(|()| near));
         let mut read = vec![0; total];
         away.read_exact(&mut read).unwrap();
-        let _near = writer.join().unwrap().unwrap();
+        let near = writer.join().unwrap().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut after = told(&near);
+        while after.tcpi_unacked > 0 {
+            assert!(Instant::now() < deadline, "{} segments are not acknowledged", after.tcpi_unacked);
+            std::thread::yield_now();
+            after = told(&near);
+        }
         let sent = sample(&mut probes, 2).unwrap().traffic.unwrap().sent.0;
-        // Each 1448 bytes have 66 of headers; retransmissions on a pair of one machine are rare, and a few.
-        let wire = u64::try_from(total).unwrap() * 1514 / 1448;
-        assert!(sent >= wire && sent < wire * 101 / 100, "{sent} for {wire}");
+        // Every segment has 66 bytes of headers, those sent again included.
+        let segments = u64::from(after.tcpi_segs_out - before.tcpi_segs_out);
+        assert_eq!(sent, after.tcpi_bytes_sent - before.tcpi_bytes_sent + 66 * segments);
+        assert!(segments >= u64::try_from(total / 1448).unwrap(), "{segments}");
     });
 }
 
