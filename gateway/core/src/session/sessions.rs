@@ -125,6 +125,16 @@ impl Sessions {
         Ok(())
     }
 
+    /// There is a way to `remote` again: begins a handshake at once if there is a key or one was begun, since the remote
+    /// may have started anew meanwhile and then knows nothing of either. A key that still serves goes on serving.
+    pub fn renew(&mut self, remote: Address, now: Now) {
+        let Some(state) = self.remotes.get(&remote) else { return };
+        let since = state.attempt.as_ref().map(|attempt| attempt.since);
+        if since.is_some() || state.ring.current().is_some() {
+            self.initiate(remote, since.unwrap_or(now.at), now);
+        }
+    }
+
     /// Takes a frame of mode 0x8001, 0x8002, 0x8004 or 0x8005 for our address; data goes through
     /// [`SessionTable::open`].
     ///

@@ -67,7 +67,10 @@ impl ControlHalf {
     /// An address is reached another way, again, or no more.
     pub fn handle_route(&mut self, address: Address, reachable: bool, now: Now) {
         if reachable {
-            self.lost.remove(&address);
+            if self.lost.remove(&address) {
+                self.sessions.renew(address, now);
+                self.settle(now);
+            }
         } else if is_known(&self.remotes, &address) {
             self.lost.insert(address);
         }

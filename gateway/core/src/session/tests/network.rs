@@ -171,6 +171,12 @@ impl Network {
         self.collect(from);
     }
 
+    pub(super) fn renew(&mut self, from: usize, to: usize) {
+        let (remote, now) = (self.address(to), self.now(from));
+        self.nodes[from].sessions.renew(remote, now);
+        self.collect(from);
+    }
+
     pub(super) fn table(&mut self, node: usize) -> Arc<SessionTable> {
         self.nodes[node].sessions.table()
     }

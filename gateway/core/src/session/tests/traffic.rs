@@ -134,6 +134,51 @@ fn a_sender_that_hears_nothing_for_15_seconds_begins_a_handshake() {
 }
 
 #[test]
+fn a_way_that_is_back_renews_a_session_whose_remote_has_started_anew() {
+    let mut net = connected();
+    net.restart(1);
+    net.renew(0, 1);
+    net.run(SECOND);
+    net.send(0, 1, &[b"packet"]).unwrap();
+    net.run(SECOND);
+    assert_eq!(net.nodes[1].delivered.len(), 1);
+}
+
+#[test]
+fn a_way_that_is_back_loses_nothing_of_a_session_that_still_serves() {
+    let mut net = connected();
+    net.renew(0, 1);
+    net.renew(1, 0);
+    for from in [0, 1] {
+        net.send(from, 1 - from, &[b"before"]).unwrap();
+    }
+    net.run(SECOND);
+    let sent = talk(&mut net, 10);
+    for (node, from) in [(0, 1), (1, 0)] {
+        assert_eq!(net.nodes[node].delivered.len(), 1 + usize::try_from(sent[from]).unwrap());
+    }
+}
+
+#[test]
+fn a_way_that_is_back_tries_what_was_not_answered_once_more() {
+    let mut net = Network::strangers(2);
+    net.weather.lost = 1000;
+    net.connect(0, 1);
+    net.run(SECOND);
+    net.weather.lost = 0;
+    net.renew(0, 1);
+    net.run(SECOND);
+    assert_eq!(net.status(0, 1).unwrap().state, SessionState::Established);
+}
+
+#[test]
+fn a_way_that_is_back_opens_no_session_that_nobody_wants() {
+    let mut net = Network::strangers(2);
+    net.renew(0, 1);
+    assert!(net.history.is_empty() && net.status(0, 1).is_none());
+}
+
+#[test]
 fn a_session_ends_when_the_remote_is_gone_for_good() {
     let mut net = connected();
     net.weather.lost = 1000;
