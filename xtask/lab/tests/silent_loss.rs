@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use irdest_lab::traffic::{IperfServer, Ping};
-use irdest_lab::{Capture, LinkTraits, Neighbours, Rate, Seen, TimeLimit, repetitions};
+use irdest_lab::{Capture, LinkTraits, Neighbours, Rate, Seen, Stalls, TimeLimit, repetitions};
 
 /// Pause between two pings.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -18,6 +18,9 @@ const STREAM: Duration = Duration::from_millis(500);
 /// What is looked at before a link falls silent and while it is.
 const BEFORE: Duration = Duration::from_millis(500);
 const SILENT: Duration = Duration::from_secs(3);
+
+/// A round in which the machine stood still for longer shows nothing and is made once more; as many as half of the rounds.
+const STALL: Duration = Duration::from_millis(20);
 
 /// The longest that a round may take: the silent link has to be found dead and dialed again.
 const ROUND: u32 = 30;
@@ -55,20 +58,36 @@ fn one_round(links: &Neighbours) -> Gaps {
 #[test]
 fn traffic_leaves_a_link_that_falls_silent() {
     let rounds = repetitions(10, 100);
-    let all = TimeLimit::within(Duration::from_secs((ROUND * (rounds + 1)).into()));
+    let most = rounds + rounds / 2;
+    let all = TimeLimit::within(Duration::from_secs((ROUND * (most + 1)).into()));
     let links = Neighbours::start(all, &TRAITS, "").unwrap();
     let b: IpAddr = Neighbours::B_ADDRESS.parse().unwrap();
     let _server = IperfServer::start(links.b.node(), b, all).unwrap();
     let ping = Ping::start(links.a.node(), b, PAUSE).unwrap();
     ping.reply_after(SystemTime::now(), all).unwrap();
-    let client = ["--client", Neighbours::B_ADDRESS, "--time", &(ROUND * rounds).to_string()];
+    let client = ["--client", Neighbours::B_ADDRESS, "--time", &(ROUND * most).to_string()];
     let _stream = links.a.node().spawn("iperf3", &client, "iperf3-client").unwrap();
-    let mut missed = 0;
-    for _ in 0..rounds {
+    let stalls = Stalls::watch().unwrap();
+    let (mut shown, mut missed) = (0, 0);
+    for _ in 0..most {
         links.wait_for_all().unwrap();
         links.limit().pass(Duration::from_secs(1)).unwrap();
+        stalls.take_longest();
         let gaps = one_round(&links);
+        let stall = stalls.take_longest();
+        if stall > STALL {
+            println!("the machine itself stood still for {} ms: not counted", stall.as_millis());
+            continue;
+        }
+        shown += 1;
         missed += u32::from(gaps.pings > PINGS || gaps.stream > STREAM);
+        if shown == rounds {
+            break;
+        }
     }
-    assert_eq!(missed, 0, "of {rounds} rounds");
+    assert_eq!(
+        (shown, missed),
+        (rounds, 0),
+        "rounds shown, and missed; the machine stood still in the others"
+    );
 }
