@@ -48,6 +48,11 @@ impl OriginTimes {
         self.slots.get(index)
     }
 
+    /// How many of those remembered are newer.
+    pub(crate) fn newer_than(&self, time: WallTime) -> usize {
+        self.slots.iter().rev().take_while(|slot| slot.time > time).count()
+    }
+
     pub(crate) fn newest(&self) -> Option<&Remembered> {
         self.slots.back()
     }
@@ -92,6 +97,7 @@ mod tests {
         assert!(times.get(WallTime::from_micros(1)).is_none());
         assert!(times.get(WallTime::from_micros(2)).is_some());
         assert_eq!(times.newest().unwrap().time, WallTime::from_micros(17));
+        assert_eq!([17, 16, 2].map(|time| times.newer_than(WallTime::from_micros(time))), [0, 1, 15]);
     }
 
     #[test]

@@ -8,11 +8,11 @@ use ratman_sim::{CableId, Fate, Medium, Network, NodeId, Random, Setup, Signatur
 use ratman_types::{Bandwidth, Mtu};
 use router_core::{DropReason, Event};
 
-fn secs(seconds: u64) -> Duration {
+const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn millis(millis: u64) -> Duration {
+const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
@@ -233,46 +233,97 @@ fn a_slow_lossy_link_still_carries_routes() {
     }
 }
 
-/// A change of one cable and the time until the next.
-#[derive(Clone, Copy, Debug)]
-struct Flap {
-    cable: prop::sample::Index,
-    millis: u64,
+/// Lets cables of nine routers of degree four come and go, and mends them all; says how many of the frames that were sent
+/// meanwhile went in circles. Each change is the number of a cable and the milliseconds until the next change.
+fn after_flaps(seed: u64, flaps: &[(usize, u64)]) -> (Network, u64) {
+    let edges = topology::random_of_degree_four(9, &mut Random::new(seed));
+    let mut network = laid_out(seed, 9, &edges);
+    network.run_for(secs(3));
+    let mut plugged = vec![true; edges.len()];
+    let mut probes = Vec::new();
+    for (cable, pause) in flaps {
+        let cable = cable % edges.len();
+        plugged[cable] = !plugged[cable];
+        if plugged[cable] {
+            network.plug(CableId(cable))
+        } else {
+            network.pull(CableId(cable))
+        }
+        for (from, to) in [(0, 8), (4, 2), (7, 1)] {
+            let to = network.address(NodeId(to));
+            probes.push(network.send_probe(NodeId(from), &to));
+        }
+        network.run_for(millis(*pause));
+    }
+    for cable in (0..edges.len()).filter(|cable| !plugged[*cable]) {
+        network.plug(CableId(cable));
+    }
+    // What still goes in a circle has reached its limit by then.
+    network.run_for(secs(2));
+    // At most 64 routers send a frame on.
+    assert!(probes.iter().all(|probe| network.probe(*probe).hops <= 65));
+    let circled = network.nodes().map(|node| network.data_drops(node, DropReason::HopLimit)).sum();
+    (network, circled)
 }
 
-fn flaps() -> impl Strategy<Value = Vec<Flap>> {
-    let flap =
-        (any::<prop::sample::Index>(), 0_u64..1_500).prop_map(|(cable, millis)| Flap { cable, millis });
-    prop::collection::vec(flap, 1..40)
+/// The longest time within `time` in which some pair of routers had no way to each other.
+fn longest_outage(network: &mut Network, time: Duration) -> Duration {
+    const STEP: Duration = millis(100);
+    let (mut lasts, mut longest) = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..time.as_millis() / STEP.as_millis() {
+        network.run_for(STEP);
+        lasts = if network.undelivered().is_empty() { Duration::ZERO } else { lasts + STEP };
+        longest = longest.max(lasts);
+    }
+    longest
+}
+
+/// Seen once: of three routers in a circle each used what the next had told of another announcement.
+#[test]
+fn a_circle_made_of_several_announcements_ends_with_the_second_newer_one() {
+    const FLAPS: [(usize, u64); 25] = [
+        (15, 717),
+        (7, 1212),
+        (11, 61),
+        (4, 360),
+        (2, 1123),
+        (7, 1159),
+        (14, 334),
+        (7, 287),
+        (3, 1316),
+        (4, 1064),
+        (5, 381),
+        (2, 644),
+        (1, 673),
+        (2, 1401),
+        (1, 1229),
+        (8, 167),
+        (14, 703),
+        (7, 957),
+        (13, 926),
+        (7, 195),
+        (11, 56),
+        (12, 914),
+        (14, 406),
+        (13, 1067),
+        (17, 76),
+    ];
+    let (mut network, _) = after_flaps(16358534909262827138, &FLAPS);
+    let longest = longest_outage(&mut network, secs(8));
+    assert!(longest <= millis(2_500), "{longest:?}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn whatever_links_do_no_loop_stays(seed: u64, flaps in flaps()) {
-        let edges = topology::random_of_degree_four(9, &mut Random::new(seed));
-        let mut network = laid_out(seed, 9, &edges);
+    fn whatever_links_do_no_loop_stays(
+        seed: u64,
+        flaps in prop::collection::vec((any::<usize>(), 0_u64..1_500), 1..40),
+    ) {
+        let (mut network, circled) = after_flaps(seed, &flaps);
         network.run_for(secs(3));
-        let mut plugged = vec![true; edges.len()];
-        let mut probes = Vec::new();
-        for flap in flaps {
-            let cable = flap.cable.index(edges.len());
-            plugged[cable] = !plugged[cable];
-            if plugged[cable] { network.plug(CableId(cable)) } else { network.pull(CableId(cable)) }
-            for (from, to) in [(0, 8), (4, 2), (7, 1)] {
-                let to = network.address(NodeId(to));
-                probes.push(network.send_probe(NodeId(from), &to));
-            }
-            network.run_for(millis(flap.millis));
-        }
-        for cable in (0..edges.len()).filter(|cable| !plugged[*cable]) {
-            network.plug(CableId(cable));
-        }
-        network.run_for(secs(5));
         prop_assert_eq!(network.undelivered(), []);
-        prop_assert!(probes.iter().all(|probe| network.probe(*probe).hops <= 64));
-        // Routes made from different announcements can form a circle until the next one comes.
-        let circled: u64 = network.nodes().map(|node| network.data_drops(node, DropReason::HopLimit)).sum();
-        prop_assert!(circled <= 5, "{} of {} frames went in circles", circled, probes.len());
+        // Routes made from different announcements can form a circle until the second newer one comes.
+        prop_assert!(circled <= 5, "{} frames went in circles", circled);
     }
 }

@@ -152,10 +152,17 @@ impl Known {
         self.times.get(entry.origin_time).is_some_and(|slot| slot.is_feasible(entry.hop, entry.claim))
     }
 
+    /// Whether the neighbour told of the route lately: not long ago, and in one of the last two announcements. One that comes
+    /// to it over us first does not come back; but who says nothing of two in a row may route over us by now
+    /// (decisions/poisoned-reverse.md).
+    fn is_fresh(&self, entry: &Entry, now: Timestamp) -> bool {
+        entry.is_fresh(now) && self.times.newer_than(entry.origin_time) < 2
+    }
+
     /// The routes that may be used now. Older ones only while there is no fresh one.
     pub(crate) fn candidates(&self, links: &BTreeMap<Hop, Link>, now: Timestamp) -> Vec<Candidate> {
         let usable =
-            |entry: &Entry| self.candidate(entry, links, now).map(|found| (entry.is_fresh(now), found));
+            |entry: &Entry| self.candidate(entry, links, now).map(|found| (self.is_fresh(entry, now), found));
         let mut usable: Vec<(bool, Candidate)> = self.entries.iter().filter_map(usable).collect();
         if usable.iter().any(|(fresh, _)| *fresh) {
             usable.retain(|(fresh, _)| *fresh);

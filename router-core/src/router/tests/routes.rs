@@ -39,18 +39,36 @@ fn a_hop_in_use_that_becomes_infeasible_is_left_at_once() {
 
 #[test]
 fn an_entry_whose_origin_time_left_the_sixteen_is_infeasible() {
+    for (newer, usable) in [(15, true), (16, false)] {
+        let mut rig = Rig::with_neighbours(2);
+        let origin = Origin::new(1);
+        let time = rig.wall();
+        rig.announce(0, &origin, time, 5_000);
+        rig.announce(1, &origin, time, 5_500);
+        for step in 1..=newer {
+            rig.announce(0, &origin, time + millis(step), 5_000);
+        }
+        let hop = rig.neighbours[0].hop;
+        rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+        assert_eq!(rig.hop_to(&origin.address()), rig.hop(1).filter(|_| usable), "{newer} newer ones");
+    }
+}
+
+#[test]
+fn an_entry_behind_by_two_announcements_is_used_only_while_there_is_no_other() {
     let mut rig = Rig::with_neighbours(2);
     let origin = Origin::new(1);
     let time = rig.wall();
     rig.announce(0, &origin, time, 5_000);
     rig.announce(1, &origin, time, 5_500);
     let not_back = rig.hop(0).map(|hop| hop.neighbour);
-    for step in 1..=15 {
-        rig.announce(0, &origin, time + millis(step), 5_000);
-    }
+    rig.announce(0, &origin, time + millis(1), 5_000);
     assert!(matches!(rig.router.fib().lookup(&origin.address(), not_back), Lookup::Via(_)));
-    rig.announce(0, &origin, time + millis(16), 5_000);
+    rig.announce(0, &origin, time + millis(2), 5_000);
     assert_eq!(rig.router.fib().lookup(&origin.address(), not_back), Lookup::OnlyWayBack);
+    let hop = rig.neighbours[0].hop;
+    rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+    assert_eq!(rig.hop_to(&origin.address()), rig.hop(1));
 }
 
 #[test]
