@@ -254,10 +254,13 @@ impl Link {
             return;
         }
         let Some(info) = socket::info(&self.stream) else { return };
-        self.meter().full(Reading { at: now, waited, info });
         let TcpInfo { acked, busy, rtt, min_rtt, .. } = info;
         let sample = Sample { at: now, acked, busy, rtt, min_rtt };
         let found = path.sample(sample);
+        // What our own bound lets through is no capacity.
+        if !path.is_in_doubt() {
+            self.meter().full(Reading { at: now, waited, info });
+        }
         trace!(?sample, ?found, "path");
         if found == *bounds {
             return;

@@ -45,6 +45,16 @@ const MOST_IN_FLIGHT: u64 = 512 * 1024;
 const FOREIGN: Duration = Duration::from_millis(20);
 /// How long we fill queues like everybody else before we look again whether the other traffic is gone.
 const CROWDED: Duration = Duration::from_secs(5);
+/// From here on, as a part in ten of what it was, a rate or a bound counts as fallen.
+const FALLEN: u64 = 8;
+/// And up to here as the same: samples of one path are a few percent apart.
+const SAME: u64 = 9;
+/// How many of the latest rates say what the path carries now.
+const LATEST: usize = 10;
+/// As many rates above those say that there was more once: fewer are a shaper's burst.
+const SEVERAL: usize = 10;
+/// For how long a path is believed to be longer than the kernel says before it is tried again.
+const BELIEVED: Duration = Duration::from_secs(60);
 /// How long a bound is in force before round trips are judged by it: what was sent before has left by then.
 const SETTLED: Duration = Duration::from_secs(1);
 
@@ -95,6 +105,24 @@ pub(crate) struct Path {
     bounded: Option<Timestamp>,
     /// Until when there is none, because of others.
     crowded: Option<Timestamp>,
+    /// The bound in force, and what is learnt from it.
+    held: Option<Held>,
+    /// A shortest round trip above the kernel's, and since when.
+    longer: Option<(Timestamp, Duration)>,
+}
+
+/// A bound of what may be in flight.
+///
+/// That round trips become longer and the rate falls has two explanations: the path became slower, and a queue stands there; or
+/// it became longer, and what may be in flight is too little. A smaller bound tells them apart: the queue gets shorter and the
+/// rate stays, or the rate falls once more and the round trips stay. Without this a bound that is too small makes the rate fall, and
+/// that the bound, until little is left.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    since: Timestamp,
+    bytes: u64,
+    /// The rate and the round trip under the larger bound before, until it is known what this one did.
+    before: Option<(u64, Duration)>,
 }
 
 impl Path {
@@ -110,6 +138,7 @@ impl Path {
         let Some(rate) = self.rates.iter().copied().max() else { return Bounds::NONE };
         let (least, most) = UNSENT;
         let unsent = u32::try_from(carried(rate, UNSENT_TIME).clamp(least, most)).unwrap_or(u32::MAX);
+        let sample = Sample { min_rtt: self.shortest(&sample), ..sample };
         let slack = carried(rate, SLACK).min(MOST_SLACK);
         let round_trip = carried(rate, sample.min_rtt);
         // A second round trip at least, where it is the longer: for round trips that are not the shortest.
@@ -117,12 +146,53 @@ impl Path {
         let in_flight = u32::try_from(in_flight).ok().filter(|bytes| u64::from(*bytes) < MOST_IN_FLIGHT);
         let in_flight = in_flight.filter(|_| !self.is_crowded(&sample));
         match in_flight {
-            Some(_) => self.bounded = self.bounded.or(Some(sample.at)),
-            None => self.bounded = None,
+            Some(bytes) => {
+                self.bounded = self.bounded.or(Some(sample.at));
+                self.hold(&sample, bytes.into());
+            }
+            None => (self.bounded, self.held) = (None, None),
         }
         let unit = usize::try_from(carried(rate, UNIT_TIME).max(LEAST_UNIT))
             .map_or(MAX_UNIT, |unit| unit.min(MAX_UNIT));
         Bounds { unsent, in_flight, unit }
+    }
+
+    /// Whether the rate has fallen and it is not known yet what that means.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        let latest = self.latest();
+        let faster = self.rates.iter().filter(|rate| latest * 10 < *rate * FALLEN).count();
+        faster >= SEVERAL || self.held.is_some_and(|held| held.before.is_some())
+    }
+
+    /// What the path carries now, in bytes per second.
+    fn latest(&self) -> u64 {
+        self.rates.iter().rev().take(LATEST).copied().max().unwrap_or_default()
+    }
+
+    /// The shortest round trip of this path, which the kernel remembers for minutes after it became longer.
+    fn shortest(&mut self, sample: &Sample) -> Duration {
+        self.longer = self.longer.filter(|(since, rtt)| {
+            sample.at.since(*since) < BELIEVED
+                && u128::from(SAME) * rtt.as_micros() <= 10 * sample.rtt.as_micros()
+        });
+        self.longer.map_or(sample.min_rtt, |(_, rtt)| rtt.max(sample.min_rtt))
+    }
+
+    /// A bound is in force; learns what it does.
+    fn hold(&mut self, sample: &Sample, bytes: u64) {
+        let latest = self.latest();
+        let held = self.held.get_or_insert(Held { since: sample.at, bytes, before: None });
+        if bytes * 10 <= held.bytes * FALLEN {
+            *held = Held { since: sample.at, bytes, before: Some((latest, sample.rtt)) };
+        } else if bytes * FALLEN >= held.bytes * 10 {
+            *held = Held { since: sample.at, bytes, before: None };
+        } else if sample.at.since(held.since) > SETTLED + sample.rtt
+            && let Some((rate, rtt)) = held.before.take()
+            && latest * 10 < rate * SAME
+            && sample.rtt.as_micros() * 10 >= rtt.as_micros() * u128::from(SAME)
+        {
+            self.longer = Some((sample.at, sample.rtt));
+        }
     }
 
     fn take_rate(&mut self, sample: Sample) {

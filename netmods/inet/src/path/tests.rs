@@ -104,6 +104,105 @@ fn with_others_in_the_queue_we_take_our_share_and_look_again() {
     assert!(fed.busy(50 * MBIT, 10 * SECOND).in_flight.is_some());
 }
 
+/// A path with a bottleneck and a queue in front of it, on which we send as much as the bounds allow, or, without one, as
+/// much as makes a queue of 100 ms. What is in flight is the rate times the round trip (source: Little's law).
+struct Full {
+    fed: Fed,
+    rate: u64,
+    distance: Duration,
+    bounds: Bounds,
+}
+
+impl Full {
+    fn new(rate: u64, distance: Duration) -> Self {
+        Self { fed: Fed::new(distance), rate, distance, bounds: Bounds::NONE }
+    }
+
+    /// Lets time pass, and says how many bytes a second crossed in the end.
+    fn pass(&mut self, time: Duration) -> u64 {
+        let mut rate = 0;
+        for _ in 0..time.as_millis() / 10 {
+            let queued = Duration::from_millis(100);
+            let in_flight =
+                self.bounds.in_flight.map_or(carried(self.rate, self.distance + queued), u64::from);
+            let needed = Duration::from_micros(in_flight * 1_000_000 / self.rate);
+            self.fed.sample.rtt = self.distance.max(needed);
+            // The kernel remembers the shortest for longer than any test here takes.
+            self.fed.sample.min_rtt = self.fed.sample.min_rtt.min(self.fed.sample.rtt);
+            rate = ByteCount(in_flight).per_second(self.fed.sample.rtt).unwrap();
+            self.bounds = self.fed.busy(rate, INTERVAL);
+        }
+        rate
+    }
+}
+
+#[test]
+fn a_path_that_becomes_longer_is_not_starved() {
+    for (mbit, before, after) in [(100, 10, 30), (50, 5, 25), (100, 1, 20), (20, 20, 60), (150, 2, 12)] {
+        let ms = Duration::from_millis;
+        let mut full = Full::new(mbit * MBIT, ms(before));
+        assert_eq!(full.pass(5 * SECOND), mbit * MBIT);
+        full.distance = ms(after);
+        full.pass(8 * SECOND);
+        // It is tried again now and then, which costs a second.
+        let rates: Vec<_> = (0..180).map(|_| full.pass(SECOND)).collect();
+        let mean = rates.iter().sum::<u64>() / 180;
+        assert!(
+            mean * 100 >= 95 * mbit * MBIT,
+            "{mbit} Mbit/s, {before} to {after} ms: {mean} bytes/s on average, {rates:?}"
+        );
+    }
+}
+
+#[test]
+fn a_path_that_becomes_slower_keeps_its_short_queue() {
+    for (mbit, slower) in [(100, 50), (100, 25), (200, 20)] {
+        let distance = Duration::from_millis(10);
+        let mut full = Full::new(mbit * MBIT, distance);
+        full.pass(5 * SECOND);
+        full.rate = slower * MBIT;
+        full.pass(8 * SECOND);
+        for _ in 0..100 {
+            full.pass(SECOND);
+            let queue = full.fed.sample.rtt - distance;
+            assert!(queue < Duration::from_millis(12), "{mbit} to {slower} Mbit/s: {queue:?}");
+        }
+    }
+}
+
+#[test]
+fn a_path_that_becomes_short_again_has_its_short_queue_again() {
+    let ms = Duration::from_millis;
+    let mut full = Full::new(100 * MBIT, ms(10));
+    full.pass(5 * SECOND);
+    full.distance = ms(30);
+    full.pass(20 * SECOND);
+    full.distance = ms(10);
+    full.pass(70 * SECOND);
+    assert!(full.fed.sample.rtt <= ms(22), "{:?}", full.fed.sample.rtt);
+}
+
+#[test]
+fn while_a_fall_of_the_rate_is_not_explained_there_is_doubt() {
+    let ms = Duration::from_millis;
+    let mut full = Full::new(100 * MBIT, ms(10));
+    full.pass(5 * SECOND);
+    assert!(!full.fed.path.is_in_doubt());
+    full.distance = ms(40);
+    let (mut taken_for_full, mut doubted) = (Duration::ZERO, false);
+    for _ in 0..1000 {
+        let starved = full.pass(INTERVAL) * 100 < 79 * 100 * MBIT;
+        let doubt = full.fed.path.is_in_doubt();
+        doubted |= doubt;
+        taken_for_full = if starved && !doubt { taken_for_full + INTERVAL } else { Duration::ZERO };
+        assert!(taken_for_full <= ms(220), "longer would make a figure");
+    }
+    assert!(doubted && !full.fed.path.is_in_doubt(), "it ends");
+    full.rate = 50 * MBIT;
+    full.pass(10 * SECOND);
+    assert!(!full.fed.path.is_in_doubt(), "a path that became slower is believed in the end");
+}
+
 #[test]
 fn samples_are_wanted_every_ten_milliseconds() {
     let mut fed = Fed::new(SHORT);
