@@ -29,7 +29,7 @@ impl Followed {
 
     /// Whether there may be round trips that were not read yet: they end with a packet from the neighbour.
     pub(crate) fn has_heard(&self, counters: &Counters) -> bool {
-        counters.last_seen != self.counters.last_seen
+        counters.received_packets != self.counters.received_packets
     }
 
     /// Adds to `since` what came since the last call.

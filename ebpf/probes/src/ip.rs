@@ -29,10 +29,15 @@ pub(crate) struct Ip {
     pub(crate) end: u32,
 }
 
-/// Reads a header of IPv4; nothing for later fragments, which no port tells whose they are.
+/// Whether a header of IPv4 is that of a fragment, the first included.
 #[inline(always)]
-pub(crate) fn v4(context: &TcContext, at: u32) -> Option<Ip> {
-    let header: [u8; 20] = load(context, at)?;
+pub(crate) fn is_fragment(header: [u8; 20]) -> bool {
+    u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0
+}
+
+/// Reads a header of IPv4 that was found at this place; nothing for later fragments, which no port tells whose they are.
+#[inline(always)]
+pub(crate) fn v4(context: &TcContext, at: u32, header: [u8; 20]) -> Option<Ip> {
     let header_len = u32::from(header[0] & 0x0f) * 4;
     let place = u16::from_be_bytes([header[6], header[7]]);
     if header[0] >> 4 != 4 || header_len < 20 || place & 0x1fff != 0 {
@@ -47,7 +52,7 @@ pub(crate) fn v4(context: &TcContext, at: u32) -> Option<Ip> {
         source: mapped([header[12], header[13], header[14], header[15]]),
         destination: mapped([header[16], header[17], header[18], header[19]]),
         protocol: header[9],
-        fragment: place & 0x2000 != 0,
+        fragment: is_fragment(header),
         payload: at + header_len,
         end,
     })

@@ -3,8 +3,8 @@
 //! conversation and time the echo of its TCP time stamp. They never change a packet, nor decide about it.
 //!
 //! Four entries for two questions that are settled when a program is loaded: whether packets begin with an Ethernet header,
-//! and which way they go. Packets are read by `bpf_skb_load_bytes` alone: it also finds headers outside of the linear
-//! part of a packet, and checks every offset itself.
+//! and which way they go. What most packets are is read where it lies; others are read by `bpf_skb_load_bytes`, which also finds
+//! headers outside of the linear part of a packet, and checks every offset itself.
 #![no_std]
 #![no_main]
 
@@ -58,19 +58,34 @@ fn count(context: &TcContext, packet: &Packet, direction: Direction) {
     let (packets, bytes) = packet.on_the_wire(context);
     // SAFETY: the kernel gave the address of this processor's own value, which is there as long as the array.
     let counters = unsafe { &mut *counters };
-    let now = round_trip::now();
     match direction {
         Direction::In => {
             counters.received_bytes += bytes;
             counters.received_packets += packets;
-            counters.last_seen = now;
         }
         Direction::Out => {
             counters.sent_bytes += bytes;
             counters.sent_packets += packets;
         }
     }
-    round_trip::time(context, packet, direction, place, now);
+    let stamp = round_trip::stamp(context, packet, direction);
+    if let Some(stamp) = stamp {
+        let last = match direction {
+            Direction::In => &mut counters.last_echo,
+            Direction::Out => &mut counters.last_value,
+        };
+        // Another packet of the same tick of a clock says nothing new.
+        if core::mem::replace(last, stamp) == stamp {
+            return;
+        }
+    }
+    let now = round_trip::now();
+    if direction == Direction::In {
+        counters.last_seen = now;
+    }
+    if let Some(stamp) = stamp {
+        round_trip::time(context, packet, direction, (place, stamp), now);
+    }
 }
 
 #[cfg(not(test))]

@@ -5,7 +5,7 @@ use aya_ebpf::programs::TcContext;
 use ebpf_abi::{Conversation, TCP, UDP};
 
 use crate::ip::{self, Ip};
-use crate::tcp::Segment;
+use crate::tcp::{self, Segment};
 
 /// What a packet begins with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,32 +44,34 @@ impl Packet {
     /// headers that are cut off.
     #[inline(always)]
     pub(crate) fn read(context: &TcContext, layer: Layer, direction: Direction) -> Option<Self> {
-        let ip = match layer {
-            Layer::Ethernet => match ethernet(context)? {
-                TYPE_IPV4 => ip::v4(context, ETHERNET_HEADER)?,
-                TYPE_IPV6 => ip::v6(context, ETHERNET_HEADER)?,
-                _ => return None,
-            },
-            Layer::Ip => match load::<1>(context, 0)?[0] >> 4 {
-                4 => ip::v4(context, 0)?,
-                6 => ip::v6(context, 0)?,
-                _ => return None,
-            },
-        };
+        if layer == Layer::Ethernet && is_of_vlan(context) {
+            return None;
+        }
         // All of it is always written: the kernel refuses to have a value moved that is there only sometimes, even
         // where nobody looks at it then, and compilers do that with `Option`.
-        let (mut source_port, mut destination_port, mut headers, mut segment) = (0, 0, 0, Segment::NONE);
-        if ip.protocol == TCP {
-            segment = Segment::read(context, &ip)?;
+        let (ip, mut source_port, mut destination_port, mut headers, mut segment);
+        let usual = Usual::load(context, layer);
+        if usual.is_it() {
+            ip = ip::v4(context, layer.header(), usual.ip)?;
+            segment = Segment::with_time_stamps(usual.tcp, usual.time_stamps(), &ip)?;
             (source_port, destination_port) = (segment.source_port, segment.destination_port);
             headers = segment.payload;
-            if ip.fragment {
-                segment = Segment::NONE;
+        } else {
+            ip = layer.ip(context)?;
+            (source_port, destination_port, headers, segment) = (0, 0, 0, Segment::NONE);
+            if ip.protocol == TCP {
+                segment = Segment::read(context, &ip)?;
+                (source_port, destination_port) = (segment.source_port, segment.destination_port);
+                headers = segment.payload;
+                if ip.fragment {
+                    segment = Segment::NONE;
+                }
+            } else if ip.protocol == UDP {
+                let [s0, s1, d0, d1, ..] = ip.load::<8>(context, ip.payload)?;
+                (source_port, destination_port) =
+                    (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+                headers = ip.payload + UDP_HEADER;
             }
-        } else if ip.protocol == UDP {
-            let [s0, s1, d0, d1, ..] = ip.load::<8>(context, ip.payload)?;
-            (source_port, destination_port) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
-            headers = ip.payload + UDP_HEADER;
         }
         let (local, remote, local_port, remote_port) = match direction {
             Direction::In => (ip.destination, ip.source, destination_port, source_port),
@@ -103,22 +105,96 @@ impl Packet {
     }
 }
 
-/// The type of what follows the header of Ethernet; nothing for a packet of a VLAN, which the interface below that one
-/// shows as well, and whose addresses may be those of another network.
+/// The first bytes of what most packets are, TCP over IPv4 with no options but the time stamps that hosts put into every
+/// segment: they are read without a call of the kernel.
+#[repr(C)]
+#[derive(Default)]
+struct Usual {
+    ip: [u8; 20],
+    tcp: [u8; 20],
+    options: [u8; 12],
+}
+
+impl Usual {
+    /// Reads them; zeros where they do not lie in one piece, as they do in nearly every packet, or it is of another protocol.
+    #[inline(always)]
+    fn load(context: &TcContext, layer: Layer) -> Self {
+        // SAFETY: the kernel gave the address of this context, and checks every access to its fields.
+        let protocol = unsafe { (*context.skb.skb).protocol };
+        if layer == Layer::Ethernet && protocol != u32::from(TYPE_IPV4.to_be()) {
+            return Self::default();
+        }
+        #[allow(clippy::as_conversions, reason = "widening, which has no conversion trait")]
+        let from = context.data() + layer.header() as usize;
+        if from + size_of::<Self>() > context.data_end() {
+            return Self::default();
+        }
+        #[allow(clippy::as_conversions, reason = "the kernel shows packets as numbers that are addresses")]
+        let bytes = from as *const Self;
+        // SAFETY: all of it lies before the end, and the structure is made of bytes alone.
+        unsafe { bytes.read() }
+    }
+
+    /// Whether the packet is one of those.
+    #[inline(always)]
+    fn is_it(&self) -> bool {
+        self.ip[0] == 0x45
+            && !ip::is_fragment(self.ip)
+            && self.ip[9] == TCP
+            && u32::from(self.tcp[12] >> 4) * 4 == tcp::HEADER + 12
+            && self.options.first_chunk() == Some(&[1, 1, 8, 10])
+    }
+
+    #[inline(always)]
+    fn time_stamps(&self) -> u64 {
+        let [_, _, _, _, stamps @ ..] = self.options;
+        u64::from_be_bytes(stamps)
+    }
+}
+
+impl Layer {
+    /// The bytes before the header of IP.
+    #[inline(always)]
+    fn header(self) -> u32 {
+        match self {
+            Self::Ethernet => ETHERNET_HEADER,
+            Self::Ip => 0,
+        }
+    }
+
+    /// Reads the header of IP, of whichever version; nothing where it is another protocol.
+    #[inline(always)]
+    fn ip(self, context: &TcContext) -> Option<Ip> {
+        let at = self.header();
+        let version = match self {
+            Self::Ethernet => match u16::from_be_bytes(load(context, at - 2)?) {
+                TYPE_IPV4 => 4,
+                TYPE_IPV6 => 6,
+                _ => return None,
+            },
+            Self::Ip => load::<1>(context, at)?[0] >> 4,
+        };
+        match version {
+            4 => ip::v4(context, at, load(context, at)?),
+            6 => ip::v6(context, at),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a packet is one of a VLAN, which the interface below that one shows as well, and whose addresses may be those of
+/// another network.
 ///
 /// The kernel takes a tag out of the bytes on the way in, and mostly leaves it beside them on the way out; one that is still
 /// in them is a type that is not looked for.
 #[inline(always)]
-fn ethernet(context: &TcContext) -> Option<u16> {
+fn is_of_vlan(context: &TcContext) -> bool {
     // SAFETY: the kernel gave the address of this context, and checks every access to its fields.
     let (tagged, tag) = unsafe {
         let skb = context.skb.skb;
         ((*skb).vlan_present, (*skb).vlan_tci)
     };
-    if tagged != 0 && tag & VLAN_NUMBER != 0 {
-        return None;
-    }
-    load(context, ETHERNET_HEADER - 2).map(u16::from_be_bytes)
+    tagged != 0 && tag & VLAN_NUMBER != 0
 }
 
 /// The number of the interface that the packet crosses.

@@ -20,22 +20,33 @@ pub(crate) fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// Notes when a stamp was sent, or takes the time to its echo, for the conversation at this place.
+/// The time stamp of a segment that says something: the one that it sends, or the one that it echoes.
 #[inline(always)]
-pub(crate) fn time(context: &TcContext, packet: &Packet, direction: Direction, place: u32, now: u64) {
+pub(crate) fn stamp(context: &TcContext, packet: &Packet, direction: Direction) -> Option<u32> {
     let segment = &packet.segment;
     let relevant = match direction {
         Direction::Out => true,
         Direction::In => segment.is_answer(),
     };
     if !relevant || !segment.has_options() {
-        return;
+        return None;
     }
-    let Some(stamps) = segment.time_stamps(context) else { return };
-    let value = match direction {
+    let stamps = segment.time_stamps(context)?;
+    Some(match direction {
         Direction::Out => stamps.value,
         Direction::In => stamps.echo,
-    };
+    })
+}
+
+/// Notes when a stamp was sent, or takes the time to its echo, for the conversation at this place.
+#[inline(always)]
+pub(crate) fn time(
+    context: &TcContext,
+    packet: &Packet,
+    direction: Direction,
+    (place, value): (u32, u32),
+    now: u64,
+) {
     let Some(waiting) = WAITING.get_ptr_mut(place) else { return };
     #[allow(clippy::as_conversions, reason = "widening, which has no conversion trait")]
     let index = value as usize % STAMPS;
@@ -43,7 +54,7 @@ pub(crate) fn time(context: &TcContext, packet: &Packet, direction: Direction, p
     // at the same time; then one round trip is counted twice or not at all.
     let Some(stamp) = (unsafe { (*waiting).places.get_mut(index) }) else { return };
     match direction {
-        Direction::Out => send(stamp, value, segment.wants_answer(), now),
+        Direction::Out => send(stamp, value, packet.segment.wants_answer(), now),
         Direction::In => answer(context, stamp, value, place, now),
     }
 }

@@ -14,7 +14,7 @@ const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
 
 /// The header without options.
-const HEADER: u32 = 20;
+pub(crate) const HEADER: u32 = 20;
 /// As many bytes as options have together at most.
 const MAX_OPTIONS: usize = 40;
 /// How many are looked at; hosts send no more than seven, those that fill up included. The kernel's verifier tries each
@@ -41,6 +41,8 @@ pub(crate) struct Segment {
     pub(crate) payload: u32,
     /// Where the packet ends.
     end: u32,
+    /// Both time stamps as one number, where they were seen already; else 0.
+    stamps: u64,
 }
 
 /// The time stamps of a segment.
@@ -55,12 +57,17 @@ pub(crate) struct TimeStamps {
 impl Segment {
     /// No segment: it wants no answer and is none.
     pub(crate) const NONE: Self =
-        Self { source_port: 0, destination_port: 0, flags: 0, options: 0, payload: 0, end: 0 };
+        Self { source_port: 0, destination_port: 0, flags: 0, options: 0, payload: 0, end: 0, stamps: 0 };
 
     /// Reads a header; nothing where it is cut off or says so.
     #[inline(always)]
     pub(crate) fn read(context: &TcContext, ip: &Ip) -> Option<Self> {
-        let header: [u8; 20] = ip.load(context, ip.payload)?;
+        Self::with_time_stamps(ip.load(context, ip.payload)?, 0, ip)
+    }
+
+    /// The same of a header that was read already, with the time stamps in its options, or 0.
+    #[inline(always)]
+    pub(crate) fn with_time_stamps(header: [u8; 20], stamps: u64, ip: &Ip) -> Option<Self> {
         let len = u32::from(header[12] >> 4) * 4;
         let payload = ip.payload + len;
         if len < HEADER || payload > ip.end {
@@ -73,6 +80,7 @@ impl Segment {
             options: ip.payload + HEADER,
             payload,
             end: ip.end,
+            stamps,
         })
     }
 
@@ -99,7 +107,10 @@ impl Segment {
     /// The time stamps, wherever they are among the options.
     #[inline(always)]
     pub(crate) fn time_stamps(&self, context: &TcContext) -> Option<TimeStamps> {
-        let both = irdest_time_stamps(context.skb.skb, self.options, self.payload - self.options);
+        let both = match self.stamps {
+            0 => irdest_time_stamps(context.skb.skb, self.options, self.payload - self.options),
+            seen => seen,
+        };
         #[allow(clippy::as_conversions, reason = "the halves of the number")]
         let (value, echo) = ((both >> 32) as u32, both as u32);
         if both == 0 { None } else { Some(TimeStamps { value, echo }) }

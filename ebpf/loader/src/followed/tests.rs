@@ -14,7 +14,7 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn counters(sent_bytes: u64, received_bytes: u64) -> Counters {
-    Counters { sent_bytes, received_bytes, sent_packets: 1, received_packets: 1, last_seen: 0 }
+    Counters { sent_bytes, received_bytes, sent_packets: 1, received_packets: 1, ..Counters::default() }
 }
 
 fn histogram(micros: &[u32]) -> Histogram {
@@ -115,7 +115,7 @@ fn histograms_are_read_only_of_who_was_heard() {
     let mut followed = Followed::new(hop(), Place(0));
     let silent = Counters::default();
     assert!(!followed.has_heard(&silent));
-    let heard = Counters { last_seen: 7, ..silent };
+    let heard = Counters { received_packets: 7, ..silent };
     assert!(followed.has_heard(&heard));
     read(&mut followed, heard, None, at(1));
     assert!(!followed.has_heard(&heard));
