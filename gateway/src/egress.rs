@@ -128,8 +128,8 @@ impl Egress {
         self.outbox.send(Class::Control, &[FrameParts::whole(frame)]);
     }
 
-    /// Sends packets of ours in their order if nothing waits and one call holds them well, else lets them wait; what is dropped is counted here. Whether
-    /// they wait: then [`send_next`](Self::send_next) is to be called until it says no.
+    /// Sends packets of ours in their order if nothing waits and one call holds them well, else lets them wait; what is
+    /// dropped is counted here. Whether they wait: then [`send_next`](Self::send_next) is to be called until it says no.
     #[must_use]
     pub fn send_packets(&self, packets: OwnPackets<'_>, sealer: &dyn Seal, now: Timestamp) -> bool {
         let mut waiting = self.lock();
