@@ -89,7 +89,8 @@ pub struct Percent(pub u8);
 /// then, which find out what the link carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrainConfig {
-    /// The least time between two measurements of a link. Default 60 s.
+    /// The least time between two measurements of a link, a third of it beside another link to the same neighbour
+    /// that is in use. Default 60 s.
     pub every: Duration,
     /// What trains may take of what a link carries, in the mean; a slow link is measured the less often for it. Default
     /// 1 %: a link of 10 Mbit/s every 60 s, one of 1 Mbit/s every 4 minutes.

@@ -90,11 +90,18 @@ impl<'a> Watch<'a> {
 }
 
 #[test]
-fn of_two_that_are_as_quick_the_wider_is_chosen() {
-    let links = Neighbours::start(limit(), &[link(5_000, 10), link(5_200, 50)], "").unwrap();
+fn of_two_that_are_as_quick_the_wider_is_chosen_until_it_is_the_narrower() {
+    let (narrow, wide) = (10, 50);
+    let links = Neighbours::start(limit(), &[link(5_000, narrow), link(5_200, wide)], "").unwrap();
     let mut watch = Watch::start(&links);
     watch.until_chosen(1, "bandwidth", KNOWN_WITHIN);
-    watch.stays(1, CALM);
+    let _stream = stream(&links);
+    watch.stays(1, LOADED);
+    let before = watch.changes.len();
+    links.set(&[link(5_000, wide), link(5_200, narrow)]).unwrap();
+    watch.until_chosen(0, "bandwidth", FOLLOWED_WITHIN);
+    watch.stays(0, CALM);
+    assert!(watch.most_at_once(before) < 2, "{} changes", watch.changes.len() - before);
 }
 
 #[test]

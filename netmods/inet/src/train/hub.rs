@@ -32,6 +32,8 @@ pub(crate) struct Hub {
     mailboxes: Mutex<BTreeMap<LinkId, Mailbox>>,
     /// Our addresses of which the interface is being measured.
     measured: Mutex<BTreeSet<IpAddr>>,
+    /// Links that were in use when they were to be measured last, and whose they are.
+    in_use: Mutex<BTreeMap<LinkId, RouterId>>,
 }
 
 #[derive(Debug)]
@@ -62,8 +64,8 @@ pub(crate) struct Turn {
 
 impl Hub {
     pub(crate) fn new(config: TrainConfig, counters: Arc<Counters>) -> Arc<Self> {
-        let (mailboxes, measured) = Default::default();
-        Arc::new(Self { config, counters, mailboxes, measured })
+        let (mailboxes, measured, in_use) = Default::default();
+        Arc::new(Self { config, counters, mailboxes, measured, in_use })
     }
 
     /// Hears the trains that come to a listener's port, for ever.
@@ -130,8 +132,25 @@ impl Hub {
         receiver
     }
 
+    /// Ends [`Hub::join`] and [`Hub::note_use`].
     pub(crate) fn leave(&self, link: LinkId) {
         lock(&self.mailboxes).remove(&link);
+        lock(&self.in_use).remove(&link);
+    }
+
+    /// Notes whether a link was found in use.
+    pub(crate) fn note_use(&self, hop: Hop, used: bool) {
+        let mut in_use = lock(&self.in_use);
+        if used {
+            in_use.insert(hop.link, hop.neighbour);
+        } else {
+            in_use.remove(&hop.link);
+        }
+    }
+
+    /// Whether another link to the same neighbour is in use, whose traffic this one could take.
+    pub(crate) fn has_rival(&self, hop: Hop) -> bool {
+        lock(&self.in_use).iter().any(|(link, neighbour)| *neighbour == hop.neighbour && *link != hop.link)
     }
 
     /// The turn on the interface of one of our addresses, if nobody has it.

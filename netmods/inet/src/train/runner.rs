@@ -17,7 +17,7 @@ use tracing::{debug, trace};
 
 use super::collector::Collector;
 use super::hub::{Hub, Turn};
-use super::schedule::{self, WATCHED};
+use super::schedule::{self, Spent, WATCHED};
 use super::series::{Next, Series};
 use super::udp::{self, Datagram};
 use super::verdict::{SentTrain, Verdict};
@@ -217,10 +217,10 @@ impl Running {
             Next::Train(count, pause) => measuring.step = Step::Send { count, at: now + pause },
             Next::Over(found) => {
                 debug!(?found, "measured by trains");
-                let (config, bytes) = (&self.of.hub.config, measuring.bytes);
+                let bytes = measuring.bytes;
                 let rest = match found {
-                    Some(_) => schedule::rest(config, bytes, found),
-                    None => schedule::long_rest(config, bytes, self.known),
+                    Some(_) => schedule::rest(&self.of.hub.config, self.spent(bytes, found)),
+                    None => schedule::long_rest(&self.of.hub.config, self.spent(bytes, self.known)),
                 };
                 self.state = State::Resting { until: now + rest };
                 if let Some(capacity) = found {
@@ -245,7 +245,8 @@ impl Running {
             }
             State::Measuring(measuring) => match measuring.step {
                 Step::Send { count, .. } => {
-                    let rest = schedule::rest(&self.of.hub.config, measuring.bytes, self.known);
+                    let bytes = measuring.bytes;
+                    let rest = schedule::rest(&self.of.hub.config, self.spent(bytes, self.known));
                     if self.send(count, now).is_none() {
                         self.state = State::Resting { until: now + rest };
                     }
@@ -253,6 +254,10 @@ impl Running {
                 Step::Report { .. } => self.judged(Duration::ZERO, Verdict::Unanswered, now),
             },
         }
+    }
+
+    fn spent(&self, bytes: u64, known: Option<Capacity>) -> Spent {
+        Spent { bytes, known, rival: self.of.hub.has_rival(self.of.link.hop) }
     }
 
     /// Begins to look whether the link is idle, if the neighbour could be reached.
@@ -269,7 +274,9 @@ impl Running {
     /// Begins to measure a link that was idle, when its interface is free.
     fn begin(&self, before: (Timestamp, u64), now: Timestamp) -> Option<State> {
         let carried = (now, self.of.link.carried()?);
-        if !schedule::is_idle(before, carried) || self.collector.is_collecting() {
+        let is_idle = schedule::is_idle(before, carried);
+        self.of.hub.note_use(self.of.link.hop, !is_idle);
+        if !is_idle || self.collector.is_collecting() {
             return None;
         }
         let (local, remote) = self.of.link.pair();

@@ -17,20 +17,41 @@ const UNKNOWN: u64 = 125_000;
 /// How many times longer the wait is where trains found nothing: others may be in the way, or UDP shut out.
 const PATIENCE: u32 = 10;
 
-/// How long a link is left alone after so many bytes of trains, by what is known of it.
-pub(crate) fn rest(config: &TrainConfig, bytes: u64, known: Option<Capacity>) -> Duration {
+/// How many times more often a link is measured beside one to the same neighbour that is in use: a figure of a minute ago
+/// would keep traffic on the worse one for that long.
+const BESIDE: u32 = 3;
+
+/// What the wait until the next measurement depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spent {
+    /// Bytes of the trains of this one.
+    pub(crate) bytes: u64,
+    /// What is known of the link.
+    pub(crate) known: Option<Capacity>,
+    /// Whether another link to the same neighbour is in use.
+    pub(crate) rival: bool,
+}
+
+/// The time between two measurements where their bytes are no reason to wait.
+fn every(config: &TrainConfig, spent: Spent) -> Duration {
+    if spent.rival { config.every / BESIDE } else { config.every }
+}
+
+/// How long a link is left alone after a measurement.
+pub(crate) fn rest(config: &TrainConfig, spent: Spent) -> Duration {
+    let Spent { bytes, known, .. } = spent;
     let rate = match known {
         Some(Capacity::Measured(rate) | Capacity::AtLeast(rate)) => bytes_per_second(rate),
         None => UNKNOWN,
     };
     let share = rate.saturating_mul(config.share.0.into()) / 100;
     let paid = Duration::from_micros(bytes.saturating_mul(1_000_000) / share.max(1));
-    paid.max(config.every)
+    paid.max(every(config, spent))
 }
 
 /// The same after trains that found nothing.
-pub(crate) fn long_rest(config: &TrainConfig, bytes: u64, known: Option<Capacity>) -> Duration {
-    rest(config, bytes, known).max(config.every * PATIENCE)
+pub(crate) fn long_rest(config: &TrainConfig, spent: Spent) -> Duration {
+    rest(config, spent).max(every(config, spent) * PATIENCE)
 }
 
 fn bytes_per_second(rate: Bandwidth) -> u64 {
@@ -53,15 +74,20 @@ mod tests {
         let config = TrainConfig { every: Duration::from_secs(60), share: Percent(1) };
         let rate = |mbit: u32| Some(Capacity::Measured(Bandwidth::from_bytes_per_second(mbit * 125_000)));
         let train = 3 * 64 * 1514;
-        assert_eq!(rest(&config, train, rate(200)), Duration::from_secs(60));
-        assert_eq!(rest(&config, train, rate(1)), Duration::from_micros(232_550_400));
-        assert_eq!(rest(&config, 0, rate(1)), Duration::from_secs(60));
-        assert_eq!(rest(&config, train, None), rest(&config, train, rate(1)));
-        assert_eq!(long_rest(&config, train, None), Duration::from_secs(600));
+        let after = |bytes, known| Spent { bytes, known, rival: false };
+        assert_eq!(rest(&config, after(train, rate(200))), Duration::from_secs(60));
+        assert_eq!(rest(&config, after(train, rate(1))), Duration::from_micros(232_550_400));
+        assert_eq!(rest(&config, after(0, rate(1))), Duration::from_secs(60));
+        assert_eq!(rest(&config, after(train, None)), rest(&config, after(train, rate(1))));
+        assert_eq!(long_rest(&config, after(train, None)), Duration::from_secs(600));
         let generous = TrainConfig { share: Percent(100), ..config };
-        assert_eq!(rest(&generous, train, rate(1)), Duration::from_secs(60));
+        assert_eq!(rest(&generous, after(train, rate(1))), Duration::from_secs(60));
         let none = Some(Capacity::AtLeast(Bandwidth::UNKNOWN));
-        assert!(rest(&config, train, none) > Duration::from_secs(1000), "nothing is divided by zero");
+        assert!(rest(&config, after(train, none)) > Duration::from_secs(1000), "nothing is divided by zero");
+        let beside = |bytes, known| Spent { rival: true, ..after(bytes, known) };
+        assert_eq!(rest(&config, beside(train, rate(200))), Duration::from_secs(20));
+        assert_eq!(rest(&config, beside(train, rate(1))), Duration::from_micros(232_550_400));
+        assert_eq!(long_rest(&config, beside(0, rate(200))), Duration::from_secs(200));
     }
 
     #[test]
