@@ -54,6 +54,7 @@ impl Estimator {
         }
         if let Some(traffic) = sample.traffic {
             self.rates.add(at, source, traffic);
+            self.capacity.note_sent(at, source, &traffic);
             self.note_traffic(at, &traffic);
         }
         if let Some(round_trips) = sample.round_trips.filter(|_| source == SampleSource::Kernel) {

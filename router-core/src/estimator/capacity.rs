@@ -5,7 +5,7 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use ratman_types::{Bandwidth, Capacity, SampleSource, Timestamp};
+use ratman_types::{Bandwidth, Capacity, SampleSource, Timestamp, Traffic};
 
 use super::Estimate;
 
@@ -15,6 +15,11 @@ const KEPT: usize = 9;
 const TOGETHER: Duration = Duration::from_secs(20);
 /// How long nobody needs to confirm a capacity: five times the pause between trains on an idle link (a minute).
 const EXPIRY: Duration = Duration::from_secs(300);
+
+/// A link that carries so much more than it is said to, in percent, for so long, carries more: what a shaper's bucket lets pass is
+/// over by then.
+const REFUTED: u64 = 120;
+const REFUTED_AFTER: Duration = Duration::from_secs(3);
 
 /// One measurement.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +35,8 @@ pub(super) struct CapacityEstimate {
     // INVARIANT: at most KEPT.
     measured: VecDeque<Measurement>,
     at_least: Option<Measurement>,
+    /// Since when more is sent than the link is said to carry, and the least of it.
+    exceeded: Option<(Timestamp, Bandwidth)>,
 }
 
 impl CapacityEstimate {
@@ -49,6 +56,29 @@ impl CapacityEstimate {
                 }
                 self.measured.push_back(measurement);
             }
+        }
+    }
+
+    /// Takes what was sent until `at`, which nobody need have waited for. More than a link carries cannot be sent, so that what was
+    /// measured before the link became wider is given up for a bound.
+    pub(super) fn note_sent(&mut self, at: Timestamp, source: SampleSource, traffic: &Traffic) {
+        let Some(rate) = traffic.sent.per_second(traffic.over) else { return };
+        let rate = Bandwidth::from_bytes_per_second(u32::try_from(rate).unwrap_or(u32::MAX));
+        let is_more = |capacity: Bandwidth| {
+            u64::from(rate.as_bytes_per_second()) * 100 > u64::from(capacity.as_bytes_per_second()) * REFUTED
+        };
+        let Some(Estimate { value: Capacity::Measured(capacity), .. }) = self.at(at) else {
+            return self.exceeded = None;
+        };
+        if !is_more(capacity) {
+            return self.exceeded = None;
+        }
+        let (since, least) = self.exceeded.unwrap_or((at - traffic.over, rate));
+        let least = least.min(rate);
+        self.exceeded = Some((since, least));
+        if at.since(since) >= REFUTED_AFTER {
+            self.measured.clear();
+            self.at_least = Some(Measurement { bandwidth: least, source, at });
         }
     }
 
@@ -134,6 +164,37 @@ mod tests {
         assert_eq!(value(&estimate, 4), Some(Capacity::Measured(mbit(10))));
         assert_eq!(value(&estimate, 302), Some(Capacity::AtLeast(mbit(4_000))));
         assert_eq!(value(&estimate, 303), None);
+    }
+
+    /// A second in which so much was sent, and of which the end is given.
+    fn sent(estimate: &mut CapacityEstimate, seconds: u64, mbit: u64) {
+        let (over, none) = (Duration::from_secs(1), ratman_types::ByteCount(0));
+        let traffic = Traffic { over, sent: ratman_types::ByteCount(mbit * 125_000), received: none };
+        estimate.note_sent(at(seconds), SampleSource::Kernel, &traffic);
+    }
+
+    #[test]
+    fn what_carries_more_than_was_measured_for_three_seconds_carries_more() {
+        let mut estimate = CapacityEstimate::default();
+        sent(&mut estimate, 0, 100);
+        measure(&mut estimate, 0, SampleSource::Train, 10);
+        sent(&mut estimate, 1, 50);
+        sent(&mut estimate, 2, 48);
+        assert_eq!(value(&estimate, 2), Some(Capacity::Measured(mbit(10))));
+        sent(&mut estimate, 3, 49);
+        assert_eq!(value(&estimate, 3), Some(Capacity::AtLeast(mbit(48))));
+        measure(&mut estimate, 4, SampleSource::Train, 51);
+        assert_eq!(value(&estimate, 4), Some(Capacity::Measured(mbit(51))));
+    }
+
+    #[test]
+    fn a_shapers_bucket_refutes_nothing() {
+        let mut estimate = CapacityEstimate::default();
+        measure(&mut estimate, 0, SampleSource::Train, 10);
+        for second in 1..60 {
+            sent(&mut estimate, second, if second % 3 == 0 { 12 } else { 100 });
+        }
+        assert_eq!(value(&estimate, 60), Some(Capacity::Measured(mbit(10))));
     }
 
     #[test]

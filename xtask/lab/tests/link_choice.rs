@@ -99,7 +99,7 @@ fn of_two_that_are_as_quick_the_wider_is_chosen_until_it_is_the_narrower() {
     watch.stays(1, LOADED);
     let before = watch.changes.len();
     links.set(&[link(5_000, wide), link(5_200, narrow)]).unwrap();
-    watch.until_chosen(0, "bandwidth", FOLLOWED_WITHIN);
+    watch.until_chosen(0, "ping", FOLLOWED_WITHIN);
     watch.stays(0, CALM);
     assert!(watch.most_at_once(before) < 2, "{} changes", watch.changes.len() - before);
 }
