@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
@@ -155,7 +155,13 @@ fn the_service_manager_is_told() {
     manager.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let next = || {
         let mut message = [0; 4096];
-        let length = manager.recv(&mut message).unwrap();
+        // A process that was stopped and goes on finds its call interrupted where that has a limit of time (signal(7)).
+        let length = loop {
+            match manager.recv(&mut message) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                length => break length.unwrap(),
+            }
+        };
         text(&message[..length])
     };
     let child = home.command(&[]).env("NOTIFY_SOCKET", home.path("notify")).spawn().unwrap();
