@@ -67,10 +67,8 @@ impl CapacityEstimate {
         let is_more = |capacity: Bandwidth| {
             u64::from(rate.as_bytes_per_second()) * 100 > u64::from(capacity.as_bytes_per_second()) * REFUTED
         };
-        let Some(Estimate { value: Capacity::Measured(capacity), .. }) = self.at(at) else {
-            return self.exceeded = None;
-        };
-        if !is_more(capacity) {
+        let told = self.at(at).map(|estimate| estimate.value);
+        if !matches!(told, Some(Capacity::Measured(capacity)) if is_more(capacity)) {
             return self.exceeded = None;
         }
         let (since, least) = self.exceeded.unwrap_or((at - traffic.over, rate));
