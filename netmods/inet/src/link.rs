@@ -67,6 +67,34 @@ pub(crate) struct Link {
     counters: Arc<Counters>,
 }
 
+/// What crossed a link since it came up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carried {
+    /// Bytes that left, and that came.
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    /// Whether some wait.
+    pub(crate) waits: bool,
+}
+
+/// The right to keep a link idle, given back when dropped.
+pub(crate) struct Hold {
+    link: Arc<Link>,
+    inbox: Arc<dyn Inbox>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut outgoing = self.link.lock();
+        outgoing.hold(false);
+        let refused = outgoing.take_refused();
+        drop(outgoing);
+        if refused && !self.link.is_closed() {
+            self.inbox.writable(self.link.hop);
+        }
+    }
+}
+
 impl Link {
     pub(crate) fn new(
         stream: TcpStream,
@@ -300,6 +328,11 @@ impl Link {
         Some(self.meter().report(now, info))
     }
 
+    /// When the connection told a capacity last.
+    pub(crate) fn told_capacity(&self) -> Option<Timestamp> {
+        self.meter().told()
+    }
+
     /// What packet trains found since it was asked last.
     pub(crate) fn train_sample(&self) -> Option<LinkSample> {
         self.measured.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -311,10 +344,23 @@ impl Link {
         *self.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some(sample);
     }
 
-    /// Bytes that crossed the link so far, both ways; nothing while some wait.
-    pub(crate) fn carried(&self) -> Option<u64> {
-        let info = socket::info(&self.stream)?;
-        (!self.lock().waits()).then(|| info.sent.saturating_add(info.received))
+    /// What crossed the link so far; nothing where the kernel does not tell.
+    pub(crate) fn carried(&self) -> Option<Carried> {
+        let TcpInfo { sent, received, .. } = socket::info(&self.stream)?;
+        Some(Carried { sent, received, waits: self.lock().waits() })
+    }
+
+    /// Takes no data until what this returns is dropped; control goes on.
+    pub(crate) fn hold(self: &Arc<Self>, inbox: Arc<dyn Inbox>) -> Hold {
+        self.lock().hold(true);
+        Hold { link: Arc::clone(self), inbox }
+    }
+
+    /// Whether everything that was sent has been acknowledged.
+    pub(crate) fn is_drained(&self) -> bool {
+        let Some(info) = socket::info(&self.stream) else { return false };
+        let outgoing = self.lock();
+        !outgoing.waits() && info.acked.saturating_sub(self.acked_before) >= outgoing.written()
     }
 
     /// The largest packet above IP that the path takes whole, in bytes, as TCP found.

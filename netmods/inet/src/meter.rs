@@ -66,14 +66,16 @@ pub(crate) struct Meter {
     /// Rates of payload in bytes per second, and when each was complete.
     rates: VecDeque<(Timestamp, u64)>,
     reported: Option<(Timestamp, TcpInfo)>,
+    /// When a capacity was told last.
+    told: Option<Timestamp>,
 }
 
 impl Meter {
     /// `measures` says whether the connection's congestion control does ([`crate::socket::measures_path`]).
     pub(crate) fn new(remote: IpAddr, measures: bool) -> Self {
-        let (begin, latest, rates, reported) = Default::default();
+        let (begin, latest, rates, reported, told) = Default::default();
         let below = below_ip(remote);
-        Self { below, measures, queued: true, begin, latest, settled: false, rates, reported }
+        Self { below, measures, queued: true, begin, latest, settled: false, rates, reported, told }
     }
 
     /// Learns from a reading that was taken while something waited for the socket.
@@ -111,11 +113,17 @@ impl Meter {
     pub(crate) fn report(&mut self, at: Timestamp, info: TcpInfo) -> LinkSample {
         let mut sample = LinkSample::new(at, SampleSource::Socket);
         sample.capacity = self.capacity(at, &info);
+        self.told = sample.capacity.and(Some(at)).or(self.told);
         if let Some((since, before)) = self.reported.replace((at, info)) {
             sample.traffic = Some(self.traffic(at.since(since), &before, &info));
             sample.loss = loss(&before, &info);
         }
         sample
+    }
+
+    /// When a capacity was told last.
+    pub(crate) fn told(&self) -> Option<Timestamp> {
+        self.told
     }
 
     /// The median of the rates, as bytes on the underlay's wire.

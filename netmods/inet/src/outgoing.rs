@@ -41,6 +41,8 @@ pub(crate) struct Outgoing {
     begun: Begun,
     /// Whether data was refused, so that somebody waits to be told that it is taken again.
     refused: bool,
+    /// Whether no data is taken, so that the link falls idle.
+    held: bool,
     /// Bytes handed to one write.
     at_once: usize,
     written: u64,
@@ -56,6 +58,7 @@ impl Outgoing {
             data: Queue::default(),
             begun: Begun::new(),
             refused: false,
+            held: false,
             at_once: usize::MAX,
             written: 0,
             dropped: 0,
@@ -64,14 +67,23 @@ impl Outgoing {
 
     /// Whether data would be taken; who hears no is told later ([`Outgoing::take_refused`]).
     pub(crate) fn ready(&mut self) -> bool {
-        let ready = !self.waits();
+        let ready = self.takes_data();
         self.refused |= !ready;
         ready
     }
 
+    fn takes_data(&self) -> bool {
+        !self.held && !self.waits()
+    }
+
+    /// Takes no data until it is let go; control goes on.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// Whether data was refused that would be taken now; said once.
     pub(crate) fn take_refused(&mut self) -> bool {
-        !self.waits() && mem::take(&mut self.refused)
+        self.takes_data() && mem::take(&mut self.refused)
     }
 
     /// Whether something waits for the socket.

@@ -275,3 +275,20 @@ fn of_many_frames_the_newest_are_remembered() {
     let found = outgoing.unacknowledged(socket.bytes);
     assert!(found.frames().eq(frames[5000 - begun::LIMIT..].iter()));
 }
+
+#[test]
+fn a_held_link_takes_control_alone_until_it_is_let_go() {
+    let mut outgoing = Outgoing::new(MAX_FRAME);
+    let mut socket = Socket { budget: 10_000, ..Socket::default() };
+    outgoing.hold(true);
+    let (data, control) = (numbered(2, 100), numbered(1, 50));
+    assert_eq!(outgoing.send(Class::Data, &parts(&data), socket.write()).unwrap(), Sent::default());
+    let sent = outgoing.send(Class::Control, &parts(&control), socket.write()).unwrap();
+    assert_eq!(sent, Sent { accepted: 1, dropped: 0 });
+    assert_eq!(socket.frames(), control);
+    assert!(!outgoing.take_refused(), "it is not yet over");
+    outgoing.hold(false);
+    assert!(outgoing.take_refused() && !outgoing.take_refused(), "said once");
+    let sent = outgoing.send(Class::Data, &parts(&data), socket.write()).unwrap();
+    assert_eq!(sent.accepted, 2);
+}

@@ -17,11 +17,11 @@ use tracing::{debug, trace};
 
 use super::collector::Collector;
 use super::hub::{Hub, Turn};
-use super::schedule::{self, Spent, WATCHED};
+use super::schedule::{self, Look, Spent, WATCHED};
 use super::series::{Next, Series};
 use super::udp::{self, Datagram};
 use super::verdict::{SentTrain, Verdict};
-use crate::link::Link;
+use crate::link::{Hold, Link};
 use crate::meter::below_ip;
 use crate::socket::canonical;
 
@@ -29,6 +29,10 @@ use crate::socket::canonical;
 const FIRST: Duration = Duration::from_secs(2);
 /// The wait before it is tried again where the link was in use, or the interface.
 const AGAIN: Duration = Duration::from_secs(3);
+/// Between two looks whether what was in flight on a link that is kept idle has arrived, which nothing tells of itself,
+const DRAINING: Duration = Duration::from_millis(2);
+/// and how long that may take. So long again others wait for a train that was sent, and no longer for its report.
+const HOLD_LIMIT: Duration = Duration::from_millis(150);
 /// How long a report may take: the longest train, and what queues on the way back.
 const REPORT_LIMIT: Duration = Duration::from_secs(12);
 /// How long the port from which a dialer's trains came can be trusted to lead to it (a NAT's mapping, RFC 4787).
@@ -57,15 +61,17 @@ struct Way {
 
 enum State {
     Resting { until: Timestamp },
-    Watching { until: Timestamp, before: (Timestamp, u64) },
+    Watching { until: Timestamp, before: Look },
     Measuring(Measuring),
 }
 
 struct Measuring {
     series: Series,
     _turn: Turn,
-    /// What the link had carried when it was looked at last.
-    carried: (Timestamp, u64),
+    /// What the link had carried when it was looked at last; nothing of one that is kept idle for each train, since it is in use.
+    carried: Option<Look>,
+    /// Keeps it idle.
+    hold: Option<Hold>,
     /// The payload of each packet, and what it is on the wire.
     length: usize,
     wire: u64,
@@ -77,6 +83,8 @@ struct Measuring {
 enum Step {
     /// A train of so many packets is to be sent.
     Send { count: u16, at: Timestamp },
+    /// It is to be sent once the link is idle.
+    Drain { count: u16, at: Timestamp, until: Timestamp },
     /// Its report is to come.
     Report { sent: SentTrain, since: Timestamp },
 }
@@ -151,8 +159,10 @@ impl Running {
     fn due(&self) -> Timestamp {
         match &self.state {
             State::Resting { until } | State::Watching { until, .. } => *until,
-            State::Measuring(Measuring { step: Step::Send { at, .. }, .. }) => *at,
-            State::Measuring(Measuring { step: Step::Report { since, .. }, .. }) => *since + REPORT_LIMIT,
+            State::Measuring(Measuring { step: Step::Send { at, .. } | Step::Drain { at, .. }, .. }) => *at,
+            State::Measuring(Measuring { step: Step::Report { since, .. }, hold, .. }) => {
+                *since + if hold.is_some() { HOLD_LIMIT } else { REPORT_LIMIT }
+            }
         }
     }
 
@@ -212,6 +222,7 @@ impl Running {
 
     fn judged(&mut self, took: Duration, verdict: Verdict, now: Timestamp) {
         let State::Measuring(measuring) = &mut self.state else { return };
+        measuring.hold = None;
         debug!(?verdict, ?took, "train");
         match measuring.series.next(took, verdict) {
             Next::Train(count, pause) => measuring.step = Step::Send { count, at: now + pause },
@@ -244,16 +255,30 @@ impl Running {
                 self.state = measuring.unwrap_or(State::Resting { until: now + AGAIN });
             }
             State::Measuring(measuring) => match measuring.step {
-                Step::Send { count, .. } => {
-                    let bytes = measuring.bytes;
-                    let rest = schedule::rest(&self.of.hub.config, self.spent(bytes, self.known));
+                Step::Send { count, .. } if measuring.carried.is_none() => {
+                    measuring.hold = Some(self.of.link.hold(Arc::clone(&self.of.inbox)));
+                    measuring.step = Step::Drain { count, at: now, until: now + HOLD_LIMIT };
+                }
+                Step::Drain { count, until, .. } if now < until && !self.of.link.is_drained() => {
+                    measuring.step = Step::Drain { count, at: now + DRAINING, until };
+                }
+                Step::Drain { until, .. } if now >= until => self.give_up(now),
+                Step::Send { count, .. } | Step::Drain { count, .. } => {
                     if self.send(count, now).is_none() {
-                        self.state = State::Resting { until: now + rest };
+                        self.give_up(now);
                     }
                 }
+                Step::Report { .. } if measuring.hold.take().is_some() => {}
                 Step::Report { .. } => self.judged(Duration::ZERO, Verdict::Unanswered, now),
             },
         }
+    }
+
+    /// Ends a series that was disturbed.
+    fn give_up(&mut self, now: Timestamp) {
+        let State::Measuring(Measuring { bytes, .. }) = self.state else { return };
+        let rest = schedule::rest(&self.of.hub.config, self.spent(bytes, self.known));
+        self.state = State::Resting { until: now + rest };
     }
 
     fn spent(&self, bytes: u64, known: Option<Capacity>) -> Spent {
@@ -271,27 +296,34 @@ impl Running {
         (reached && !self.collector.is_collecting()).then(|| State::Watching { until: now + WATCHED, before })
     }
 
-    /// Begins to measure a link that was idle, when its interface is free.
-    fn begin(&self, before: (Timestamp, u64), now: Timestamp) -> Option<State> {
+    /// Begins to measure a link, when its interface is free: one that was idle, or one of which nothing else tells what it carries.
+    fn begin(&self, before: Look, now: Timestamp) -> Option<State> {
         let carried = (now, self.of.link.carried()?);
         let is_idle = schedule::is_idle(before, carried);
         self.of.hub.note_use(self.of.link.hop, !is_idle);
-        if !is_idle || self.collector.is_collecting() {
+        if !is_idle && self.is_told(now) || self.collector.is_collecting() {
             return None;
         }
         let (local, remote) = self.of.link.pair();
-        let turn = self.of.hub.turn(local)?;
         let segment = self.of.link.segment()?;
         // What TCP fills, UDP fills too.
         let udp = usize::try_from(segment.saturating_sub(UDP_HEADER)).unwrap_or(usize::MAX);
         let length = udp.clamp(MIN_TRAIN_PACKET, MAX_TRAIN_PACKET);
         let below = below_ip(remote);
         let wire = u64::try_from(length).unwrap_or(u64::MAX) + u64::from(UDP_HEADER) + below;
-        let step = Step::Send { count: Series::FIRST, at: now };
+        let series = if is_idle {
+            Series::default()
+        } else {
+            let longest = schedule::beside_use(before, carried) / wire;
+            Series::beside_use(u16::try_from(longest).unwrap_or(u16::MAX))?
+        };
+        let turn = self.of.hub.turn(local)?;
+        let step = Step::Send { count: series.first(), at: now };
         Some(State::Measuring(Measuring {
-            series: Series::default(),
+            series,
             _turn: turn,
-            carried,
+            carried: is_idle.then_some(carried),
+            hold: None,
             length,
             wire,
             bytes: 0,
@@ -299,15 +331,25 @@ impl Running {
         }))
     }
 
+    /// Whether the connection itself tells what the link carries.
+    fn is_told(&self, now: Timestamp) -> bool {
+        self.of.link.told_capacity().is_some_and(|told| now.since(told) < self.of.hub.config.every)
+    }
+
     /// Sends a train as fast as it can, and notes when each packet left; nothing if the link is not idle any more, or if
     /// one of the neighbour's is on its way here: each would spoil the other.
     fn send(&mut self, count: u16, now: Timestamp) -> Option<()> {
         let (State::Measuring(measuring), Some(way)) = (&mut self.state, &self.way) else { return None };
-        let carried = (now, self.of.link.carried()?);
-        if !schedule::is_idle(measuring.carried, carried) || self.collector.is_collecting() {
+        if self.collector.is_collecting() {
             return None;
         }
-        measuring.carried = carried;
+        if let Some(before) = &mut measuring.carried {
+            let carried = (now, self.of.link.carried()?);
+            if !schedule::is_idle(*before, carried) {
+                return None;
+            }
+            *before = carried;
+        }
         self.number = self.number.wrapping_add(1);
         let number = self.number;
         let packet = |index| TrainPacket { train: number, index, count };

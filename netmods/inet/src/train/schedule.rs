@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! When a link is measured by trains: never while it is used, and never with more than their share of it.
+//! When a link is measured by trains: while nothing else crosses it, and never with more than their share of it.
 
 use std::time::Duration;
 
-use ratman_types::{Bandwidth, Capacity, Timestamp};
+use ratman_types::{Bandwidth, ByteCount, Capacity, Timestamp};
 
 use crate::config::TrainConfig;
+use crate::link::Carried;
 
 /// What an idle link may carry, both ways together, in bytes per second: echoes, and the announcements of dozens of
 /// addresses. A call of the thriftiest voice codec is more.
 const IDLE: u64 = 8 * 1024;
+/// How long a train may be on its way over a link in use, where others wait for it.
+const BESIDE_USE: Duration = Duration::from_millis(100);
 /// How long a link is watched before it counts as idle.
 pub(crate) const WATCHED: Duration = Duration::from_secs(1);
 /// What a link is taken for that said nothing, in bytes per second: 1 Mbit/s.
@@ -58,10 +61,22 @@ fn bytes_per_second(rate: Bandwidth) -> u64 {
     rate.as_bytes_per_second().into()
 }
 
-/// Whether a link carried next to nothing between two looks at its total of bytes; within a second, as much as in one.
-pub(crate) fn is_idle((since, before): (Timestamp, u64), (now, bytes): (Timestamp, u64)) -> bool {
+/// When a link was looked at, and what it had carried.
+pub(crate) type Look = (Timestamp, Carried);
+
+/// Whether a link carried next to nothing between two looks; within a second, as much as in one.
+pub(crate) fn is_idle((since, before): Look, (now, carried): Look) -> bool {
     let millis = u64::try_from(now.since(since).max(WATCHED).as_millis()).unwrap_or(u64::MAX);
-    bytes.saturating_sub(before).saturating_mul(1000) <= IDLE.saturating_mul(millis)
+    let sum = |carried: &Carried| carried.sent.saturating_add(carried.received);
+    let bytes = sum(&carried).saturating_sub(sum(&before));
+    !before.waits && !carried.waits && bytes.saturating_mul(1000) <= IDLE.saturating_mul(millis)
+}
+
+/// The bytes of the longest train that a link bears which carried what left between two looks.
+pub(crate) fn beside_use((since, before): Look, (now, carried): Look) -> u64 {
+    let sent = ByteCount(carried.sent.saturating_sub(before.sent));
+    let rate = sent.per_second(now.since(since)).unwrap_or_default();
+    rate.saturating_mul(u64::try_from(BESIDE_USE.as_micros()).unwrap_or(u64::MAX)) / 1_000_000
 }
 
 #[cfg(test)]
@@ -90,12 +105,30 @@ mod tests {
         assert_eq!(long_rest(&config, beside(0, rate(200))), Duration::from_secs(200));
     }
 
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
     #[test]
     fn a_link_that_is_used_is_not_idle() {
-        let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000);
-        assert!(is_idle((at(0), 5), (at(2), 16_389)));
-        assert!(!is_idle((at(0), 5), (at(2), 16_390)));
-        assert!(is_idle((at(0), 5), (at(0), 8197)));
-        assert!(!is_idle((at(0), 5), (at(0), 8198)));
+        let look = |seconds, sent, waits| (at(seconds), Carried { sent, received: 2, waits });
+        let before = look(0, 3, false);
+        assert!(is_idle(before, look(2, 16_387, false)));
+        assert!(!is_idle(before, look(2, 16_388, false)));
+        assert!(is_idle(before, look(0, 8195, false)));
+        assert!(!is_idle(before, look(0, 8196, false)));
+        assert!(!is_idle(before, look(2, 3, true)), "something waits");
+        assert!(!is_idle(look(0, 3, true), look(2, 3, false)), "something waited");
+        let received = (at(2), Carried { sent: 3, received: 16_387, waits: false });
+        assert!(!is_idle(before, received), "what comes counts too");
+    }
+
+    #[test]
+    fn what_left_says_how_long_a_train_may_be() {
+        let look =
+            |seconds, sent| (at(seconds), Carried { sent, received: 9_000_000 * seconds, waits: true });
+        assert_eq!(beside_use(look(0, 7), look(2, 2_000_007)), 100_000);
+        assert_eq!(beside_use(look(0, 7), look(2, 7)), 0, "what comes says nothing");
+        assert_eq!(beside_use(look(0, 7), look(0, 2_000_007)), 0, "no time has passed");
     }
 }

@@ -41,14 +41,23 @@ pub(crate) enum Next {
 #[derive(Debug, Default)]
 pub(crate) struct Series {
     length: usize,
+    /// The longest that the link bears, in packets, where it is in use.
+    longest: Option<u16>,
     rates: Vec<u64>,
     failures: u32,
     trains: u32,
 }
 
 impl Series {
+    /// Of a link in use that bears trains of so many packets; none where the shortest that counts is longer.
+    pub(crate) fn beside_use(longest: u16) -> Option<Self> {
+        (longest >= LENGTHS[1]).then(|| Self { length: 1, longest: Some(longest), ..Self::default() })
+    }
+
     /// The packets of the first train.
-    pub(crate) const FIRST: u16 = LENGTHS[0];
+    pub(crate) fn first(&self) -> u16 {
+        LENGTHS[self.length]
+    }
 
     /// What a train said, and how long the link took for it.
     pub(crate) fn next(&mut self, took: Duration, verdict: Verdict) -> Next {
@@ -59,8 +68,12 @@ impl Series {
         match verdict {
             Verdict::Rate(rate) => self.rates.push(rate),
             Verdict::AsSent(rate) => {
-                // A fast link, or a bucket: only the longest train may tell.
-                return if self.grows(took) { self.again(took) } else { over(Capacity::AtLeast, rate) };
+                // A fast link, or a bucket: only the longest train may tell, and none that ends where others would wait.
+                if self.grows(took) {
+                    return self.again(took);
+                }
+                let tells = self.longest.is_none() || self.length + 1 == LENGTHS.len();
+                return if tells { over(Capacity::AtLeast, rate) } else { Next::Over(None) };
             }
             Verdict::Open | Verdict::Lost | Verdict::Unanswered => {
                 self.failures += 1;
@@ -84,7 +97,9 @@ impl Series {
 
     /// Goes on with longer trains, if there are any that the link bears.
     fn grows(&mut self, took: Duration) -> bool {
-        let grows = self.length + 1 < LENGTHS.len() && took < LONG;
+        let longer = LENGTHS.get(self.length + 1);
+        let grows =
+            took < LONG && longer.is_some_and(|longer| self.longest.is_none_or(|most| *longer <= most));
         if grows {
             self.length += 1;
             self.failures = 0;
@@ -125,6 +140,22 @@ mod tests {
         assert_eq!(series.next(SHORT, Verdict::Rate(2000)), Next::Train(64, AFTER));
         assert_eq!(series.next(SHORT, Verdict::Rate(1100)), Next::Train(64, AFTER));
         assert_eq!(series.next(SHORT, Verdict::Rate(1050)), said(Capacity::Measured, 1050));
+    }
+
+    #[test]
+    fn a_link_in_use_gets_the_trains_that_count_at_once_and_none_that_are_too_long() {
+        assert_eq!(Series::default().first(), 16);
+        assert!(Series::beside_use(63).is_none());
+        let mut series = Series::beside_use(64).unwrap();
+        assert_eq!(series.first(), 64);
+        assert_eq!(series.next(SHORT, Verdict::Rate(1000)), Next::Train(64, AFTER));
+        assert_eq!(series.next(SHORT, Verdict::Rate(1000)), Next::Train(64, AFTER));
+        assert_eq!(series.next(SHORT, Verdict::Rate(1000)), said(Capacity::Measured, 1000));
+        assert_eq!(Series::beside_use(127).unwrap().next(SHORT, Verdict::AsSent(9)), Next::Over(None));
+        let longest = Series { length: LENGTHS.len() - 1, longest: Some(9999), ..Series::default() }
+            .next(SHORT, Verdict::AsSent(9));
+        assert_eq!(longest, said(Capacity::AtLeast, 9));
+        assert_eq!(Series::beside_use(128).unwrap().next(SHORT, Verdict::AsSent(9)), Next::Train(128, AFTER));
     }
 
     #[test]
