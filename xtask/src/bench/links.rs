@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::start_inside;
 use crate::programs::{TO_MEASURE_LINKS, require};
-use accuracy::{Case, Source};
+use accuracy::{Case, Source, Task};
 
 /// Measures what the gateway says of its links, and what its probes in the kernel cost.
 ///
@@ -35,6 +35,9 @@ pub(crate) struct Links {
     #[arg(long, value_name = "MBIT", value_delimiter = ',', default_values_t = [10, 50, 200],
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     rates: Vec<u32>,
+    /// Measure links that have this to do.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Task::ALL)]
+    tasks: Vec<Task>,
     /// Measure this part only.
     #[arg(long, value_enum)]
     only: Option<Part>,
@@ -89,7 +92,7 @@ impl Links {
 
     /// Source by source for each rate and load, so that those that are compared follow each other.
     fn cases(&self) -> impl Iterator<Item = Case> {
-        let of_rate = |mbit: &u32| Case::all(*mbit, [Source::Kernel, Source::Fallback]);
+        let of_rate = |mbit: &u32| Case::all(*mbit, &self.tasks, [Source::Kernel, Source::Fallback]);
         self.rates.iter().flat_map(of_rate)
     }
 }

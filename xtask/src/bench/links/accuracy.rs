@@ -46,7 +46,7 @@ pub(super) enum Source {
 }
 
 /// What the link has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Task {
     /// Nothing.
@@ -101,7 +101,7 @@ pub(super) struct Figures {
 }
 
 impl Task {
-    const ALL: [Self; 6] =
+    pub(super) const ALL: [Self; 6] =
         [Self::Idle, Self::Light, Self::Talker, Self::Saturated, Self::Limited, Self::LargeBucket];
 
     fn load(self, mbit: u32) -> Load {
@@ -126,10 +126,10 @@ impl Task {
 }
 
 impl Case {
-    /// Every task on a link of this rate, each with all sources one after the other.
-    pub(super) fn all(mbit: u32, sources: [Source; 2]) -> impl Iterator<Item = Self> {
-        let of_task = move |task| sources.map(|source| Self { mbit, task, source });
-        Task::ALL.into_iter().flat_map(of_task)
+    /// Tasks of a link of this rate, each with all sources one after the other.
+    pub(super) fn all(mbit: u32, tasks: &[Task], sources: [Source; 2]) -> impl Iterator<Item = Self> {
+        let of_task = move |task: &Task| sources.map(|source| Self { mbit, task: *task, source });
+        tasks.iter().flat_map(of_task)
     }
 
     /// Measures it in a lab of its own.
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn sources_are_compared_task_by_task() {
-        let cases: Vec<Case> = Case::all(10, [Source::Kernel, Source::Fallback]).collect();
+        let cases: Vec<Case> = Case::all(10, &Task::ALL, [Source::Kernel, Source::Fallback]).collect();
         assert_eq!(cases.len(), 12);
         assert!(cases.chunks(2).all(|pair| pair[0].task == pair[1].task && pair[0].source != pair[1].source));
     }
