@@ -10,6 +10,7 @@ use crate::device::Rate;
 use crate::gateway::{Gateway, GatewayConfig, Peer};
 use crate::lab::{Lab, LinkEnd};
 use crate::node::Node;
+use crate::repetitions;
 use crate::status::Status;
 use crate::time_limit::TimeLimit;
 
@@ -46,6 +47,8 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
+    /// Configuration of daemons that measure as on a machine that has no BPF.
+    pub const WITHOUT_PROBES: &'static str = "[probes]\nenabled = false\n";
     /// IPv4 address of A's TUN device.
     pub const A_ADDRESS: &'static str = "10.66.1.1";
     /// IPv4 address of B's TUN device.
@@ -55,6 +58,11 @@ impl Neighbours {
 
     const DEVICES_OF_A: [&'static str; 2] = ["to-b1", "to-b2"];
     const DEVICES_OF_B: [&'static str; 2] = ["to-a1", "to-a2"];
+
+    /// Configurations under which a test shows the same: with probes, and with `cargo xtask test --long` without them, too.
+    pub fn with_and_without_probes() -> &'static [&'static str] {
+        if repetitions(1, 2) == 1 { &[""] } else { &["", Self::WITHOUT_PROBES] }
+    }
 
     /// Makes nodes and as many links as there are traits, one or two, and starts the daemons. `extra` goes to the
     /// configuration of both. Returns once all links are live.

@@ -91,8 +91,17 @@ impl<'a> Watch<'a> {
 
 #[test]
 fn of_two_that_are_as_quick_the_wider_is_chosen_until_it_is_the_narrower() {
+    Neighbours::with_and_without_probes().iter().for_each(|extra| assert_wider(extra));
+}
+
+#[test]
+fn the_quicker_is_chosen_and_stays_so_under_load_until_it_is_the_slower() {
+    Neighbours::with_and_without_probes().iter().for_each(|extra| assert_quicker(extra));
+}
+
+fn assert_wider(extra: &str) {
     let (narrow, wide) = (10, 50);
-    let links = Neighbours::start(limit(), &[link(5_000, narrow), link(5_200, wide)], "").unwrap();
+    let links = Neighbours::start(limit(), &[link(5_000, narrow), link(5_200, wide)], extra).unwrap();
     let mut watch = Watch::start(&links);
     watch.until_chosen(1, "bandwidth", KNOWN_WITHIN);
     let _stream = stream(&links);
@@ -104,10 +113,9 @@ fn of_two_that_are_as_quick_the_wider_is_chosen_until_it_is_the_narrower() {
     assert!(watch.most_at_once(before) < 2, "{} changes", watch.changes.len() - before);
 }
 
-#[test]
-fn the_quicker_is_chosen_and_stays_so_under_load_until_it_is_the_slower() {
+fn assert_quicker(extra: &str) {
     let (quick, slow) = (link(5_000, 50), link(20_000, 50));
-    let links = Neighbours::start(limit(), &[quick, slow], "").unwrap();
+    let links = Neighbours::start(limit(), &[quick, slow], extra).unwrap();
     let mut watch = Watch::start(&links);
     watch.until_chosen(0, "ping", KNOWN_WITHIN);
     let _stream = stream(&links);

@@ -57,10 +57,16 @@ fn one_round(links: &Neighbours) -> Gaps {
 
 #[test]
 fn traffic_leaves_a_link_that_falls_silent() {
+    for extra in Neighbours::with_and_without_probes() {
+        assert_traffic_leaves(extra);
+    }
+}
+
+fn assert_traffic_leaves(extra: &str) {
     let rounds = repetitions(10, 100);
     let most = rounds + rounds / 2;
     let all = TimeLimit::within(Duration::from_secs((ROUND * (most + 1)).into()));
-    let links = Neighbours::start(all, &TRAITS, "").unwrap();
+    let links = Neighbours::start(all, &TRAITS, extra).unwrap();
     let b: IpAddr = Neighbours::B_ADDRESS.parse().unwrap();
     let _server = IperfServer::start(links.b.node(), b, all).unwrap();
     let ping = Ping::start(links.a.node(), b, PAUSE).unwrap();

@@ -11,9 +11,6 @@ use irdest_lab::{
 };
 use serde::Serialize;
 
-/// Configuration without probes: as on a machine that has no BPF.
-pub(super) const WITHOUT_PROBES: &str = "[probes]\nenabled = false\n";
-
 /// There and back on the line.
 const ROUND_TRIP: Duration = Duration::from_millis(10);
 
@@ -151,7 +148,7 @@ impl Case {
     fn figures(self) -> Result<Figures> {
         let limit = TimeLimit::within(PATIENCE * 3);
         let traits = [LinkTraits { round_trip: ROUND_TRIP, rate: Some(self.rate()) }];
-        let extra = if self.source == Source::Kernel { "" } else { WITHOUT_PROBES };
+        let extra = if self.source == Source::Kernel { "" } else { Neighbours::WITHOUT_PROBES };
         let lab = Neighbours::start(limit, &traits, extra)?;
         self.wait_for_probes(&lab)?;
         let began = Instant::now();

@@ -11,7 +11,6 @@ use irdest_lab::traffic::{IperfServer, stream_rates};
 use irdest_lab::{Neighbours, TimeLimit, find_program, interrupted};
 use serde::{Deserialize, Serialize};
 
-use super::accuracy::WITHOUT_PROBES;
 use super::verdict::Verdict;
 use crate::bench::figures::median;
 
@@ -76,7 +75,7 @@ pub(super) fn measure() -> Result<Cost> {
 impl Cost {
     fn measure_pair(&mut self, with_probes_first: bool) -> Result<()> {
         for probes in [with_probes_first, !with_probes_first] {
-            let extra = if probes { "" } else { WITHOUT_PROBES };
+            let extra = if probes { "" } else { Neighbours::WITHOUT_PROBES };
             let lab = Neighbours::start_without_line(TimeLimit::within(LIMIT), extra)?;
             let server = IperfServer::start(lab.b.node(), Neighbours::B_ADDRESS.parse()?, lab.limit())?;
             let stream = || -> Result<f64> {
