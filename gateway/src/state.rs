@@ -16,6 +16,7 @@ use tracing::warn;
 mod atomic;
 mod times;
 
+use atomic::hand_over;
 pub(crate) use atomic::replace;
 pub use times::SessionTimes;
 use times::{ParseTimesError, Times};
@@ -146,6 +147,7 @@ fn lock(dir: &Path) -> Result<Flock<File>, StateError> {
         .mode(0o600)
         .open(&path)
         .map_err(io_error(&path, "open"))?;
+    hand_over(&file, dir).map_err(io_error(&path, "give it to the owner of the directory"))?;
     let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => lock,
         Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
