@@ -11,6 +11,9 @@ use zeroize::Zeroizing;
 /// The name of the systemd credential.
 const CREDENTIAL: &str = "identity-passphrase";
 
+/// The name under which our unit asks for one that is not encrypted: systemd takes one source for each name.
+const PLAIN_CREDENTIAL: &str = "identity-passphrase.plain";
+
 /// A passphrase is a line or a key file, not a disk image.
 const MAX_BYTES: usize = 4096;
 
@@ -69,7 +72,8 @@ impl Passphrase {
         if let Some(file) = file {
             return Self::read(file);
         }
-        let credential = credentials.map(|dir| dir.join(CREDENTIAL)).filter(|path| path.exists());
+        let named = |name| credentials.map(|dir| dir.join(name)).filter(|path| path.exists());
+        let credential = named(CREDENTIAL).or_else(|| named(PLAIN_CREDENTIAL));
         Self::read(&credential.ok_or(PassphraseError::Missing)?)
     }
 
@@ -120,6 +124,8 @@ mod tests {
     fn both_ways_work_and_the_configured_file_comes_first() {
         let dir = tempfile::tempdir().unwrap();
         let own = file(dir.path(), "own", b"mine \n", 0o600);
+        file(dir.path(), PLAIN_CREDENTIAL, b"open", 0o400);
+        assert_eq!(Passphrase::find_in(None, Some(dir.path())).unwrap().as_bytes(), b"open");
         file(dir.path(), CREDENTIAL, b"systemd's\n\n", 0o400);
         let find = |file, credentials| Passphrase::find_in(file, credentials).unwrap().as_bytes().to_vec();
         assert_eq!(find(Some(&own), Some(dir.path())), b"mine ");
