@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use gateway_core::remotes::overlay_address;
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Sources};
 use crate::daemon::Settings;
 use crate::identity::{Identity, Passphrase, PassphraseError};
-use crate::state::State;
+use crate::state::{State, StateError};
+use crate::status::Status;
 use crate::{control, daemon, host, telemetry};
 
 /// The program could not do what it was asked, though it was asked properly.
@@ -92,7 +93,7 @@ enum Command {
     CheckConfig,
     /// Take away what a gateway that was killed left on this host: routes, rules, filters, sysctls; not while it runs
     Cleanup,
-    /// Show who this gateway is, making its identity if there is none; not while the gateway runs
+    /// Show who this gateway is, making its identity if there is none
     Identity {
         /// As one line of JSON
         #[arg(long)]
@@ -108,11 +109,29 @@ struct Who {
     overlay: std::net::Ipv6Addr,
 }
 
+impl From<&Identity> for Who {
+    fn from(identity: &Identity) -> Self {
+        let address = identity.address();
+        Self { address, router_id: identity.router_id(), overlay: overlay_address(&address) }
+    }
+}
+
+impl From<Status> for Who {
+    fn from(Status { address, router_id, overlay, .. }: Status) -> Self {
+        Self { address, router_id, overlay }
+    }
+}
+
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, router_id, overlay } = self;
         write!(f, "address    {address}\nrouter id  {router_id}\noverlay    {overlay}")
     }
+}
+
+/// The command line as data, for the manual and the completions of shells.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Does what the command line says; errors go to standard error.
@@ -196,23 +215,32 @@ fn links(socket: &Path, watch: bool, json: bool) -> anyhow::Result<()> {
 fn identity(sources: &Sources, json: bool) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
     let _logs = telemetry::init(&config.log_filter);
-    let (_state, identity) = open(&config)?;
-    let address = identity.address();
-    let who = Who { address, router_id: identity.router_id(), overlay: overlay_address(&address) };
+    let who = match open(&config) {
+        Ok((_state, identity)) => Who::from(&identity),
+        // A gateway that runs has the state directory, and under systemd the passphrase: it knows.
+        Err(error) if is_in_use(&error) => Who::from(control::status(&config.control_socket)?),
+        Err(error) => return Err(error),
+    };
     if json { print(serde_json::to_string(&who)?) } else { print(who) }
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StateError::InUse { .. }))
 }
 
 fn cleanup(sources: &Sources) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
     let _logs = telemetry::init(&config.log_filter);
     let state = State::open(&config.state_dir)?;
+    // Those of kernels that keep them when the process has gone.
+    ebpf_loader::remove_leftovers();
     Ok(host::cleanup(state.dir())?)
 }
 
 /// The locked state directory, then the identity in it.
 fn open(config: &Config) -> anyhow::Result<(State, Identity)> {
-    let passphrase = Passphrase::find(config.passphrase_file.as_deref())?;
     let state = State::open(&config.state_dir)?;
+    let passphrase = Passphrase::find(config.passphrase_file.as_deref())?;
     let identity = Identity::load_or_create(&state, &passphrase)?;
     Ok((state, identity))
 }
@@ -233,11 +261,10 @@ fn is_read(text: &dyn fmt::Display) -> anyhow::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
