@@ -62,10 +62,15 @@ impl Install {
         link(&router, "irdest-gateway")?;
         let unit = self.below(&self.unit());
         replace(&unit, self.filled("systemd/irdest-gateway.service")?.as_bytes(), 0o644)?;
+        let user = self.below(&self.of_systemd("sysusers"));
+        replace(&user, self.filled("systemd/irdest-gateway.sysusers")?.as_bytes(), 0o644)?;
+        let device = self.below(&self.of_systemd("tmpfiles"));
+        replace(&device, self.filled("systemd/irdest-gateway.tmpfiles")?.as_bytes(), 0o644)?;
         let defaults = self.below(&self.prefix.join("share/doc/irdest-gateway/defaults.toml"));
         replace(&defaults, self.filled("gateway/src/config/defaults.toml")?.as_bytes(), 0o644)?;
-        let mut placed: Vec<String> =
-            [&binary, &router, &unit, &defaults].map(|path| path.display().to_string()).into();
+        let mut placed: Vec<String> = [&binary, &router, &unit, &user, &device, &defaults]
+            .map(|path| path.display().to_string())
+            .into();
         let configuration = self.below(Path::new(CONFIGURATION));
         if configuration.exists() {
             placed.push(format!("{} (was there, and stays as it is)", configuration.display()));
@@ -80,15 +85,18 @@ impl Install {
         self.prefix.join("lib/systemd/system/irdest-gateway.service")
     }
 
+    /// Our file for `systemd-sysusers` or `systemd-tmpfiles`.
+    fn of_systemd(&self, tool: &str) -> PathBuf {
+        self.prefix.join(format!("lib/{tool}.d/irdest-gateway.conf"))
+    }
+
     /// Where an absolute path lies below the folder for a package.
     fn below(&self, path: &Path) -> PathBuf {
         self.destdir.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// A file of the workspace with the prefix filled in.
     fn filled(&self, path: &str) -> Result<String> {
-        let text = fs::read_to_string(workspace().join(path)).with_context(|| path.to_owned())?;
-        Ok(text.replace(PREFIX, &self.prefix.display().to_string()))
+        filled(path, &self.prefix)
     }
 
     fn next_steps(&self) -> String {
@@ -100,13 +108,27 @@ impl Install {
         };
         format!(
             "Next:\n\
-             1. say in {CONFIGURATION} whom to dial and what to route, and where the passphrase is\n\
-             2. {sbin}/irdest-gateway identity    # makes the identity, and shows the address for others to route to\n\
-             3. {reload}\n\
-             4. systemctl enable --now irdest-gateway",
+             1. systemd-sysusers {user}\n\
+             \x20  systemd-tmpfiles --create {device}\n\
+             2. {reload}\n\
+             3. put a passphrase for the identity where only root can read it:\n\
+             \x20  mkdir -p -m 0700 {store} && head -c 32 /dev/urandom | systemd-creds encrypt \\\n\
+             \x20    --name=identity-passphrase - {store}/irdest-gateway.identity-passphrase\n\
+             4. say in {CONFIGURATION} whom to dial and what to route\n\
+             5. systemctl enable --now irdest-gateway\n\
+             6. {sbin}/irdest-gateway identity    # shows the address for others to route to",
+            user = self.of_systemd("sysusers").display(),
+            device = self.of_systemd("tmpfiles").display(),
+            store = "/etc/credstore.encrypted",
             sbin = self.prefix.join("sbin").display()
         )
     }
+}
+
+/// A file of the workspace with the prefix filled in.
+pub(crate) fn filled(path: &str, prefix: &Path) -> Result<String> {
+    let text = fs::read_to_string(workspace().join(path)).with_context(|| path.to_owned())?;
+    Ok(text.replace(PREFIX, &prefix.display().to_string()))
 }
 
 /// Writes a file beside its place and moves it there: a program that runs cannot be written to.
@@ -130,7 +152,7 @@ fn link(path: &Path, target: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::process::{Command, Output};
 
     use irdest_lab::find_program;
 
@@ -177,16 +199,17 @@ mod tests {
     fn everything_is_in_its_place() {
         let folder = Folder::new("places");
         let (_, placed) = folder.install("/opt/irdest");
-        assert_eq!(placed.len(), 5, "{placed:?}");
+        assert_eq!(placed.len(), 7, "{placed:?}");
         let unit = "opt/irdest/lib/systemd/system/irdest-gateway.service";
+        let user = "opt/irdest/lib/sysusers.d/irdest-gateway.conf";
+        let device = "opt/irdest/lib/tmpfiles.d/irdest-gateway.conf";
         let (defaults, config) =
             ("opt/irdest/share/doc/irdest-gateway/defaults.toml", "etc/irdest-gateway/gateway.toml");
-        for (path, mode) in
-            [("opt/irdest/sbin/irdest-gateway", 0o755), (unit, 0o644), (defaults, 0o644), (config, 0o644)]
-        {
-            assert_eq!(folder.mode(path), mode, "{path}");
-            assert!(!folder.text(path).contains('@'), "{path} is filled in");
+        for path in [unit, user, device, defaults, config] {
+            assert_eq!(folder.mode(path), 0o644, "{path}");
+            assert!(!folder.text(path).contains(PREFIX), "{path} is filled in");
         }
+        assert_eq!(folder.mode("opt/irdest/sbin/irdest-gateway"), 0o755);
         let router = fs::read_link(folder.path("opt/irdest/sbin/ratmand")).unwrap();
         assert_eq!(router, Path::new("irdest-gateway"));
         assert!(folder.text(unit).contains("\nExecStart=/opt/irdest/sbin/irdest-gateway\n"));
@@ -200,7 +223,7 @@ mod tests {
         fs::write(folder.path("etc/irdest-gateway/gateway.toml"), "peers = []\n").unwrap();
         fs::write(folder.path("usr/sbin/irdest-gateway"), "old").unwrap();
         let (_, placed) = folder.install("/usr");
-        assert!(placed[4].contains("stays"), "{placed:?}");
+        assert!(placed[6].contains("stays"), "{placed:?}");
         assert_eq!(folder.text("etc/irdest-gateway/gateway.toml"), "peers = []\n");
         assert_eq!(folder.text("usr/sbin/irdest-gateway"), "#!/bin/sh\n");
         let names = fs::read_dir(folder.path("usr/sbin")).unwrap();
@@ -222,20 +245,31 @@ mod tests {
         assert!(steps("/opt/x").contains("systemctl link /opt/x/lib/systemd/system/irdest-gateway.service"));
     }
 
-    #[test]
-    fn systemd_understands_the_unit() {
-        let Some(analyze) = find_program("systemd-analyze") else { return };
-        let folder = Folder::new("verify");
+    /// The unit in a folder with all that it names, for `systemd-analyze`; nothing where that is not there.
+    fn analyze(name: &str, arguments: &[&str]) -> Option<Output> {
+        let analyze = find_program("systemd-analyze")?;
+        let folder = Folder::new(name);
         // The program that the unit names must be there: the whole prefix lies in the folder.
-        let prefix = folder.0.join("prefix");
-        let install = Install { prefix, destdir: "/".into() };
-        let binary = install.prefix.join("sbin/irdest-gateway");
-        replace(&binary, b"#!/bin/sh\n", 0o755).unwrap();
+        let install = Install { prefix: folder.0.join("prefix"), destdir: "/".into() };
+        replace(&install.prefix.join("sbin/irdest-gateway"), b"#!/bin/sh\n", 0o755).unwrap();
         let unit = install.unit();
         replace(&unit, install.filled("systemd/irdest-gateway.service").unwrap().as_bytes(), 0o644).unwrap();
-        let output = Command::new(analyze).args(["verify", "--man=no"]).arg(&unit).output().unwrap();
+        Some(Command::new(analyze).args(arguments).arg(&unit).output().unwrap())
+    }
+
+    #[test]
+    fn systemd_understands_the_unit() {
+        let Some(output) = analyze("verify", &["verify", "--man=no"]) else { return };
         let said = String::from_utf8_lossy(&output.stderr);
         let about_it: Vec<_> = said.lines().filter(|line| line.contains("irdest-gateway")).collect();
         assert!(about_it.is_empty(), "{said}");
+    }
+
+    #[test]
+    fn the_unit_exposes_little() {
+        // In tenths: 2.0 of 10.
+        let arguments = ["security", "--offline=yes", "--threshold=20", "--no-pager"];
+        let Some(output) = analyze("security", &arguments) else { return };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 }
