@@ -11,6 +11,7 @@ mod build;
 mod cargo;
 mod ci;
 mod demonstration;
+mod dist;
 mod fuzz;
 mod install;
 mod lab;
@@ -44,6 +45,7 @@ enum Command {
     Bench(bench::Bench),
     Bpf(bpf::Bpf),
     Install(install::Install),
+    Dist(dist::Dist),
 }
 
 fn main() -> ExitCode {
@@ -68,5 +70,6 @@ fn run(command: Command) -> Result<()> {
         Command::Bench(bench) => bench.run(),
         Command::Bpf(bpf) => bpf.run(),
         Command::Install(install) => install.run(),
+        Command::Dist(dist) => dist.run(),
     }
 }

@@ -50,6 +50,9 @@ pub(crate) const TINC: Program = Program { probe: &["tincd"], packages: &["tinc"
 /// A daemon whose wall clock is wrong.
 pub(crate) const FAKETIME: Program = Program { probe: &["faketime"], packages: &["faketime"] };
 
+/// What a package needs of other packages, found out from the libraries that its programs load.
+pub(crate) const DPKG_DEV: Program = Program { probe: &["dpkg-shlibdeps"], packages: &["dpkg-dev"] };
+
 /// A Rust compiler with a library for the kernel's own programs.
 pub(crate) const RUSTC_BPF: Program = Program {
     probe: &["sh", "-c", "test -x /usr/bin/cargo && test -d /usr/lib/rustlib/bpfel-unknown-none"],
@@ -70,6 +73,8 @@ pub(crate) const BPFTOOL: Program = Program { probe: &["bpftool"], packages: &["
 
 /// What the daemon's build needs.
 pub(crate) const TO_BUILD: &[Program] = &[CC];
+/// What making the Debian package needs besides.
+pub(crate) const TO_PACKAGE: &[Program] = &[CC, DPKG_DEV];
 /// What the build of the probes needs, where rustup's nightly compiler cannot do it.
 pub(crate) const TO_BUILD_PROBES: &[Program] = &[CC, RUSTC_BPF];
 /// What the build of their linker needs.

@@ -73,6 +73,8 @@ const HOUSE: &[Room] = &[
         kind: Kind::Program,
     },
     room("xtask", &["irdest-lab"], Kind::Program),
+    // The command line as data.
+    room("irdest-manual", &["irdest-gateway"], Kind::Program),
     // It feeds the parsers of every package.
     room(
         "irdest-fuzz",
