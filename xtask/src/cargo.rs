@@ -45,6 +45,18 @@ pub(crate) fn metadata() -> Result<Metadata> {
     MetadataCommand::new().current_dir(workspace()).no_deps().exec().context("cargo metadata")
 }
 
+/// Flags for the compiler that make what it writes the same wherever that is done: messages of panics and what is told to
+/// debuggers name source files, whose folders differ.
+pub(crate) fn without_folders() -> Vec<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let folders = [(home, "cargo"), (Some(workspace().to_owned()), "irdest-gateway")];
+    let flag = |(folder, name): (Option<PathBuf>, _)| {
+        Some(format!("--remap-path-prefix={}=/{name}", folder?.display()))
+    };
+    folders.into_iter().filter_map(flag).collect()
+}
+
 /// The folder of what is built with a profile: `debug` or `release`.
 pub(crate) fn built(folder: &str) -> Result<PathBuf> {
     Ok(metadata()?.target_directory.join(folder).into_std_path_buf())
@@ -53,6 +65,13 @@ pub(crate) fn built(folder: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_folder_of_this_machine_is_in_what_people_run() {
+        let here = format!("--remap-path-prefix={}=/irdest-gateway", workspace().display());
+        let flags = without_folders();
+        assert!(flags.contains(&here) && flags[0].ends_with("=/cargo"), "{flags:?}");
+    }
 
     #[test]
     fn knows_the_workspace() {

@@ -40,10 +40,12 @@ End, and put back what was changed on the host.
 "#;
 
 /// Writes the pages into `folder`.
-pub(crate) fn write(mut command: Command, folder: &Path) -> io::Result<()> {
+pub(crate) fn write(command: Command, folder: &Path) -> io::Result<()> {
+    // `help` is for the terminal.
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     page(&command, folder, MORE)?;
-    for subcommand in command.get_subcommands().filter(|command| command.get_name() != "help") {
+    for subcommand in command.get_subcommands() {
         page(subcommand, folder, "")?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
+use crate::cargo::without_folders;
 use crate::programs::{TO_BUILD_PROBES, require};
 
 /// What is built for: the kernel of this machine, with its order of bytes.
@@ -75,7 +76,10 @@ impl Toolchain {
     pub(crate) fn build(self, linker: &Path) -> Command {
         let mut command = self.cargo();
         command.args(["build", "--quiet", "--release", "--locked", "--target", TARGET]);
-        let flags = format!("-C linker={} -C debuginfo=2 -C link-arg=--btf", linker.display());
+        let mut flags = format!("-C linker={} -C debuginfo=2 -C link-arg=--btf", linker.display());
+        for flag in without_folders() {
+            flags = flags + " " + &flag;
+        }
         command.env("RUSTFLAGS", flags);
         match self {
             Self::Nightly => command.args(["-Z", "build-std=core"]),

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -35,7 +36,15 @@ pub(super) fn place(folder: &Path) -> Result<()> {
         fs::write(placed, filled(file, Path::new(PREFIX))?).with_context(failed)?;
     }
     run(cargo(&["run", "--quiet", "--package", "irdest-manual", "--"]).arg(folder))
-        .context("writing manual and completions")
+        .context("writing manual and completions")?;
+    compress(&folder.join("manual"))
+}
+
+/// Debian's policy wants its manual compressed, and the bytes not to depend on the day.
+fn compress(folder: &Path) -> Result<()> {
+    let pages = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let pages = pages.map(|page| Ok(page?.path())).collect::<Result<Vec<_>>>()?;
+    run(Command::new("gzip").args(["--best", "--no-name"]).args(pages))
 }
 
 #[cfg(test)]
