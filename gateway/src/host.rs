@@ -240,7 +240,7 @@ impl Drop for Host {
 /// # Errors
 /// What could not be removed; it stays written down.
 pub fn cleanup(state_dir: &Path) -> Result<(), HostError> {
-    remove_blocking(Record::load(state_dir)?, None)
+    remove_blocking(Record::load_of_any_boot(state_dir)?, None)
 }
 
 fn tell_what_stays(removed: Result<(), HostError>) {

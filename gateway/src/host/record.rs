@@ -49,12 +49,23 @@ pub(super) struct Changed {
 impl Record {
     /// Reads the record in `dir`; one of an earlier boot, or one that cannot be understood, counts as none.
     pub(super) fn load(dir: &Path) -> Result<Self, HostError> {
+        let mut record = Self::load_of_any_boot(dir)?;
+        record.content = record.content.filter(Content::is_of_this_boot);
+        Ok(record)
+    }
+
+    /// Reads the record in `dir`, without the sysctls if it is one of another boot: routes, rules and tables with our names are
+    /// ours in any. A daemon in a container that has a `/proc` of its own sees another boot id there than its operator.
+    pub(super) fn load_of_any_boot(dir: &Path) -> Result<Self, HostError> {
         let path = dir.join(FILE);
-        let content = match std::fs::read_to_string(&path) {
+        let mut content = match std::fs::read_to_string(&path) {
             Ok(text) => Content::parse(&text, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(HostError::Record { path, action: "read", error }),
         };
+        if let Some(content) = content.as_mut().filter(|content| !content.is_of_this_boot()) {
+            content.sysctls.clear();
+        }
         Ok(Self { dir: dir.to_owned(), content })
     }
 
@@ -142,12 +153,16 @@ impl Record {
 impl Content {
     fn parse(text: &str, path: &Path) -> Option<Self> {
         match toml::from_str::<Self>(text) {
-            Ok(content) => Some(content).filter(|content| content.boot_id == boot_id()),
+            Ok(content) => Some(content),
             Err(error) => {
                 warn!(file = %path.display(), %error, "what an earlier daemon changed on the host is not known");
                 None
             }
         }
+    }
+
+    fn is_of_this_boot(&self) -> bool {
+        self.boot_id == boot_id()
     }
 }
 
@@ -193,8 +208,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut record = empty(dir.path());
         record.content.as_mut().unwrap().boot_id = "another".into();
-        record.save().unwrap();
+        record.remember(changed("0")).unwrap();
         assert_eq!(Record::load(dir.path()).unwrap().content, None);
+        let any = Record::load_of_any_boot(dir.path()).unwrap();
+        assert_eq!((any.subject(), any.sysctls()), (Some(("mesh0".to_owned(), 7)), &[][..]));
         std::fs::write(dir.path().join(FILE), "table = ").unwrap();
         assert_eq!(Record::load(dir.path()).unwrap().content, None);
     }
