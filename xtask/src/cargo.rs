@@ -45,8 +45,8 @@ pub(crate) fn metadata() -> Result<Metadata> {
     MetadataCommand::new().current_dir(workspace()).no_deps().exec().context("cargo metadata")
 }
 
-/// Flags for the compiler that make what it writes the same wherever that is done: messages of panics and what is told to
-/// debuggers name source files, whose folders differ.
+/// Flags for the compiler that keep the folders of who builds out of what it writes: messages of panics and what is told to
+/// debuggers name source files.
 pub(crate) fn without_folders() -> Vec<String> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));

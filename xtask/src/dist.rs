@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! `cargo xtask dist`: the Debian package of the daemon, the same bytes wherever and whenever it is made.
+//! `cargo xtask dist`: the Debian package of the daemon, the same bytes whenever it is made.
 
 mod again;
 mod contents;
@@ -19,8 +19,8 @@ use crate::programs::{TO_PACKAGE, require};
 
 /// Builds the daemon for use and makes its Debian package.
 ///
-/// The package is target/debian/irdest-gateway_VERSION_ARCHITECTURE.deb, whose path is the last line printed. Of one commit
-/// it is always the same, byte for byte.
+/// The package is target/debian/irdest-gateway_VERSION_ARCHITECTURE.deb, whose path is the last line printed. Of one commit in
+/// one folder it is always the same, byte for byte.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Dist {
     /// The folder for the package [default: target/debian].
@@ -29,8 +29,7 @@ pub(crate) struct Dist {
     /// Append this to the version: `~` and what follows sorts before the release, `+` after it.
     #[arg(long, value_name = "SUFFIX", default_value = "", value_parser = suffix)]
     version_suffix: String,
-    /// Make it a second time from a copy of the sources, in another folder and with nothing built before, and compare; takes
-    /// as long as the first build of all.
+    /// Make it a second time with nothing built before, and compare; takes as long as the first build of all, some minutes.
     #[arg(long)]
     check: bool,
 }
