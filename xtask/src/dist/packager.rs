@@ -2,7 +2,7 @@
 //! The program that makes the package, cargo-deb, in a version that was tried.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -33,5 +33,7 @@ pub(super) fn call(packager: &Path, version: &str, output: &Path) -> Command {
     let mut call = Command::new(packager);
     call.args(["--quiet", "--package", "irdest-gateway", "--no-build", "--locked", "--strip"]);
     call.args(["--deb-version", version, "--output"]).arg(output).current_dir(workspace());
+    // It names the package, as we do.
+    call.stdout(Stdio::null());
     call
 }
