@@ -36,7 +36,11 @@ pub(crate) struct LocalAddress {
     highest: WallTime,
     /// The last time that an earlier run, or this one before its clock was set back, may have used.
     before: WallTime,
+    /// What is to be made durable, told last.
     ceiling: WallTime,
+    // INVARIANT: no time above this one was issued in this run; it was made durable, or is that of an earlier run.
+    durable: WallTime,
+    withheld: bool,
     told_used_twice: Option<Timestamp>,
     pub(crate) newest: Option<Newest>,
 }
@@ -44,8 +48,8 @@ pub(crate) struct LocalAddress {
 /// What came of making an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Made {
-    /// The ceiling that is to be made durable, where it moved.
-    pub(crate) ceiling: Option<WallTime>,
+    /// The ceiling that is to be made durable before it can be made; nothing where it was made.
+    pub(crate) withheld: Option<WallTime>,
     /// The former ceiling, where the clock had to go back behind it: others drop what comes now until they forget.
     pub(crate) discarded: Option<WallTime>,
 }
@@ -62,6 +66,7 @@ impl LocalAddress {
         let address = key.address();
         let (clock, discarded) = OriginClock::start(last_origin_time, corrected, now);
         let latency = draw(secret, b"irdest start latency", &address) % (START_LATENCY + 1);
+        let kept = if discarded { WallTime::default() } else { last_origin_time };
         let local = Self {
             key,
             clock,
@@ -70,21 +75,32 @@ impl LocalAddress {
             issued: VecDeque::new(),
             highest: WallTime::default(),
             before: last_origin_time,
-            ceiling: if discarded { WallTime::default() } else { last_origin_time },
+            ceiling: kept,
+            durable: kept,
+            withheld: false,
             told_used_twice: None,
             newest: None,
         };
         (local, discarded)
     }
 
-    /// Makes the next announcement.
+    /// Makes the next announcement, unless its time is above what was made durable.
     pub(crate) fn announce(&mut self, corrected: WallTime, now: Now, interval: u16) -> Made {
-        let issued = self.clock.issue(corrected, now.at);
+        let mut clock = self.clock;
+        let issued = clock.issue(corrected, now.at);
         let discarded = issued.set_back.then_some(self.ceiling);
         if issued.set_back {
+            self.clock = clock;
             self.issued.clear();
             self.before = self.before.max(self.highest);
+            (self.ceiling, self.durable) = (WallTime::default(), WallTime::default());
         }
+        self.withheld = issued.time > self.durable;
+        if self.withheld {
+            self.ceiling = issued.time + CEILING_AHEAD;
+            return Made { withheld: Some(self.ceiling), discarded };
+        }
+        self.clock = clock;
         if self.issued.len() == REMEMBERED_TIMES {
             self.issued.pop_front();
         }
@@ -92,7 +108,16 @@ impl LocalAddress {
         self.highest = issued.time;
         let signature = self.key.sign(&origin_signed_bytes(&self.key.address(), issued.time));
         self.newest = Some(self.newest(issued.time, signature, interval));
-        Made { ceiling: self.raise_ceiling(issued.time), discarded }
+        Made { withheld: None, discarded }
+    }
+
+    /// The ceiling was made durable; whether an announcement waits for that. One that is not what was told last came too late.
+    pub(crate) fn stored(&mut self, ceiling: WallTime) -> bool {
+        let is_last = ceiling == self.ceiling;
+        if is_last {
+            self.durable = ceiling;
+        }
+        is_last && self.withheld
     }
 
     /// The narrowest and the smallest of nothing: each router on the way puts its own link in.
@@ -101,14 +126,6 @@ impl LocalAddress {
         let latency = Some(self.start_latency);
         let hops = Some(self.initial_hops);
         Newest::new(time, signature, latency, interval, Bandwidth::UNKNOWN, mtu, hops, None)
-    }
-
-    fn raise_ceiling(&mut self, time: WallTime) -> Option<WallTime> {
-        if time <= self.ceiling && self.ceiling <= time + CEILING_AHEAD {
-            return None;
-        }
-        self.ceiling = time + CEILING_AHEAD;
-        Some(self.ceiling)
     }
 
     /// The last origin time that was used; nothing before the first announcement.
@@ -187,22 +204,61 @@ mod tests {
         assert!(latency.0 <= 500);
     }
 
+    /// Announces with a disk that takes everything; whether it had to be asked.
+    fn announce(local: &mut LocalAddress, second: u64) -> bool {
+        let made = local.announce(wall(second), now(second), 2);
+        let Some(ceiling) = made.withheld else { return false };
+        assert!(local.stored(ceiling), "an announcement waits for it");
+        assert_eq!(local.announce(wall(second), now(second), 2).withheld, None);
+        true
+    }
+
     #[test]
     fn the_durable_ceiling_moves_every_ten_seconds() {
         let (mut local, discarded) = local(wall(0));
         assert!(!discarded);
-        let moved: Vec<u64> = (0..40)
-            .filter(|second| local.announce(wall(*second), now(*second), 2).ceiling.is_some())
-            .collect();
+        let moved: Vec<u64> = (0..40).filter(|second| announce(&mut local, *second)).collect();
         assert_eq!(moved, [0, 11, 22, 33]);
-        assert!(local.highest <= local.ceiling);
+        assert!(local.highest <= local.durable);
+    }
+
+    #[test]
+    fn nothing_is_announced_above_what_is_durable() {
+        let (mut local, _) = local(wall(0));
+        assert!(announce(&mut local, 1));
+        let last = local.last_origin_time();
+        // From now on nothing can be stored.
+        let withheld: Vec<u64> = (2..40)
+            .filter(|second| local.announce(wall(*second), now(*second), 2).withheld.is_some())
+            .collect();
+        assert_eq!(withheld.first(), Some(&12), "up to the ceiling it goes on");
+        assert_eq!(withheld.len(), 28);
+        assert!(last < local.last_origin_time() && local.last_origin_time() <= Some(wall(11)));
+        let asked = local.announce(wall(40), now(40), 2).withheld.unwrap();
+        assert!(!local.stored(wall(39)), "what was asked before comes too late");
+        assert!(local.stored(asked));
+        assert_eq!(local.announce(wall(40), now(40), 2).withheld, None);
+        assert!(!local.stored(asked), "nothing waits");
     }
 
     #[test]
     fn a_durable_time_too_far_ahead_is_discarded() {
         let (mut local, discarded) = local(wall(301));
         assert!(discarded);
-        assert_eq!(local.announce(wall(0), now(0), 2).ceiling, Some(wall(10)));
+        assert_eq!(local.announce(wall(0), now(0), 2).withheld, Some(wall(10)));
+    }
+
+    #[test]
+    fn a_clock_that_has_to_go_back_is_told_once_also_where_nothing_can_be_stored() {
+        let (mut local, _) = local(WallTime::default());
+        announce(&mut local, 1_000);
+        let made = local.announce(wall(0), now(1_002), 2);
+        assert_eq!(made, Made { withheld: Some(wall(10)), discarded: Some(wall(1_010)) });
+        let made = local.announce(wall(2), now(1_004), 2);
+        assert_eq!(made.discarded, None);
+        assert!(made.withheld.is_some_and(|ceiling| local.stored(ceiling)));
+        assert_eq!(local.announce(wall(2), now(1_004), 2), Made { withheld: None, discarded: None });
+        assert_eq!(local.last_origin_time(), Some(wall(2)));
     }
 
     #[test]
@@ -216,7 +272,7 @@ mod tests {
     fn times_that_we_did_not_issue_are_foreign() {
         let (mut local, _) = local(WallTime::default());
         for second in 0..40 {
-            local.announce(wall(second), now(second), 2);
+            announce(&mut local, second);
         }
         assert!(!local.is_foreign(wall(39)));
         assert!(!local.is_foreign(wall(24)));

@@ -111,8 +111,10 @@ pub enum Event {
     /// [`Event::Learned`], [`Event::Forgotten`] and [`Event::RouteChanged`] found no room: what they told is to be read
     /// anew from [`Router::known_addresses`](crate::Router::known_addresses) and [`Router::fib`](crate::Router::fib).
     Resync,
-    /// The origin times of a local address stay at or below this for now: to be made durable, and given back to
-    /// [`Router::add_local`](crate::Router::add_local) after a restart.
+    /// The origin times of a local address stay at or below this for now: to be made durable, which
+    /// [`Router::handle_origin_time_stored`](crate::Router::handle_origin_time_stored) is told of, and given back to
+    /// [`Router::add_local`](crate::Router::add_local) after a restart. Until then nothing is announced at a later time than
+    /// was durable before.
     OriginTime {
         /// The local address.
         address: Address,
@@ -138,6 +140,12 @@ pub enum Event {
         off: Duration,
         /// Whether our clock is ahead of theirs.
         ahead: bool,
+    },
+    /// Our clock is more than four minutes behind the times that we announced, in this run or the one before: it was set
+    /// back. It has no vote then; announcements go on. Repeated only after it was right.
+    ClockSetBack {
+        /// How far it is behind.
+        behind: Duration,
     },
     /// Somebody else announces one of our addresses with the right key.
     KeyUsedTwice {

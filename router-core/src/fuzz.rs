@@ -12,7 +12,7 @@ use ratman_wire::echo::Echo;
 use ratman_wire::{Frame, Header, Mode};
 
 use crate::limits::{MAX_EVENTS, MAX_TRANSMITS};
-use crate::{LinkEvent, Router, RouterConfig, forward};
+use crate::{Event, LinkEvent, Router, RouterConfig, forward};
 
 const START: Now =
     Now { at: Timestamp::from_micros(60_000_000), wall: WallTime::from_micros(1_800_000_000_000_000) };
@@ -75,8 +75,12 @@ fn settle(router: &mut Router, hops: &[Hop], now: Now) {
         router.handle_frame(hop, &reply, now.at, now);
     }
     for _ in 0..MAX_EVENTS {
-        if router.poll_event().is_none() {
-            return;
+        match router.poll_event() {
+            Some(Event::OriginTime { address, time }) => {
+                router.handle_origin_time_stored(&address, time, now)
+            }
+            Some(_) => {}
+            None => return,
         }
     }
 }

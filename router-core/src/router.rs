@@ -46,6 +46,7 @@ pub struct Router {
     prng: Prng,
     clock: ClockCorrection,
     skew_told: bool,
+    set_back_told: bool,
     links: BTreeMap<Hop, Link>,
     neighbours: Neighbours,
     // As many as the operator gave us.
@@ -89,6 +90,7 @@ impl Router {
             prng: Prng::new(seed),
             clock: ClockCorrection::new(config.build_time),
             skew_told: false,
+            set_back_told: false,
             links: BTreeMap::new(),
             neighbours: Neighbours::default(),
             locals: BTreeMap::new(),
@@ -121,15 +123,28 @@ impl Router {
         self.now = now;
         let address = key.address();
         self.forget(&address, now);
+        if last_origin_time > WallTime::default() {
+            self.clock.raise_announced(last_origin_time, now.at);
+        }
         let corrected = self.clock.corrected(now);
         let secret = &self.config.privacy_secret;
         let (local, discarded) = LocalAddress::new(key, last_origin_time, corrected, secret, now.at);
         if discarded {
+            self.clock.set_announced(corrected, now.at);
             self.tell(Event::OriginTimeDiscarded { address, time: last_origin_time });
         }
         self.locals.insert(address, local);
         self.set_fib(&address, Some(FibEntry::Local));
         self.announce_soon(address, now);
+    }
+
+    /// The time of an [`Event::OriginTime`] was made durable: what waits for that is announced. Without this, nothing is
+    /// announced at a later time than one that was made durable before; the event comes again with each attempt.
+    pub fn handle_origin_time_stored(&mut self, address: &Address, time: WallTime, now: Now) {
+        self.now = now;
+        if self.locals.get_mut(address).is_some_and(|local| local.stored(time)) {
+            self.announce_now(*address, now);
+        }
     }
 
     /// Announces an address of ours no more, and takes back what neighbours know of it.

@@ -81,6 +81,9 @@ pub struct RouteStatus {
 pub struct Counters {
     /// Announcements of local addresses that we made.
     pub announcements_made: u64,
+    /// How often one was not made before its time was durable; each that is made in the end counts here at most once per
+    /// attempt.
+    pub announcements_withheld: u64,
     /// Announcement frames received, copies included.
     pub announcements_received: u64,
     /// Announcements flooded on, each counted once.

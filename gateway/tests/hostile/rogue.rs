@@ -19,7 +19,7 @@ use ratman_types::{
 use ratman_wire::carrier::SESSION_HEADER;
 use ratman_wire::session::RecordHeader;
 use ratman_wire::{Frame, Header, MAX_FRAME, Mode, ModeClass};
-use router_core::{LinkEvent, Router, RouterConfig};
+use router_core::{Event, LinkEvent, Router, RouterConfig};
 
 use crate::wire_link::{WireLink, write_frame};
 
@@ -229,7 +229,12 @@ impl Inner {
     }
 
     fn settle(&mut self) {
-        while self.router.poll_event().is_some() || self.sessions.poll_event().is_some() {}
+        while let Some(event) = self.router.poll_event() {
+            if let Event::OriginTime { address, time } = event {
+                self.router.handle_origin_time_stored(&address, time, Clock.now());
+            }
+        }
+        while self.sessions.poll_event().is_some() {}
         while let Some(transmit) = self.router.poll_transmit() {
             self.send(&transmit.frame);
         }

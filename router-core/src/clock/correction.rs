@@ -16,6 +16,10 @@ pub const MAX_VOTES: usize = 256;
 /// So many strangers count where we dialed nobody: with fewer, a router that is only dialed would never find the time.
 const STRANGERS_ALONE: usize = 2;
 
+/// A clock that is further than this behind the times that we announced was set back: as far as others may see our
+/// announcements ahead of theirs before the clock of announcements gives way (source: wire page).
+const SET_BACK: Duration = Duration::from_secs(4 * 60);
+
 /// What we add to our own clock.
 ///
 /// Votes are kept as the wall time of a neighbour at the zero of our boot-time clock, so that a step of our own wall
@@ -29,6 +33,8 @@ pub struct ClockCorrection {
     // INVARIANT: the votes that count where our own clock has none, and where it has one, ascending.
     counting: [Vec<i64>; 2],
     surplus: u64,
+    /// The wall time at the zero of our boot-time clock by the times that we announced.
+    announced: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +54,29 @@ impl ClockCorrection {
             next_serial: 0,
             counting: [Vec::new(), Vec::new()],
             surplus: 0,
+            announced: None,
         }
+    }
+
+    /// We announced something at this time, now or before a restart: a clock that shows less than that, run on, is wrong.
+    pub fn raise_announced(&mut self, time: WallTime, at: Timestamp) {
+        self.announced = self.announced.max(Some(zero_of(time, at)));
+    }
+
+    /// What we announced before does not count any more: from now on our announcements begin at this time.
+    pub fn set_announced(&mut self, time: WallTime, at: Timestamp) {
+        self.announced = Some(zero_of(time, at));
+    }
+
+    /// How far our clock is behind what we announced, where that is above 4 min: then it was set back, and has no vote.
+    pub fn behind(&self, now: Now) -> Option<Duration> {
+        let behind = self.announced?.saturating_sub(zero_of(now.wall, now.at));
+        u64::try_from(behind).ok().map(Duration::from_micros).filter(|behind| *behind > SET_BACK)
+    }
+
+    /// Whether our own clock can be right: after the build date, and not set back.
+    fn has_own_vote(&self, now: Now) -> bool {
+        now.wall >= self.build_time && self.behind(now).is_none()
     }
 
     /// Takes a proven neighbour's raw clock out of an echo reply to a request that left at `asked`; a clock before
@@ -92,14 +120,15 @@ impl ClockCorrection {
     }
 
     /// The correction in microseconds: the median of the votes that count, of an even count the smaller in magnitude of the two
-    /// middle ones; zero if nobody has a vote.
+    /// middle ones. If nobody has a vote, we go by what we announced (decisions/a-clock-that-was-set-back.md); zero if that
+    /// is nothing, or less.
     pub fn micros(&self, now: Now) -> i64 {
         let ours = zero_of(now.wall, now.at);
-        let own_vote = now.wall >= self.build_time;
+        let own_vote = self.has_own_vote(now);
         let votes = &self.counting[usize::from(own_vote)];
         let count = votes.len() + usize::from(own_vote);
         if count == 0 {
-            return 0;
+            return self.announced.map_or(0, |announced| announced.saturating_sub(ours).max(0));
         }
         let place = if own_vote { votes.partition_point(|vote| *vote < ours) } else { count };
         let correction = |index: usize| {
@@ -129,9 +158,9 @@ impl ClockCorrection {
         (Duration::from_micros(micros.unsigned_abs()) > SKEW_WARNING).then_some(micros)
     }
 
-    /// What echo replies tell: our raw clock, or zero where it is before the build date.
+    /// What echo replies tell: our raw clock, or zero where it is before the build date or was set back.
     pub fn told(&self, now: Now) -> WallTime {
-        if now.wall < self.build_time { WallTime::default() } else { now.wall }
+        if self.has_own_vote(now) { now.wall } else { WallTime::default() }
     }
 
     /// Says anew which votes count: of those whom we dialed all, and of strangers the first, fewer than of the others and

@@ -44,7 +44,9 @@ impl Events {
                 self.resync |= !kept;
                 return kept;
             }
-            Event::ClockSkew { .. } | Event::KeyUsedTwice { .. } => return self.push_other(event),
+            Event::ClockSkew { .. } | Event::ClockSetBack { .. } | Event::KeyUsedTwice { .. } => {
+                return self.push_other(event);
+            }
         }
         true
     }

@@ -24,21 +24,46 @@ impl Router {
 
     /// Announces a local address, and sets the time for the next.
     pub(super) fn announce(&mut self, address: Address, now: Now) {
+        if !self.locals.contains_key(&address) {
+            return;
+        }
+        let pause = self.prng.around(self.config.announce_interval);
+        self.timers.set(Timer::Announce(address), now.at + pause);
+        self.announce_now(address, now);
+        self.tell_set_back(now);
+    }
+
+    /// Announces a local address, or asks for its time to be made durable before.
+    pub(super) fn announce_now(&mut self, address: Address, now: Now) {
         let corrected = self.clock.corrected(now);
         let interval = told_interval(self.config.announce_interval);
         let Some(local) = self.locals.get_mut(&address) else { return };
         let made = local.announce(corrected, now, interval);
+        let last = local.last_origin_time();
         if let Some(time) = made.discarded {
+            // The clock of our announcements begins anew.
+            self.clock.set_announced(corrected, now.at);
             self.tell(Event::OriginTimeDiscarded { address, time });
         }
-        if let Some(time) = made.ceiling {
-            self.tell(Event::OriginTime { address, time });
+        if let Some(time) = made.withheld {
+            self.counters.announcements_withheld += 1;
+            return self.tell(Event::OriginTime { address, time });
+        }
+        if let Some(last) = last {
+            self.clock.raise_announced(last, now.at);
         }
         self.counters.announcements_made += 1;
         self.counters.signatures_made += 1;
-        let pause = self.prng.around(self.config.announce_interval);
-        self.timers.set(Timer::Announce(address), now.at + pause);
         self.send_newest(&address, self.flooded_hops());
+    }
+
+    /// Tells once that our clock is behind what we announced, and again after it was right.
+    fn tell_set_back(&mut self, now: Now) {
+        let behind = self.clock.behind(now);
+        if let Some(behind) = behind.filter(|_| !self.set_back_told) {
+            self.tell(Event::ClockSetBack { behind });
+        }
+        self.set_back_told = behind.is_some();
     }
 
     /// Sends the newest announcement of somebody else's address on, at most once a second: what comes sooner waits.

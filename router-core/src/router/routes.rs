@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! From candidates to the forwarding table: who is selected, what happens when that changes, and ageing.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use ratman_types::{Address, ByteCount, Hop, Mtu, Now, RouterId};
@@ -162,6 +163,11 @@ impl Router {
     /// What was added to our raw clock before a time was sent or compared, in microseconds, as of the last call.
     pub fn clock_correction(&self) -> i64 {
         self.clock.micros(self.now)
+    }
+
+    /// How far our raw clock is behind the times that we announced, by which we go instead; nothing where it can be believed.
+    pub fn clock_behind(&self) -> Option<Duration> {
+        self.clock.behind(self.now)
     }
 
     /// Our own router id.

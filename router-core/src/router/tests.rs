@@ -125,6 +125,8 @@ struct Rig {
     now: Now,
     neighbours: Vec<Neighbour>,
     events: Vec<Event>,
+    /// Whether origin times cannot be made durable.
+    disk_full: bool,
 }
 
 impl Rig {
@@ -140,7 +142,7 @@ impl Rig {
     fn at(config: RouterConfig, now: Now) -> Self {
         let key = Arc::new(SecretKey::from_seed([200; 32]));
         let router = Router::new(config, key, Arc::new(Ed25519Verifier), [3; 32], now);
-        Self { router, now, neighbours: Vec::new(), events: Vec::new() }
+        Self { router, now, neighbours: Vec::new(), events: Vec::new(), disk_full: false }
     }
 
     /// A router with so many neighbours whose links are live.
@@ -181,8 +183,16 @@ impl Rig {
         }
     }
 
-    /// Takes out what the router has to say, and has the neighbours answer its echoes.
+    /// Takes out what the router has to say, makes origin times durable, and has the neighbours answer its echoes.
     fn collect(&mut self) {
+        while let Some(event) = self.router.poll_event() {
+            if let Event::OriginTime { address, time } = event
+                && !self.disk_full
+            {
+                self.router.handle_origin_time_stored(&address, time, self.now);
+            }
+            self.events.push(event);
+        }
         while let Some(Transmit { hop, frame, .. }) = self.router.poll_transmit() {
             let decoded = Frame::decode(&frame).unwrap();
             let Some(neighbour) = self.neighbours.iter_mut().find(|other| other.hop == hop) else { continue };
@@ -191,9 +201,6 @@ impl Rig {
                 neighbour.replies.push_back((self.now.at + RTT, nonce));
             }
             neighbour.got.push(frame);
-        }
-        while let Some(event) = self.router.poll_event() {
-            self.events.push(event);
         }
     }
 

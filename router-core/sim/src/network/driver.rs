@@ -52,10 +52,11 @@ impl Network {
 
     /// Takes out of a router what came of its last input, until nothing more comes.
     pub(super) fn settle(&mut self, id: NodeId) {
-        while let Some(transmit) = self.nodes[id.0].router.poll_transmit() {
-            self.transmit(id, transmit.hop, transmit.class, transmit.frame);
-        }
-        while let Some(event) = self.nodes[id.0].router.poll_event() {
+        loop {
+            while let Some(transmit) = self.nodes[id.0].router.poll_transmit() {
+                self.transmit(id, transmit.hop, transmit.class, transmit.frame);
+            }
+            let Some(event) = self.nodes[id.0].router.poll_event() else { break };
             self.notice(id, event);
         }
         let node = &mut self.nodes[id.0];
@@ -73,6 +74,7 @@ impl Network {
         if self.trace.is_some() {
             self.note(id, "event", format!("{event:?}").as_bytes());
         }
+        let now = self.read_clock(id);
         let node = &mut self.nodes[id.0];
         match &event {
             Event::FibChanged => node.fib = node.router.fib(),
@@ -80,6 +82,7 @@ impl Network {
                 if let Some(local) = node.locals.get_mut(address) {
                     local.last_origin_time = *time;
                 }
+                node.router.handle_origin_time_stored(address, *time, now);
             }
             Event::CloseLink { hop, .. } => {
                 self.queue.push(self.now, Happening::Close { link: hop.link });
@@ -90,6 +93,7 @@ impl Network {
             | Event::Resync
             | Event::LinkStalled { .. }
             | Event::ClockSkew { .. }
+            | Event::ClockSetBack { .. }
             | Event::KeyUsedTwice { .. }
             | Event::OriginTimeDiscarded { .. } => {}
         }

@@ -185,3 +185,47 @@ proptest! {
         let _ = (clock.corrected(now), clock.skew(now), clock.told(now));
     }
 }
+
+/// As [`with`], but our clock was right when we announced something, and was set back by ten minutes.
+fn set_back(offsets: &[i64]) -> (ClockCorrection, Now) {
+    let mut clock = with(now(), offsets);
+    clock.raise_announced(now().wall, now().at);
+    clock.raise_announced(now().wall.shifted(-SECOND), now().at);
+    (clock, Now { wall: now().wall.shifted(-600 * SECOND), ..now() })
+}
+
+#[test]
+fn a_clock_behind_what_we_announced_has_no_vote() {
+    let wall = now().wall;
+    let (alone, back) = set_back(&[]);
+    assert_eq!(alone.behind(now()), None);
+    assert_eq!(alone.behind(back), Some(Duration::from_secs(600)));
+    assert_eq!(alone.corrected(back), wall, "nobody knows better than our announcements");
+    assert_eq!(alone.told(back), WallTime::default(), "nor are others told");
+    let later = back + Duration::from_secs(60);
+    assert_eq!(alone.corrected(later), now().wall + Duration::from_secs(60));
+
+    let (clock, back) = set_back(&[30 * SECOND]);
+    assert_eq!(clock.corrected(back), wall.shifted(30 * SECOND), "a single neighbour decides");
+    let (clock, back) = set_back(&[-600 * SECOND]);
+    assert_eq!(clock.corrected(back), back.wall, "also that what we announced was wrong");
+}
+
+#[test]
+fn a_step_back_below_four_minutes_is_none() {
+    let mut clock = ClockCorrection::new(BUILD);
+    clock.raise_announced(now().wall.shifted(240 * SECOND), now().at);
+    assert_eq!((clock.behind(now()), clock.micros(now())), (None, 0));
+    clock.raise_announced(now().wall.shifted(240 * SECOND + 1), now().at);
+    assert!(clock.behind(now()).is_some());
+    clock.set_announced(now().wall, now().at);
+    assert_eq!((clock.behind(now()), clock.told(now())), (None, now().wall));
+}
+
+#[test]
+fn a_clock_before_the_build_date_goes_by_what_was_announced_too() {
+    let mut clock = ClockCorrection::new(BUILD);
+    clock.raise_announced(now().wall, now().at);
+    let dead = Now { wall: WallTime::from_micros(5), ..now() };
+    assert_eq!(clock.corrected(dead), now().wall);
+}

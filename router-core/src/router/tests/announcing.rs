@@ -125,6 +125,101 @@ fn what_was_made_durable_is_discarded_when_the_clock_has_to_go_back() {
 }
 
 #[test]
+fn an_announcement_waits_until_its_time_is_durable() {
+    let mut rig = Rig::with_neighbours(1);
+    rig.disk_full = true;
+    let address = add(&mut rig, 1);
+    rig.pass(secs(5));
+    assert!(rig.neighbours[0].take().is_empty(), "nothing was stored, and nothing announced");
+    assert_eq!(rig.router.origin_times().count(), 0);
+    rig.disk_full = false;
+    rig.pass(secs(3));
+    assert!(!rig.neighbours[0].take().is_empty(), "it is tried again by itself");
+
+    rig.disk_full = true;
+    rig.events.clear();
+    rig.pass(secs(60));
+    let got = rig.neighbours[0].take();
+    assert!((1..=7).contains(&got.len()), "up to the ceiling of ten seconds: {}", got.len());
+    let asked = rig.events.iter().filter(|event| matches!(event, Event::OriginTime { .. })).count();
+    assert!(asked >= 20, "asked with every attempt: {asked}");
+    assert!(rig.router.counters().announcements_withheld >= 20);
+    let last = rig.router.origin_times().next().unwrap();
+    assert_eq!(last, (address, got.last().unwrap().1.origin_time));
+}
+
+/// A router that announced something an hour ahead of its clock in an earlier run.
+fn set_back(rig: &mut Rig) -> (Address, WallTime) {
+    let key = SecretKey::from_seed([1; 32]);
+    let (address, last) = (key.address(), rig.wall() + secs(3_600));
+    rig.router.add_local(Arc::new(key), last, rig.now);
+    rig.collect();
+    (address, last)
+}
+
+#[test]
+fn announcements_go_on_from_the_last_one_where_the_clock_was_set_back() {
+    let mut rig = Rig::new();
+    let (_, last) = set_back(&mut rig);
+    rig.pass(secs(10));
+    let neighbour = rig.link(0, 100);
+    // Its clock is right.
+    rig.neighbours[neighbour].clock_off = 3_600_000_000;
+    rig.pass(secs(10));
+    let got = rig.neighbours[neighbour].take();
+    assert!(!got.is_empty());
+    for (_, copy) in &got {
+        let lead = copy.origin_time.ahead_of(last);
+        assert!((1..=30_000_000).contains(&lead), "{lead} µs after the last one");
+    }
+    let told: Vec<_> =
+        rig.events.iter().filter(|event| matches!(event, Event::ClockSetBack { .. })).collect();
+    let [Event::ClockSetBack { behind }] = told[..] else { panic!("told once: {told:?}") };
+    assert!((secs(3_590)..=secs(3_610)).contains(behind), "{behind:?}");
+    assert!(rig.router.clock_behind().is_some());
+    assert!(!rig.events.iter().any(|event| matches!(event, Event::OriginTimeDiscarded { .. })));
+}
+
+#[test]
+fn a_clock_that_is_set_back_while_it_runs_changes_nothing_and_is_told_once() {
+    let mut rig = Rig::with_neighbours(1);
+    add(&mut rig, 1);
+    rig.pass(secs(10));
+    let before = rig.neighbours[0].take().pop().unwrap().1.origin_time;
+    rig.now.wall = rig.now.wall.shifted(-3_600_000_000);
+    rig.neighbours[0].clock_off = 3_600_000_000;
+    rig.pass(secs(10));
+    let after = rig.neighbours[0].take().pop().unwrap().1.origin_time;
+    assert!((8_000_000..=12_000_000).contains(&after.ahead_of(before)), "{}", after.ahead_of(before));
+    assert_eq!(rig.events.iter().filter(|event| matches!(event, Event::ClockSetBack { .. })).count(), 1);
+    // And once it is right again, a second time is told again.
+    for (step, told) in [(3_600_000_000, 1), (-3_600_000_000, 2)] {
+        rig.now.wall = rig.now.wall.shifted(step);
+        rig.neighbours[0].clock_off -= step;
+        rig.pass(secs(5));
+        let found = rig.events.iter().filter(|event| matches!(event, Event::ClockSetBack { .. })).count();
+        assert_eq!(found, told);
+    }
+}
+
+#[test]
+fn what_was_announced_too_far_ahead_is_discarded_once_a_neighbour_says_so() {
+    let mut rig = Rig::new();
+    let (address, last) = set_back(&mut rig);
+    rig.pass(secs(3));
+    let neighbour = rig.link(0, 100);
+    rig.pass(secs(10));
+    let discarded = rig
+        .events
+        .iter()
+        .any(|event| matches!(event, Event::OriginTimeDiscarded { address: of, .. } if *of == address));
+    assert!(discarded, "{:?}", rig.events);
+    let newest = rig.neighbours[neighbour].take().pop().unwrap().1.origin_time;
+    assert!(newest < last && newest.ahead_of(rig.wall()) <= 0);
+    assert_eq!(rig.router.clock_behind(), None);
+}
+
+#[test]
 fn a_removed_address_is_taken_back() {
     let mut rig = Rig::with_neighbours(1);
     let address = add(&mut rig, 1);
