@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Sources};
 use crate::daemon::Settings;
+use crate::host::HostError;
 use crate::identity::{Identity, Passphrase, PassphraseError};
 use crate::state::{State, StateError};
 use crate::status::Status;
@@ -160,7 +161,8 @@ fn is_ratmand(program: &OsStr) -> bool {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    let of_configuration = error.is::<ConfigError>() || error.is::<PassphraseError>();
+    let device_name = matches!(error.downcast_ref(), Some(HostError::DeviceName(_)));
+    let of_configuration = error.is::<ConfigError>() || error.is::<PassphraseError>() || device_name;
     if of_configuration { EXIT_USAGE } else { EXIT_FAILED }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use gateway_core::firewall::Firewall;
 use gateway_core::flow::{FlowTable, HashSeed};
 use gateway_core::icmp::IcmpAnswers;
@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::{Config, Peer};
+use crate::config::{Config, ConfigError, Peer};
 use crate::control::{self, Server};
 use crate::driver::{Driver, Identification, Inputs, Parts, with_times};
 use crate::forward::{Forwarder, LocalSessions, notices};
@@ -41,6 +41,7 @@ use crate::irdest_proxy::{Asks, ControlHalf, DataHalf, ProxyConfig};
 use crate::netlink::Watch;
 use crate::probing::{Loaded, Probing};
 use crate::state::State;
+use crate::watchdog::Watchdog;
 use crate::ways::Ways;
 use crate::{notify, privilege};
 
@@ -185,6 +186,7 @@ impl Gateway {
             configured: configured(config),
             link_rules: config.links.clone(),
             probing: Probing::new(probes, if config.tun.enable { config.host.mark } else { 0 }),
+            watchdog: Watchdog::of_service_manager(data.handle().clone(), now.at),
         };
         let inputs = Inputs { notices, asks, requests, network: watch_network() };
         let server = tokio::spawn(server.serve(requests_in));
@@ -252,10 +254,11 @@ fn prefixes(config: &Config) -> impl Iterator<Item = (IpNet, Address)> {
     config.routes.iter().map(|route| (route.prefix, route.via))
 }
 
-fn refuse_own(config: &Config, own: &Address) -> anyhow::Result<()> {
-    let via_own = configured(config).contains(own);
-    ensure!(!via_own, "route: via {own}: expected a remote, this is our own address");
-    Ok(())
+fn refuse_own(config: &Config, own: &Address) -> Result<(), ConfigError> {
+    match configured(config).contains(own) {
+        true => Err(ConfigError::OwnAddress(*own)),
+        false => Ok(()),
+    }
 }
 
 type Halves = (ControlHalf, Arc<DataHalf>, Asks);

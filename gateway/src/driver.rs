@@ -6,6 +6,7 @@ mod lines;
 mod measured;
 mod reload;
 mod report;
+mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::netlink::Watch;
 use crate::notify::StatusLine;
 use crate::probing::Probing;
 use crate::state::State;
+use crate::watchdog::Watchdog;
 use crate::ways::Ways;
 use lines::Lines;
 
@@ -76,6 +78,8 @@ pub struct Parts {
     pub link_rules: Vec<LinkRule>,
     /// The probes in the kernel.
     pub probing: Probing,
+    /// The watchdog of the service manager, where it has one.
+    pub watchdog: Option<Watchdog>,
 }
 
 /// Where the driver's inputs come from.
@@ -103,6 +107,8 @@ pub struct Driver {
     lines: Lines,
     /// Frames of ours whose link or route went before they could leave.
     without_way_out: u64,
+    /// Why the last reload was refused; nothing once one was taken.
+    refused: Option<String>,
     status_line: StatusLine,
 }
 
@@ -119,12 +125,17 @@ impl Driver {
             next_measure: started + SAMPLES_EVERY,
             lines: Lines::default(),
             without_way_out: 0,
+            refused: None,
             status_line: StatusLine::default(),
         }
     }
 
     /// Runs for ever; to be dropped in favour of another future when the daemon ends. Cancel safe between inputs.
     pub async fn run(&mut self, inputs: &mut Inputs) {
+        if let Some(proxy) = &mut self.parts.proxy {
+            // Also before anybody was heard: a clock that was set back is known from what was announced before.
+            proxy.set_clock_correction(self.parts.router.clock_correction());
+        }
         self.settle(self.clock.now());
         loop {
             self.turn(inputs).await;
@@ -137,10 +148,9 @@ impl Driver {
     /// Makes durable what a clean end can tell more exactly.
     pub fn end(&mut self) {
         let Parts { router, state, .. } = &mut self.parts;
+        let now = self.clock.now().at;
         for (address, time) in router.origin_times() {
-            if let Err(error) = state.settle_origin(address, time) {
-                warn!(%error, "the last origin time was not stored; the next start skips ahead");
-            }
+            state.settle_origin(address, time, now);
         }
     }
 
@@ -175,7 +185,9 @@ impl Driver {
     fn deadline(&self) -> Timestamp {
         let router = self.parts.router.poll_timeout().map(|(deadline, _)| deadline);
         let proxy = self.parts.proxy.as_ref().map(ControlHalf::poll_timeout);
-        [router, proxy].into_iter().flatten().fold(self.next_sample.min(self.next_measure), Timestamp::min)
+        let watchdog = self.parts.watchdog.as_ref().map(Watchdog::deadline);
+        let own = self.next_sample.min(self.next_measure);
+        [router, proxy, watchdog].into_iter().flatten().fold(own, Timestamp::min)
     }
 
     fn handle_timeout(&mut self) {
@@ -194,6 +206,11 @@ impl Driver {
         {
             proxy.set_clock_correction(self.parts.router.clock_correction());
             proxy.handle_timeout(now);
+        }
+        if let Some(watchdog) = &mut self.parts.watchdog
+            && watchdog.deadline() <= now.at
+        {
+            watchdog.look(now.at);
         }
     }
 
@@ -278,7 +295,8 @@ impl Driver {
             }
         }
         self.next_sample = now.at + if busy { BUSY_SAMPLE } else { IDLE_SAMPLE };
-        self.status_line.show(self.links.len(), self.remotes_in_use().count());
+        let (sessions, warning) = (self.remotes_in_use().count(), self.warnings().next());
+        self.status_line.show(self.links.len(), sessions, warning);
     }
 
     /// Carries out everything that router and proxy want, until neither wants anything more.
@@ -346,8 +364,9 @@ impl Driver {
                 }
             }
             Event::OriginTime { address, time } => {
-                if let Err(error) = self.parts.state.raise_origin(address, time) {
-                    warn!(%error, "an origin time was not made durable");
+                // Until then the router withholds what would be above the last one that is stored, and asks again.
+                if self.parts.state.raise_origin(address, time, now.at) {
+                    self.parts.router.handle_origin_time_stored(&address, time, now);
                 }
             }
             Event::LinkStalled { hop } => {
@@ -357,6 +376,12 @@ impl Driver {
                 warn!(link = %hop.link, neighbour = %hop.neighbour.short(), %reason, "closing a link");
                 self.parts.netmods.iter().for_each(|netmod| netmod.close(hop));
             }
+            Event::ClockSetBack { behind } => {
+                warn!(
+                    ?behind,
+                    "our clock is behind the times that we announced, which go on from the last one"
+                );
+            }
             Event::ClockSkew { off, ahead } => warn!(?off, ahead, "our clock differs from the neighbours'"),
             Event::KeyUsedTwice { address } => {
                 warn!(%address, "key used twice: somebody else announces our address");
@@ -364,9 +389,7 @@ impl Driver {
             Event::OriginTimeDiscarded { address, time } => {
                 warn!(%address, micros = time.as_micros(), "a stored origin time lies too far ahead: discarded");
                 // The ceilings that follow are lower and would be taken for old ones.
-                if let Err(error) = self.parts.state.settle_origin(address, WallTime::default()) {
-                    warn!(%error, "the discarded origin time stays stored");
-                }
+                self.parts.state.settle_origin(address, WallTime::default(), now.at);
             }
         }
     }
@@ -394,10 +417,7 @@ impl Driver {
                 }
             }
             Outgoing::Persist { remote, sent, received } => {
-                let state = &mut self.parts.state;
-                if let Err(error) = state.session_used(remote, sent, received) {
-                    warn!(%error, "the times of a session were not made durable");
-                }
+                self.parts.state.session_used(remote, sent, received, now.at);
             }
         }
     }

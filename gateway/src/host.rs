@@ -64,7 +64,10 @@ impl Host {
         }
         let link = netlink.link(&plan.device).await?;
         refuse_taken(&netlink, &plan, &link).await?;
-        record.begin(&plan)?;
+        if let Err(error) = record.begin(&plan) {
+            // Routes and rules are known by their protocol number; whatever needs to be written down is refused later.
+            warn!(%error, "changes of this host cannot be written down: `irdest-gateway cleanup` would not know of this daemon");
+        }
         let sysctls = Sysctls::of_the_host();
         let told = BTreeSet::new();
         let mut host = Self { plan, record, sysctls, netlink, watch, told, ended: false };

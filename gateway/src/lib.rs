@@ -26,6 +26,7 @@ pub mod probing;
 pub mod state;
 pub mod status;
 pub mod telemetry;
+pub mod watchdog;
 pub mod ways;
 
 #[doc(hidden)]

@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Probes in the kernel beside the links: which interfaces the links cross is found out anew whenever links or the host's
 //! network change, and the probes follow. Nothing depends on them: where there are none, it is said once why.
+//!
+//! The kernel takes its time to attach and detach programs, longer where many interfaces come and go: a thread beside the
+//! control loop does that, and has the programs meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ebpf_loader::{AttachError, Conversation, Interface, Probes, interface_of};
+use ebpf_loader::{Interface, Probes, interface_of};
 use netmod_api::Underlay;
 use ratman_types::{Hop, LinkSample, Timestamp};
 use rtnetlink::Handle;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
+
+mod programs;
+
+pub use programs::{Attached, Programs};
 
 use crate::links::{ProbeState, ProbedInterface, ProbesStatus};
 use crate::netlink::NetlinkError;
@@ -23,7 +30,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(30);
 type Underlays = Vec<(Hop, Underlay)>;
 
 /// Which interface each link crosses, as far as the kernel tells.
-type Crossings = Vec<(Hop, Underlay, Interface)>;
+pub type Crossings = Vec<(Hop, Underlay, Interface)>;
 
 /// The programs, before anything is known of links; or why there are none.
 #[derive(Debug)]
@@ -52,12 +59,15 @@ impl Loaded {
 
 /// The probes and what they are attached to.
 #[derive(Debug)]
-pub struct Probing {
-    probes: Result<Probes, String>,
+pub struct Probing<P = Probes> {
+    /// The programs, which a thread that attaches them has for a while; or why there are none.
+    probes: Result<Option<P>, String>,
+    /// How they are attached, as people see it.
+    hook: String,
     routes: Option<Routes>,
     /// What was asked about last.
     asked: Underlays,
-    running: Option<JoinHandle<Crossings>>,
+    running: Option<Running<P>>,
     /// Whether the host's network changed since.
     stale: bool,
     /// When to ask again although nothing changed, if not all of the last answer could be had or followed.
@@ -66,6 +76,15 @@ pub struct Probing {
     attached: BTreeSet<Interface>,
     /// Why the last interfaces were not attached to, or links not followed, so that it is said once.
     refused: Vec<String>,
+}
+
+/// What goes on beside the control loop, one after the other.
+#[derive(Debug)]
+enum Running<P> {
+    /// The kernel is asked for the interfaces of links.
+    Asking(JoinHandle<Crossings>),
+    /// A thread lets the programs follow them.
+    Attaching(JoinHandle<(P, Attached)>),
 }
 
 impl Probing {
@@ -77,10 +96,13 @@ impl Probing {
             (Err(reason), _) => Self::with(Err(reason), None),
         }
     }
+}
 
-    fn with(probes: Result<Probes, String>, routes: Option<Routes>) -> Self {
+impl<P: Programs> Probing<P> {
+    fn with(probes: Result<P, String>, routes: Option<Routes>) -> Self {
         Self {
-            probes,
+            hook: probes.as_ref().map(Programs::hook).unwrap_or_default(),
+            probes: probes.map(Some),
             routes,
             asked: Underlays::new(),
             running: None,
@@ -110,28 +132,34 @@ impl Probing {
         if now != self.asked || due || self.stale {
             (self.stale, self.again) = (false, None);
             self.asked.clone_from(&now);
-            self.running = Some(tokio::spawn(routes.clone().of(now)));
+            self.running = Some(Running::Asking(tokio::spawn(routes.clone().of(now))));
         }
     }
 
-    /// Waits for the answer to [`ask`](Self::ask), and follows it; cancel safe.
+    /// Waits for the answer to [`ask`](Self::ask), and then for the programs to follow it: to be called again and again; cancel
+    /// safe.
     pub async fn follow(&mut self) {
-        let Some(running) = &mut self.running else { return std::future::pending().await };
-        let answer = running.await;
-        self.running = None;
-        let complete = match answer {
-            Ok(crossings) => self.attach(&crossings) && crossings.len() == self.asked.len(),
-            Err(error) => {
-                warn!(%error, "the interfaces of links are not known");
-                false
+        match &mut self.running {
+            None => std::future::pending().await,
+            Some(Running::Asking(asking)) => {
+                let answer = asking.await;
+                self.running = None;
+                self.take_answer(answer);
             }
-        };
-        self.again = (!complete).then(|| Instant::now() + TRY_AGAIN);
+            Some(Running::Attaching(attaching)) => {
+                let done = attaching.await;
+                self.running = None;
+                self.take_back(done);
+            }
+        }
     }
 
-    /// What the probes measured since the last time.
+    /// What the probes measured since the last time; nothing while they are being attached, and the next time tells that too.
     pub fn samples(&mut self, now: Timestamp) -> Vec<(Hop, LinkSample)> {
-        self.probes.as_mut().map(|probes| probes.samples(now)).unwrap_or_default()
+        match &mut self.probes {
+            Ok(Some(probes)) => probes.samples(now),
+            Ok(None) | Err(_) => Vec::new(),
+        }
     }
 
     /// The interface that a link crosses, where that is known.
@@ -153,7 +181,7 @@ impl Probing {
             |reason: Option<&String>| ProbesStatus { reason: reason.cloned(), ..ProbesStatus::default() };
         let hook = match &self.probes {
             Ok(_) if self.attached.is_empty() => return none(self.refused.first()),
-            Ok(probes) => probes.hook().to_string(),
+            Ok(_) => &self.hook,
             Err(reason) => return none(Some(reason)),
         };
         let interface = |one: &Interface| {
@@ -164,42 +192,59 @@ impl Probing {
         ProbesStatus { state: ProbeState::Attached, reason: self.refused.first().cloned(), interfaces }
     }
 
-    /// Whether all of it could be done.
-    fn attach(&mut self, crossings: &Crossings) -> bool {
-        self.crossed = crossings.iter().map(|(hop, _, interface)| (*hop, interface.clone())).collect();
-        let Ok(probes) = &mut self.probes else { return true };
-        let wanted: BTreeSet<Interface> = self.crossed.values().cloned().collect();
-        let refused = probes.watch(&wanted.iter().cloned().collect::<Vec<_>>());
-        let is_refused =
-            |interface: &Interface| refused.iter().any(|error| error.interface() == interface.name);
-        self.attached = wanted.into_iter().filter(|interface| !is_refused(interface)).collect();
-        let conversations: Vec<_> = crossings
-            .iter()
-            .map(|(hop, underlay, interface)| (*hop, conversation(underlay, interface)))
-            .collect();
-        let left_out = probes.follow(&conversations).err().map(|error| error.to_string());
-        let refused: Vec<_> = refused.iter().map(AttachError::to_string).chain(left_out).collect();
-        if refused != self.refused {
-            for error in &refused {
-                warn!(error, "the probes do not measure all links");
+    fn take_answer(&mut self, answer: Result<Crossings, JoinError>) {
+        let crossings = match answer {
+            Ok(crossings) => crossings,
+            Err(error) => {
+                warn!(%error, "the interfaces of links are not known");
+                return self.is_done(false);
             }
-            self.refused = refused;
+        };
+        self.crossed = crossings.iter().map(|(hop, _, interface)| (*hop, interface.clone())).collect();
+        let Some(probes) = self.probes.as_mut().ok().and_then(Option::take) else {
+            return self.is_done(true);
+        };
+        let attaching = tokio::task::spawn_blocking(move || probes.attach(&crossings));
+        self.running = Some(Running::Attaching(attaching));
+    }
+
+    fn take_back(&mut self, done: Result<(P, Attached), JoinError>) {
+        match done {
+            Ok((probes, Attached { interfaces, refused })) => {
+                self.probes = Ok(Some(probes));
+                self.attached = interfaces;
+                if refused != self.refused {
+                    for error in &refused {
+                        warn!(error, "the probes do not measure all links");
+                    }
+                    self.refused = refused;
+                }
+                self.is_done(self.refused.is_empty());
+            }
+            Err(error) => {
+                warn!(%error, "the probes are gone");
+                self.probes = Err(error.to_string());
+                self.attached.clear();
+                self.is_done(true);
+            }
         }
-        self.refused.is_empty()
+    }
+
+    /// `followed` says whether the programs follow everything that is known.
+    fn is_done(&mut self, followed: bool) {
+        let complete = followed && self.crossed.len() == self.asked.len();
+        self.again = (!complete).then(|| Instant::now() + TRY_AGAIN);
     }
 }
 
-impl Drop for Probing {
+impl<P> Drop for Running<P> {
     fn drop(&mut self) {
-        if let Some(running) = &self.running {
-            running.abort();
+        // What a thread does goes on to its end, and the programs are dropped there.
+        match self {
+            Self::Asking(asking) => asking.abort(),
+            Self::Attaching(_) => {}
         }
     }
-}
-
-fn conversation(underlay: &Underlay, interface: &Interface) -> Conversation {
-    let Underlay { local, remote, protocol } = *underlay;
-    Conversation { interface: interface.index, local, remote, protocol: protocol.0 }
 }
 
 /// Asks the kernel for routes.
@@ -253,9 +298,84 @@ mod tests {
         (hop, Underlay { local, remote, protocol: IpProtocol(6) })
     }
 
+    /// Programs that are attached only when they are let go on.
+    #[derive(Debug)]
+    struct Slow {
+        go_on: std::sync::mpsc::Receiver<()>,
+        samples: usize,
+    }
+
+    impl Programs for Slow {
+        fn hook(&self) -> String {
+            "slow".to_owned()
+        }
+
+        fn watch(&mut self, _: &[Interface]) -> Vec<(String, String)> {
+            self.go_on.recv().unwrap();
+            Vec::new()
+        }
+
+        fn follow(&mut self, conversations: &[(Hop, ebpf_loader::Conversation)]) -> Option<String> {
+            self.samples = conversations.len();
+            None
+        }
+
+        fn samples(&mut self, now: Timestamp) -> Vec<(Hop, LinkSample)> {
+            let hop = link(1, ["127.0.0.1:1", "127.0.0.1:2"]).0;
+            vec![(hop, LinkSample::new(now, ratman_types::SampleSource::Kernel)); self.samples]
+        }
+    }
+
+    #[tokio::test]
+    async fn the_control_loop_goes_on_while_programs_are_attached() {
+        let (go_on, waiting) = std::sync::mpsc::channel();
+        let slow = Slow { go_on: waiting, samples: 0 };
+        let mut probing = Probing::with(Ok(slow), Some(Routes::open(0).unwrap()));
+        let (hop, underlay) = link(1, ["127.0.0.1:1", "127.0.0.1:2"]);
+        probing.ask([(hop, underlay)]);
+        probing.follow().await;
+        assert!(probing.interface(&hop).is_some(), "known before the programs follow");
+        assert_eq!(probing.measures(&hop), ProbeState::None);
+        // The thread waits for us: whoever waited for it would wait for ever.
+        let waits = tokio::time::timeout(Duration::from_millis(50), probing.follow()).await;
+        assert!(waits.is_err(), "and cancelled it loses nothing");
+        assert!(probing.samples(Timestamp::default()).is_empty());
+        probing.ask([]);
+        assert_eq!(probing.status().state, ProbeState::None);
+
+        go_on.send(()).unwrap();
+        probing.follow().await;
+        assert_eq!(probing.measures(&hop), ProbeState::Attached);
+        assert_eq!(probing.status().interfaces[0].hook, "slow");
+        assert_eq!(probing.samples(Timestamp::default()).len(), 1);
+        // What changed meanwhile is asked now.
+        probing.ask([]);
+        go_on.send(()).unwrap();
+        probing.follow().await;
+        probing.follow().await;
+        assert_eq!(
+            (probing.measures(&hop), probing.samples(Timestamp::default()).len()),
+            (ProbeState::None, 0)
+        );
+    }
+
+    #[tokio::test]
+    async fn programs_that_are_lost_with_their_thread_are_told() {
+        let (go_on, waiting) = std::sync::mpsc::channel();
+        let mut probing =
+            Probing::with(Ok(Slow { go_on: waiting, samples: 0 }), Some(Routes::open(0).unwrap()));
+        drop(go_on);
+        probing.ask([link(1, ["127.0.0.1:1", "127.0.0.1:2"])]);
+        probing.follow().await;
+        probing.follow().await;
+        assert!(probing.status().reason.is_some_and(|reason| reason.contains("panicked")));
+        assert!(probing.samples(Timestamp::default()).is_empty());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_the_kernel_does_not_tell_is_asked_again_after_a_while() {
-        let mut probing = Probing::with(Err("not needed here".to_owned()), Some(Routes::open(0).unwrap()));
+        let mut probing =
+            Probing::<Probes>::with(Err("not needed here".to_owned()), Some(Routes::open(0).unwrap()));
         let known = link(1, ["127.0.0.1:1", "127.0.0.1:2"]);
         // No packet can come from a multicast address.
         let unknown = link(2, ["224.0.0.1:1", "127.0.0.1:2"]);

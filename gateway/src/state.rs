@@ -2,7 +2,8 @@
 //! The state directory: locked to one process, with the few small values that must survive a restart.
 //!
 //! Times are kept so that a restart never reuses one: a ceiling of each local address's origin times, and the
-//! times of session initiations per remote (source: wire page, announcement and gateway sessions).
+//! times of session initiations per remote (source: wire page, announcement and gateway sessions). Where they cannot be stored,
+//! that is said once and tried again, less and less often, until it works (decisions/state-file.md).
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,16 +11,18 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-use ratman_types::{Address, WallTime};
-use tracing::warn;
+use ratman_types::{Address, Timestamp, WallTime};
+use tracing::{debug, warn};
 
 mod atomic;
 mod times;
+mod trouble;
 
-use atomic::hand_over;
+use atomic::{exchange, hand_over};
 pub(crate) use atomic::replace;
 pub use times::SessionTimes;
 use times::{ParseTimesError, Times};
+use trouble::Trouble;
 
 const TIMES_FILE: &str = "times.toml";
 const LOCK_FILE: &str = "lock";
@@ -53,6 +56,9 @@ pub enum StateError {
 pub struct State {
     dir: PathBuf,
     times: Times,
+    /// Whether `times` is not what the file holds.
+    unsaved: bool,
+    trouble: Trouble,
     _lock: Flock<File>,
 }
 
@@ -69,7 +75,7 @@ impl State {
             .map_err(io_error(dir, "make the directory"))?;
         let lock = lock(dir)?;
         let times = load_times(dir)?;
-        Ok(Self { dir: dir.to_owned(), times, _lock: lock })
+        Ok(Self { dir: dir.to_owned(), times, unsaved: false, trouble: Trouble::default(), _lock: lock })
     }
 
     /// The directory, for the files that others keep in it.
@@ -82,21 +88,30 @@ impl State {
         self.times.origin(address)
     }
 
-    /// Stores a ceiling that the origin times of `address` stay below for now; the router moves it every few seconds.
+    /// Stores a ceiling that the origin times of `address` stay below for now; the router moves it every few seconds. Says
+    /// whether it is stored: if not, no time above the last one that was may be used, and asking again is the way to try again.
     ///
     /// Blocks for the sync.
-    pub fn raise_origin(&mut self, address: Address, ceiling: WallTime) -> Result<(), StateError> {
-        if self.times.origin(&address).is_some_and(|stored| ceiling <= stored) {
-            return Ok(());
+    #[must_use = "what is not stored must not be announced"]
+    pub fn raise_origin(&mut self, address: Address, ceiling: WallTime, at: Timestamp) -> bool {
+        if self.times.origin(&address).is_none_or(|stored| ceiling > stored) {
+            self.times.set_origin(address, ceiling);
+            self.unsaved = true;
         }
-        self.times.set_origin(address, ceiling);
-        self.save()
+        self.save_unless_waiting(at)
     }
 
-    /// Stores the origin time really used last, at a clean end, so that the next start need not skip the reserve.
-    pub fn settle_origin(&mut self, address: Address, last: WallTime) -> Result<(), StateError> {
+    /// Stores the origin time really used last, at a clean end, so that the next start need not skip the reserve; or that there
+    /// is none any more, by the epoch.
+    pub fn settle_origin(&mut self, address: Address, last: WallTime, at: Timestamp) {
         self.times.set_origin(address, last);
-        self.save()
+        self.unsaved = true;
+        self.save(at);
+    }
+
+    /// Why times cannot be stored at the moment, for the operator.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.words()
     }
 
     /// The stored times of session initiations to and from `remote`.
@@ -110,25 +125,34 @@ impl State {
     }
 
     /// Stores the times inside our last initiation to `remote` and its last to us, the epoch standing for none; to be
-    /// called before ours is sent or its one is answered. Blocks for the sync where one of them is new.
-    pub fn session_used(
-        &mut self,
-        remote: Address,
-        sent: WallTime,
-        received: WallTime,
-    ) -> Result<(), StateError> {
+    /// called before ours is sent or its one is answered. Blocks for the sync where one of them is new. Where it cannot be
+    /// stored, it counts until a restart, after which the remote's last initiation could be played to us once more.
+    pub fn session_used(&mut self, remote: Address, sent: WallTime, received: WallTime, at: Timestamp) {
         let used = |time: WallTime| Some(time).filter(|time| *time > WallTime::default());
         let times = SessionTimes { sent: used(sent), received: used(received) };
-        if times == self.times.session(&remote) {
-            return Ok(());
+        if times != self.times.session(&remote) {
+            self.times.update_session(remote, |stored| *stored = times);
+            self.unsaved = true;
+            self.save_unless_waiting(at);
         }
-        self.times.update_session(remote, |stored| *stored = times);
-        self.save()
     }
 
-    fn save(&self) -> Result<(), StateError> {
-        replace(&self.dir, TIMES_FILE, self.times.to_text().as_bytes())
-            .map_err(io_error(&self.dir.join(TIMES_FILE), "write"))
+    /// Whether everything is stored.
+    fn save_unless_waiting(&mut self, at: Timestamp) -> bool {
+        if self.unsaved && self.trouble.may_try(at) {
+            self.save(at);
+        }
+        !self.unsaved
+    }
+
+    fn save(&mut self, at: Timestamp) {
+        match exchange(&self.dir, TIMES_FILE, self.times.to_text().as_bytes()) {
+            Ok(()) => {
+                self.unsaved = false;
+                self.trouble.is_over();
+            }
+            Err(error) => self.trouble.is_here(&io_error(&self.dir.join(TIMES_FILE), "write")(error), at),
+        }
     }
 }
 
@@ -155,9 +179,10 @@ fn lock(dir: &Path) -> Result<Flock<File>, StateError> {
         }
         Err((_, errno)) => return Err(io_error(&path, "lock")(errno.into())),
     };
-    lock.set_len(0)
-        .and_then(|()| write!(*lock, "{}", std::process::id()))
-        .map_err(io_error(&path, "write the process id"))?;
+    // For the message to a second process only: a full disk is no reason not to start.
+    if let Err(error) = lock.set_len(0).and_then(|()| write!(*lock, "{}", std::process::id())) {
+        debug!(file = %path.display(), %error, "the process id was not written");
+    }
     Ok(lock)
 }
 

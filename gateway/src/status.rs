@@ -26,6 +26,9 @@ pub struct Status {
     pub overlay: Ipv6Addr,
     /// Seconds since the start.
     pub uptime_s: u64,
+    /// What the operator should look at, for as long as it is so.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// One per attachment to a neighbour.
     pub links: Vec<LinkStatus>,
     /// One per known address.

@@ -101,6 +101,18 @@ fn wrong_usage_and_wrong_configuration_exit_with_2() {
 }
 
 #[test]
+fn a_route_to_ourselves_is_a_mistake_of_the_configuration() {
+    let home = Home::new();
+    let who = home.output(&["identity", "--json"]);
+    let who: serde_json::Value = serde_json::from_slice(&who.stdout).unwrap();
+    let route = format!("route=[{{ prefix = \"10.0.0.0/8\", via = {} }}]", who["address"]);
+    let output = home.output(&["-s", &route]);
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "a service manager need not try again: {errors}");
+    assert!(errors.contains("this is our own address"), "{errors}");
+}
+
+#[test]
 fn help_teaches_by_example() {
     let help = Home::new().output(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
@@ -171,13 +183,25 @@ fn the_service_manager_is_told() {
     assert!(home.output(&["status"]).status.success(), "it is ready");
     assert_eq!(next(), "STATUS=links: 0, sessions: 0\n");
     // Well or ill, a reload ends.
-    for file in [fs::read_to_string(home.path("gateway.toml")).unwrap(), "no TOML".to_owned()] {
+    let good = fs::read_to_string(home.path("gateway.toml")).unwrap();
+    for file in [&good, "no TOML"] {
         fs::write(home.path("gateway.toml"), file).unwrap();
         signal(&daemon.child, Signal::SIGHUP);
         let reloading = next();
         assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
         assert_eq!(next(), "READY=1\n");
     }
+    let refused = next();
+    assert!(refused.starts_with("STATUS=links: 0, sessions: 0; reload refused: "), "{refused}");
+    let table =
+        text(&home.output(&["status", "--socket", &home.path("control.sock").display().to_string()]).stdout);
+    assert!(table.contains("warning    reload refused: ") && table.contains("gateway.toml:1"), "{table}");
+    // A good one ends it.
+    fs::write(home.path("gateway.toml"), good).unwrap();
+    signal(&daemon.child, Signal::SIGHUP);
+    let said: Vec<_> = (0..3).map(|_| next()).collect();
+    assert!(said[0].starts_with("RELOADING=1\n"), "{said:?}");
+    assert_eq!(said[1..], ["READY=1\n", "STATUS=links: 0, sessions: 0\n"]);
     signal(&daemon.child, Signal::SIGTERM);
     assert_eq!(next(), "STOPPING=1\n");
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));

@@ -6,6 +6,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ratman_types::Address;
+
 /// Where a key was set: a line of a file, or an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -66,6 +68,9 @@ pub enum ConfigError {
         /// What to set it to.
         expected: &'static str,
     },
+    /// A route to ourselves.
+    #[error("route: via {0}: expected a remote, this is our own address")]
+    OwnAddress(Address),
     /// A value that does not fit.
     #[error("{place}: {key}: expected {expected}, got {got}")]
     Value {

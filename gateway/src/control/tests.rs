@@ -16,6 +16,7 @@ fn sample() -> Status {
         router_id: RouterId::from_bytes([2; 32]),
         overlay: "fd69:7264::1".parse().unwrap(),
         uptime_s: 5,
+        warnings: Vec::new(),
         links: Vec::new(),
         routes: Vec::new(),
         sessions: Vec::new(),

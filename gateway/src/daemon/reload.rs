@@ -43,7 +43,10 @@ impl Gateway {
         match self.try_reload(settings).await {
             Ok(held) if held.is_empty() => info!("configuration reloaded"),
             Ok(held) => warn!("configuration reloaded, but these keys only a restart can change: {held}"),
-            Err(error) => error!("configuration not reloaded, the old one holds: {error:#}"),
+            Err(error) => {
+                error!("configuration not reloaded, the old one holds: {error:#}");
+                self.driver.set_refused(format!("{error:#}"));
+            }
         }
         notify::ready();
     }

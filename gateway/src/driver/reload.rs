@@ -75,7 +75,13 @@ impl Driver {
         }
         self.parts.configured = configured;
         self.set_link_rules(links, now);
+        self.refused = None;
         self.settle(now);
+    }
+
+    /// Shows why a reload was refused, until one is taken.
+    pub fn set_refused(&mut self, why: String) {
+        self.refused = Some(why);
     }
 
     /// The remotes of open sessions.

@@ -44,6 +44,7 @@ impl Driver {
             router_id,
             overlay: overlay_address(&address),
             uptime_s: now.since(self.started).as_secs(),
+            warnings: self.warnings().collect(),
             links: self.link_rows(now),
             routes: self.route_rows(),
             sessions: proxy.map(|proxy| session_rows(proxy, now)).unwrap_or_default(),
@@ -128,6 +129,7 @@ impl Driver {
         let router = self.parts.router.counters();
         let mut rows = BTreeMap::from([
             ("announcements_made", router.announcements_made),
+            ("announcements_withheld", router.announcements_withheld),
             ("announcements_received", router.announcements_received),
             ("announcements_flooded", router.announcements_flooded),
             ("retractions_sent", router.retractions_sent),

@@ -9,7 +9,7 @@ use ratman_types::{
 use ratman_wire::carrier::peek_mode;
 use ratman_wire::session::{DataHeader, PathReason, PathReport, SessionIndex};
 use ratman_wire::{Frame, Header, Mode};
-use router_core::{Fib, LinkEvent, Lookup, Router, RouterConfig};
+use router_core::{Event, Fib, LinkEvent, Lookup, Router, RouterConfig};
 
 use super::batches::BATCH;
 use super::leave::Saved;
@@ -55,6 +55,13 @@ fn fib_with_a_way(mtu: Mtu) -> (Fib, Hop) {
     relay.handle_link(up(there, true), now);
     end.handle_link(up(back, false), now);
     while relay.fib().lookup(&ours(), None) == Lookup::NoRoute {
+        for router in [&mut relay, &mut end] {
+            while let Some(event) = router.poll_event() {
+                if let Event::OriginTime { address, time } = event {
+                    router.handle_origin_time_stored(&address, time, now);
+                }
+            }
+        }
         while let Some(transmit) = relay.poll_transmit() {
             end.handle_frame(back, &transmit.frame, now.at, now);
         }

@@ -27,6 +27,7 @@ fn sample() -> Status {
         router_id: RouterId::from_bytes([1; 32]),
         overlay: "fd69:7264::1".parse().unwrap(),
         uptime_s: 3_700,
+        warnings: vec!["reload refused: gateway.toml:3: not TOML".into()],
         links: vec![link, starting],
         routes: vec![
             RouteStatus {
@@ -109,6 +110,7 @@ address    ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB-ABAB
 router id  0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101
 overlay    fd69:7264::1
 version    0.1.0, up 1h 1m
+warning    reload refused: gateway.toml:3: not TOML
 
 Links (2)
   link  netmod  neighbour            local and remote                      state     rtt     queued  dropped  mtu      up

@@ -18,6 +18,9 @@ impl fmt::Display for Status {
         writeln!(f, "router id  {}", self.router_id)?;
         writeln!(f, "overlay    {}", self.overlay)?;
         writeln!(f, "version    {}, up {}", self.version, seconds(self.uptime_s))?;
+        for warning in &self.warnings {
+            writeln!(f, "warning    {warning}")?;
+        }
         links(&self.links).fmt(f)?;
         neighbours(&self.links).fmt(f)?;
         routes(&self.routes).fmt(f)?;

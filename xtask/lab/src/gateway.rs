@@ -188,6 +188,13 @@ impl Gateway {
         self.start_program(&gateway_program()?, &[])
     }
 
+    /// Starts it by another program, which gets these arguments, then the daemon's program and its arguments, and becomes it
+    /// (exec), such as `env`.
+    pub fn start_by(&mut self, program: &str, arguments: &[&str]) -> Result<()> {
+        let daemon = gateway_program()?.display().to_string();
+        self.start_program(Path::new(program), &[arguments, &[&daemon]].concat())
+    }
+
     /// Starts it under the name `ratmand`: the router alone.
     pub fn start_as_ratmand(&mut self) -> Result<()> {
         let name = self.node.directory().join("ratmand");

@@ -11,6 +11,9 @@ use serde::Deserialize;
 pub struct Status {
     /// The address of its gateway.
     pub address: String,
+    /// What its operator should look at.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// The links over which it has neighbours.
     pub links: Vec<Link>,
     /// All addresses that it knows.
