@@ -3,7 +3,8 @@
 //! leave behind.
 //!
 //! They need the capabilities of root outside of a user namespace, iproute2, and a build that found the object. Where one
-//! is missing the tests say so and pass, as everything else works without probes.
+//! is missing the tests say so and pass, as everything else works without probes, but fail where `IRDEST_PROBES_REQUIRED=1` says
+//! that they are to be had, as `cargo xtask bpf` does.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod crafted;
