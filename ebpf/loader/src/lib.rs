@@ -33,5 +33,5 @@ pub use hook::Hook;
 pub use interface::{Interface, Layer};
 pub use object::object;
 pub use percentile::percentile;
-pub use probes::Probes;
+pub use probes::{Probes, loadable};
 pub use route::{RouteError, interface_of};

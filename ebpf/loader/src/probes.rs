@@ -20,6 +20,17 @@ use crate::kernel_log::KernelLog;
 use crate::maps::{Maps, Place};
 use crate::object::object;
 
+/// Whether [`Probes::load`] would probably succeed in this thread: asks the kernel, and loads and removes nothing.
+///
+/// # Errors
+/// As [`Probes::load`], but for what only the verifier finds.
+pub fn loadable() -> Result<Hook, LoadError> {
+    let hook = Hook::of_this_kernel().map_err(LoadError::TooOld)?;
+    object().ok_or(LoadError::NoObject)?;
+    LoadError::unless_permitted()?;
+    Ok(hook)
+}
+
 /// Programs in the kernel, the interfaces that they are attached to, and the conversations that they count.
 ///
 /// Dropping it removes all of them. After [`load`](Self::load) CAP_BPF and CAP_PERFMON can be given up;
