@@ -14,6 +14,7 @@ mod inbox;
 mod link;
 mod netmod;
 mod outbox;
+mod peer;
 mod underlay;
 
 pub use frame_parts::FrameParts;
@@ -21,4 +22,5 @@ pub use inbox::Inbox;
 pub use link::{DownReason, LinkUp};
 pub use netmod::{Capabilities, Netmod, SAMPLES_EVERY, Target};
 pub use outbox::{Activity, Class, MAX_UNIT, Outbox, Sent};
+pub use peer::PeerState;
 pub use underlay::{IpProtocol, Underlay};

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use ratman_types::{Hop, LinkSample, Mtu, RouterId, Timestamp};
 
-use crate::{Class, Sent, Underlay};
+use crate::{Class, PeerState, Sent, Underlay};
 
 /// How often [`Netmod::samples`] is asked: often enough for a window of 30 s, too seldom to cost anything.
 pub const SAMPLES_EVERY: Duration = Duration::from_secs(1);
@@ -93,6 +93,11 @@ pub trait Netmod: Send + Sync + Debug {
     /// Whose packets a probe in the kernel is to count, for every hop that is up; nothing for media that the kernel
     /// does not see as IP.
     fn underlay(&self) -> Vec<(Hop, Underlay)> {
+        Vec::new()
+    }
+
+    /// How each router fares that the configuration has us dial, in its order; for status.
+    fn peers(&self) -> Vec<PeerState> {
         Vec::new()
     }
 

@@ -3,10 +3,10 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use netmod_api::DownReason;
+use netmod_api::{DownReason, PeerState};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -32,6 +32,44 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// from ending.
 const UNDISTURBED: Duration = Duration::from_secs(1);
 
+/// How one peer line fares, for whoever asks.
+#[derive(Debug, Default)]
+pub(crate) struct Progress(Mutex<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    linked: bool,
+    reached: bool,
+    /// Why the last attempt failed; the log is told of changes only.
+    failure: Option<String>,
+}
+
+impl Progress {
+    pub(crate) fn state(&self, peer: String) -> PeerState {
+        let Found { linked, reached, failure } = &*self.lock();
+        PeerState { peer, linked: *linked, reached: *reached, failure: failure.clone() }
+    }
+
+    fn linked(&self) {
+        *self.lock() = Found { linked: true, reached: true, failure: None };
+    }
+
+    fn unlinked(&self) {
+        self.lock().linked = false;
+    }
+
+    /// Takes why an attempt failed, and tells whether the one before failed for another reason.
+    fn failed(&self, reason: &str) -> bool {
+        let before = self.lock().failure.replace(reason.to_owned());
+        before.as_deref() != Some(reason)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        // Each change is one assignment.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// One peer line and how it fares.
 pub(crate) struct Dialer {
     shared: Arc<Shared>,
@@ -40,14 +78,13 @@ pub(crate) struct Dialer {
     backoff: Backoff,
     /// The link that this line has.
     link: Option<Arc<Link>>,
-    /// What the log was told last, so that it is told of changes only.
-    told: Option<String>,
+    progress: Arc<Progress>,
 }
 
 impl Dialer {
-    pub(crate) fn new(shared: Arc<Shared>, peer: PeerLine) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, peer: PeerLine, progress: Arc<Progress>) -> Self {
         let network = shared.network.subscribe();
-        Self { shared, peer, network, backoff: Backoff::new(), link: None, told: None }
+        Self { shared, peer, network, backoff: Backoff::new(), link: None, progress }
     }
 
     /// Keeps the peer connected until the sender of `stopped` is dropped, then closes the link.
@@ -88,11 +125,12 @@ impl Dialer {
     }
 
     async fn live(&mut self, link: &Arc<Link>) {
-        self.told = None;
+        self.progress.linked();
         self.link = Some(Arc::clone(link));
         let since = Instant::now();
         link.ended().await;
         self.link = None;
+        self.progress.unlinked();
         if since.elapsed() >= SETTLED {
             self.backoff.reset();
         }
@@ -104,7 +142,9 @@ impl Dialer {
     async fn make_way(&mut self, link: &Link) {
         while let Some(twin) = self.shared.links.twin(link) {
             debug!(peer = %self.peer, link = %twin.hop.link, "another link to the router is up, not dialling");
+            self.progress.linked();
             twin.ended().await;
+            self.progress.unlinked();
             self.backoff.reset();
             self.pause().await;
         }
@@ -116,14 +156,13 @@ impl Dialer {
             self.backoff.give_up();
         }
         let text = reason.to_string();
-        if self.told.as_ref() == Some(&text) {
+        if !self.progress.failed(&text) {
             debug!(peer = %self.peer, %reason, "still no link");
         } else if matches!(reason, Refused::Io(_) | Refused::Stopped) {
             info!(peer = %self.peer, %reason, "no link, dialling again");
         } else {
             warn!(peer = %self.peer, %reason, "no link, dialling again");
         }
-        self.told = Some(text);
     }
 
     async fn pause(&mut self) {

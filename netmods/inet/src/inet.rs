@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
 use netmod_api::{
-    Capabilities, Class, DownReason, FrameParts, Inbox, Netmod, Outbox, Sent, Target, Underlay,
+    Capabilities, Class, DownReason, FrameParts, Inbox, Netmod, Outbox, PeerState, Sent, Target, Underlay,
 };
 use ratman_types::{Hop, LinkSample, Mtu, RouterId, Signer, Timestamp, Verifier};
 use ratman_wire::peering::PeeringError;
@@ -184,6 +184,10 @@ impl Netmod for Inet {
 
     fn underlay(&self) -> Vec<(Hop, Underlay)> {
         self.shared.links.all_but(&[]).iter().map(|link| (link.hop, link.underlay())).collect()
+    }
+
+    fn peers(&self) -> Vec<PeerState> {
+        self.lines.states()
     }
 
     fn drops(&self) -> Vec<(&'static str, u64)> {

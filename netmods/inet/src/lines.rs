@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use netmod_api::PeerState;
 use ratman_types::RouterId;
 use tokio::sync::oneshot;
 use tracing::info;
 
 use crate::config::PeerLine;
-use crate::dial::Dialer;
+use crate::dial::{Dialer, Progress};
 use crate::inet::Shared;
 
 /// Who may connect to us.
@@ -45,6 +46,7 @@ pub(crate) struct Lines {
 #[derive(Debug)]
 struct Dialled {
     line: PeerLine,
+    progress: Arc<Progress>,
     /// Dropped, it ends the dialer and its link.
     _stop: oneshot::Sender<()>,
 }
@@ -66,10 +68,17 @@ impl Lines {
         for line in lines {
             if dialled.iter().all(|old| old.line != line) {
                 let (stop, stopped) = oneshot::channel();
-                tokio::spawn(Dialer::new(Arc::clone(shared), line.clone()).run(stopped));
-                dialled.push(Dialled { line, _stop: stop });
+                let progress = Arc::<Progress>::default();
+                let dialer = Dialer::new(Arc::clone(shared), line.clone(), Arc::clone(&progress));
+                tokio::spawn(dialer.run(stopped));
+                dialled.push(Dialled { line, progress, _stop: stop });
             }
         }
+    }
+
+    /// How each line fares.
+    pub(crate) fn states(&self) -> Vec<PeerState> {
+        self.lock().iter().map(|dialled| dialled.progress.state(dialled.line.to_string())).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Dialled>> {
