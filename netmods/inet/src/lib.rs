@@ -15,6 +15,7 @@ mod config;
 mod counters;
 mod deframer;
 mod dial;
+mod full_segments;
 #[doc(hidden)]
 pub mod fuzz;
 mod half_open;
@@ -35,4 +36,5 @@ pub use config::{
     Entropy, InetConfig, InetError, InetLimits, LEAST_MTU, MOST_MTU, PeerLine, Percent, TrainConfig,
 };
 pub use counters::InetCounters;
+pub use full_segments::{FullSegments, full_segments};
 pub use inet::{Inet, NAME};
