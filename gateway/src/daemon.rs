@@ -52,7 +52,7 @@ const MOST_DATA_THREADS: u8 = 4;
 
 /// The year in which this release was written: a wall clock before it is wrong. A constant, so that two builds of one
 /// source are the same.
-const WRITTEN: WallTime = WallTime::from_micros(1_767_225_600_000_000);
+pub(crate) const WRITTEN: WallTime = WallTime::from_micros(1_767_225_600_000_000);
 
 /// Runs until SIGTERM or SIGINT, which end it cleanly, or until something without which it cannot go on fails.
 ///

@@ -24,7 +24,7 @@ mod sysctl;
 mod table;
 
 pub use error::HostError;
-pub(crate) use nat::is_plain;
+pub(crate) use nat::{find_nft, is_plain};
 pub use plan::{Forward, Plan, Routing};
 use record::Record;
 use removal::{remove, remove_blocking};

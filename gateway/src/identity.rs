@@ -19,7 +19,8 @@ pub use sealed::{Cost, UnsealError};
 
 use crate::state::{State, replace};
 
-const FILE: &str = "identity";
+/// The name of the sealed identity in the state directory.
+pub(crate) const FILE: &str = "identity";
 
 /// Why there is no identity to run with.
 #[derive(Debug, thiserror::Error)]

@@ -24,7 +24,8 @@ pub use times::SessionTimes;
 use times::{ParseTimesError, Times};
 use trouble::Trouble;
 
-const TIMES_FILE: &str = "times.toml";
+/// The name of the file of times.
+pub(crate) const TIMES_FILE: &str = "times.toml";
 const LOCK_FILE: &str = "lock";
 
 /// Why the state directory cannot be used.
@@ -153,6 +154,21 @@ impl State {
             }
             Err(error) => self.trouble.is_here(&io_error(&self.dir.join(TIMES_FILE), "write")(error), at),
         }
+    }
+}
+
+/// The latest origin time that is stored in `dir`, without a lock: for who only looks. Nothing where none is, or where the file
+/// is damaged.
+///
+/// # Errors
+/// The file is there and cannot be read.
+pub fn latest_origin(dir: &Path) -> io::Result<Option<WallTime>> {
+    match std::fs::read_to_string(dir.join(TIMES_FILE)) {
+        Ok(text) => Ok(Times::parse(&text).ok().and_then(|times| times.latest_origin())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

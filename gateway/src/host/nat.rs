@@ -118,7 +118,8 @@ pub(crate) fn is_plain(name: &str) -> bool {
         && !matches!(name, "." | "..")
 }
 
-fn find_nft() -> Option<PathBuf> {
+/// The program that reads and sets filters, where it is installed.
+pub(crate) fn find_nft() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(SYSTEM_FOLDERS.map(PathBuf::from));
     folders.map(|folder| folder.join("nft")).find(|file| file.is_file())

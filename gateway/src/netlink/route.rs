@@ -161,6 +161,11 @@ impl MainRoute {
         Self { prefix, device, via: None }
     }
 
+    /// Whether its destinations are on the link of its device, as those of the device's own addresses are.
+    pub fn is_connected(&self) -> bool {
+        self.device != 0 && self.via.is_none() && self.prefix.prefix_len() > 0
+    }
+
     fn parse(route: &RouteMessage) -> Option<Self> {
         // A default route carries no destination.
         let mut address: IpAddr = match route.header.address_family {

@@ -62,6 +62,11 @@ impl Times {
         self.origins.get(address).copied()
     }
 
+    /// The latest of all.
+    pub(super) fn latest_origin(&self) -> Option<WallTime> {
+        self.origins.values().copied().max()
+    }
+
     pub(super) fn set_origin(&mut self, address: Address, time: WallTime) {
         self.forgotten += make_room(&mut self.origins, &address, MAX_ORIGINS, |time| Some(*time));
         self.origins.insert(address, time);
