@@ -29,6 +29,12 @@ pub struct Status {
     /// What the operator should look at, for as long as it is so.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What the router adds to this host's clock, in microseconds: the median of its neighbours' clocks and its own.
+    #[serde(default)]
+    pub clock_correction_us: i64,
+    /// One per router that is dialled, in the order of the configuration.
+    #[serde(default)]
+    pub peers: Vec<PeerStatus>,
     /// One per attachment to a neighbour.
     pub links: Vec<LinkStatus>,
     /// One per known address.
@@ -44,6 +50,26 @@ pub struct Status {
     pub drops: BTreeMap<String, u64>,
     /// Everything else that is counted.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// A router that is dialled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Where, as in the configuration.
+    pub peer: String,
+    /// Whether there is a link to it, whoever dialled.
+    pub linked: bool,
+    /// Whether there has been one since it is dialled.
+    pub reached: bool,
+    /// Why there is none, as the last attempt found.
+    pub failure: Option<String>,
+}
+
+impl From<netmod_api::PeerState> for PeerStatus {
+    fn from(state: netmod_api::PeerState) -> Self {
+        let netmod_api::PeerState { peer, linked, reached, failure } = state;
+        Self { peer, linked, reached, failure }
+    }
 }
 
 /// A link to a neighbour.
@@ -67,6 +93,9 @@ pub struct LinkStatus {
     pub mtu: u32,
     /// Tenth percentile of the round-trip times of 30 s in microseconds, absent before the first echo reply.
     pub rtt_us: Option<u64>,
+    /// How far the neighbour's clock is ahead of this host's, in microseconds; absent where it has no say.
+    #[serde(default)]
+    pub clock_offset_us: Option<i64>,
     /// Bytes that wait to be sent.
     pub queued_bytes: u64,
     /// Frames dropped on the way out.

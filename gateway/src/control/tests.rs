@@ -11,6 +11,8 @@ use ratman_types::{Address, RouterId};
 
 fn sample() -> Status {
     Status {
+        clock_correction_us: 0,
+        peers: Vec::new(),
         version: "0.1.0".into(),
         address: Address::from_bytes([1; 32]),
         router_id: RouterId::from_bytes([2; 32]),

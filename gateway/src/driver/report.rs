@@ -17,8 +17,8 @@ use router_core::RouteStatus as Way;
 use super::{Attachment, Driver};
 use crate::irdest_proxy::ControlHalf;
 use crate::status::{
-    FlowEnd, FlowStatus, LinkStatus, NextHop, RouteState, RouteStatus, RuleStatus, SessionRole, SessionState,
-    SessionStatus, Status,
+    FlowEnd, FlowStatus, LinkStatus, NextHop, PeerStatus, RouteState, RouteStatus, RuleStatus, SessionRole,
+    SessionState, SessionStatus, Status,
 };
 
 /// Flows in one reply: more than a person reads, and well below what a reply may hold.
@@ -45,6 +45,14 @@ impl Driver {
             overlay: overlay_address(&address),
             uptime_s: now.since(self.started).as_secs(),
             warnings: self.warnings().collect(),
+            clock_correction_us: self.parts.router.clock_correction(),
+            peers: self
+                .parts
+                .netmods
+                .iter()
+                .flat_map(|netmod| netmod.peers())
+                .map(PeerStatus::from)
+                .collect(),
             links: self.link_rows(now),
             routes: self.route_rows(),
             sessions: proxy.map(|proxy| session_rows(proxy, now)).unwrap_or_default(),
@@ -74,6 +82,7 @@ impl Driver {
                     state: link.state.into(),
                     mtu: link.mtu.0,
                     rtt_us: link.latency.map(|latency| micros(latency.value)),
+                    clock_offset_us: link.clock_offset,
                     queued_bytes: activity.queued_bytes + bytes(queue.waiting),
                     dropped_frames: activity.dropped + queue.dropped,
                     up_s: now.since(link.since).as_secs(),

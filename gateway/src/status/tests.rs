@@ -15,6 +15,7 @@ fn sample() -> Status {
         state: LinkState::Live,
         mtu: 33_004,
         rtt_us: Some(213),
+        clock_offset_us: Some(-7),
         queued_bytes: 0,
         dropped_frames: 7,
         up_s: 12,
@@ -28,6 +29,16 @@ fn sample() -> Status {
         overlay: "fd69:7264::1".parse().unwrap(),
         uptime_s: 3_700,
         warnings: vec!["reload refused: gateway.toml:3: not TOML".into()],
+        clock_correction_us: -90_500_000,
+        peers: vec![
+            PeerStatus { peer: "inet:[2001:db8::1]:5860".into(), linked: true, reached: true, failure: None },
+            PeerStatus {
+                peer: "inet:a.example:1".into(),
+                linked: false,
+                reached: false,
+                failure: Some("connection refused".into()),
+            },
+        ],
         links: vec![link, starting],
         routes: vec![
             RouteStatus {
@@ -94,6 +105,8 @@ fn json_round_trips_and_names_things_as_documented() {
     assert_eq!(json["links"][1]["state"], "starting");
     assert_eq!(json["links"][0]["rtt_us"], 213);
     assert_eq!(json["links"][1]["rtt_us"], serde_json::Value::Null);
+    assert_eq!(json["peers"][1]["failure"], "connection refused");
+    assert_eq!(json["clock_correction_us"], -90_500_000);
     assert_eq!(json["links"][0]["remote"], "[2001:db8::1]:40000");
     assert_eq!(json["routes"][0]["next_hop"]["link"], 3);
     assert_eq!(json["address"], status.address.to_string());
@@ -111,6 +124,12 @@ router id  0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101
 overlay    fd69:7264::1
 version    0.1.0, up 1h 1m
 warning    reload refused: gateway.toml:3: not TOML
+clock      90.50 s ahead of that of the neighbours
+
+Peers (2)
+  peer                     state          last failure
+  inet:[2001:db8::1]:5860  linked         –
+  inet:a.example:1         never reached  connection refused
 
 Links (2)
   link  netmod  neighbour            local and remote                      state     rtt     queued  dropped  mtu      up

@@ -8,7 +8,7 @@ use ratman_types::{Bandwidth, ByteCount, Mtu, RouterId};
 
 use super::table::Table;
 use super::{
-    FlowEnd, FlowStatus, LinkState, LinkStatus, RouteState, RouteStatus, RuleStatus, SessionRole,
+    FlowEnd, FlowStatus, LinkState, LinkStatus, PeerStatus, RouteState, RouteStatus, RuleStatus, SessionRole,
     SessionState, SessionStatus, Status,
 };
 
@@ -21,6 +21,10 @@ impl fmt::Display for Status {
         for warning in &self.warnings {
             writeln!(f, "warning    {warning}")?;
         }
+        if self.clock_correction_us.unsigned_abs() >= CORRECTION_SHOWN {
+            writeln!(f, "clock      {}", clock(self.clock_correction_us))?;
+        }
+        peers(&self.peers).fmt(f)?;
         links(&self.links).fmt(f)?;
         neighbours(&self.links).fmt(f)?;
         routes(&self.routes).fmt(f)?;
@@ -30,6 +34,26 @@ impl fmt::Display for Status {
         counts("Drops", "reason", &self.drops).fmt(f)?;
         counts("Counters", "name", &self.counters).fmt(f)
     }
+}
+
+/// Clocks that are kept by NTP agree better than this.
+const CORRECTION_SHOWN: u64 = 1_000_000;
+
+fn clock(correction: i64) -> String {
+    let word = if correction > 0 { "behind" } else { "ahead of" };
+    format!("{} {word} that of the neighbours", micros(correction.unsigned_abs()))
+}
+
+fn peers(peers: &[PeerStatus]) -> Table<3> {
+    let row = |peer: &PeerStatus| {
+        let state = match (peer.linked, peer.reached) {
+            (true, _) => "linked",
+            (false, true) => "lost",
+            (false, false) => "never reached",
+        };
+        [peer.peer.clone(), state.to_owned(), peer.failure.clone().unwrap_or_else(unknown)]
+    };
+    Table::new("Peers", ["peer", "state", "last failure"], peers.iter().map(row).collect())
 }
 
 fn links(links: &[LinkStatus]) -> Table<10> {
