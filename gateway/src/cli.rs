@@ -18,7 +18,7 @@ use crate::host::HostError;
 use crate::identity::{Identity, Passphrase, PassphraseError};
 use crate::state::{State, StateError};
 use crate::status::Status;
-use crate::{control, daemon, host, telemetry};
+use crate::{control, daemon, doctor, host, telemetry};
 
 /// The program could not do what it was asked, though it was asked properly.
 pub const EXIT_FAILED: u8 = 1;
@@ -34,6 +34,7 @@ Examples:
   irdest-gateway check-config -c new.toml          exit code 0 if the file could be used
   irdest-gateway status                            tables of links, routes, sessions, flows
   irdest-gateway status --json                     the same for programs
+  irdest-gateway doctor                            what is wrong here, and what to do about it
   irdest-gateway links --watch                     what is measured about each link, every second
   ratmand                                          the router alone: the same program under another name
 
@@ -89,6 +90,15 @@ enum Command {
         /// The control socket [default: control.socket of the configuration]
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
+    },
+    /// Find what is wrong with this host and its gateway, and say what to do; changes nothing, and tells more to root
+    Doctor {
+        /// Everything in full, as one line of JSON
+        #[arg(long)]
+        json: bool,
+        /// What is well, too
+        #[arg(short, long)]
+        verbose: bool,
     },
     /// Check the configuration and say what is wrong with it
     CheckConfig,
@@ -148,7 +158,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match cli.execute(router_only) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let _closed = writeln!(io::stderr(), "irdest-gateway: {error:#}");
             ExitCode::from(exit_code(&error))
@@ -167,10 +177,10 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 impl Cli {
-    fn execute(self, router_only: bool) -> anyhow::Result<()> {
+    fn execute(self, router_only: bool) -> anyhow::Result<ExitCode> {
         let ConfigArgs { config, profile, set } = self.config;
         let sources = Sources { config, profile, assignments: set, router_only };
-        match self.command.unwrap_or(Command::Run) {
+        let done = match self.command.unwrap_or(Command::Run) {
             Command::Run => run(&sources),
             Command::Status { json, socket } => {
                 print(shown(&control::status(&socket_of(&sources, socket)?)?, json)?)
@@ -182,7 +192,9 @@ impl Cli {
             }
             Command::Cleanup => cleanup(&sources),
             Command::Identity { json } => identity(&sources, json),
-        }
+            Command::Doctor { json, verbose } => return examine(&sources, json, verbose),
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 
@@ -228,6 +240,17 @@ fn identity(sources: &Sources, json: bool) -> anyhow::Result<()> {
 
 fn is_in_use(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(StateError::InUse { .. }))
+}
+
+/// Fails where there are errors, which the report names.
+fn examine(sources: &Sources, json: bool, verbose: bool) -> anyhow::Result<ExitCode> {
+    let report = doctor::examine(sources)?;
+    if json {
+        print(serde_json::to_string(&report)?)?
+    } else {
+        print(report.shown(verbose))?
+    }
+    Ok(if report.has_errors() { ExitCode::from(EXIT_FAILED) } else { ExitCode::SUCCESS })
 }
 
 fn cleanup(sources: &Sources) -> anyhow::Result<()> {

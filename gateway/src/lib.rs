@@ -3,7 +3,8 @@
 //!
 //! [`cli`] reads the command line and [`config`] the layers of configuration; [`state`] locks the state directory and
 //! [`identity`] opens the secrets in it. Then [`daemon`] runs until SIGTERM, with [`host`] for addresses, routes and forwarding,
-//! told over [`netlink`], and [`control`] for those who ask for its [`status`]. No protocol decision is made here.
+//! told over [`netlink`], and [`control`] for those who ask for its [`status`]; [`doctor`] looks at
+//! all of it from outside. No protocol decision is made here.
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod doctor;
 pub mod driver;
 pub mod egress;
 pub mod forward;

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What tests of the judges begin with, and the doctor as a whole.
+
+use std::collections::BTreeMap;
+
+use ratman_types::{Address, RouterId};
+
+use super::judge::gateway::Answers;
+use super::*;
+use crate::status::{LinkState, LinkStatus, Status};
+
+/// What a judge adds to an empty report.
+pub(super) fn found(judge: impl FnOnce(&mut Report)) -> Report {
+    let mut report = Report::default();
+    judge(&mut report);
+    report
+}
+
+/// A gateway of root that runs as process 7, without peers and links.
+pub(super) fn answers() -> Answers {
+    let status = Status {
+        version: "0.1.0".into(),
+        address: Address::from_bytes([1; 32]),
+        router_id: RouterId::from_bytes([2; 32]),
+        overlay: "fd69:7264::1".parse().unwrap(),
+        uptime_s: 60,
+        clock_correction_us: 0,
+        peers: Vec::new(),
+        links: Vec::new(),
+        routes: Vec::new(),
+        sessions: Vec::new(),
+        flows: Vec::new(),
+        rules: Vec::new(),
+        drops: BTreeMap::new(),
+        counters: BTreeMap::new(),
+    };
+    Answers { status, links: None, pid: Some(7), uid: 0 }
+}
+
+/// A link to a neighbour whose clock is so far ahead.
+pub(super) fn link(clock_offset_us: Option<i64>) -> LinkStatus {
+    LinkStatus {
+        link: 1,
+        netmod: "inet".into(),
+        neighbour: RouterId::from_bytes([3; 32]),
+        local: "192.0.2.1:5860".into(),
+        remote: "192.0.2.2:40000".into(),
+        dialed: true,
+        state: LinkState::Live,
+        mtu: 33_004,
+        rtt_us: Some(213),
+        clock_offset_us,
+        queued_bytes: 0,
+        dropped_frames: 0,
+        up_s: 60,
+    }
+}
+
+#[test]
+fn a_broken_configuration_is_the_only_finding() {
+    let sources = Sources { assignments: vec!["tun.mtu=big".into()], ..Sources::default() };
+    let report = examine(&sources).unwrap();
+    assert_eq!(report.findings.len(), 1);
+    assert!(report.has_errors() && report.findings[0].found.contains("tun.mtu"), "{report:?}");
+}
+
+#[test]
+fn it_looks_at_a_host_without_a_gateway_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let assignments = vec![
+        format!("state_dir={}", state.display()),
+        format!("control.socket={}", dir.path().join("control.sock").display()),
+        "inet.listen=[]".to_owned(),
+    ];
+    let report = examine(&Sources { assignments, ..Sources::default() }).unwrap();
+    let gateway = report.findings.iter().find(|finding| finding.id == Check::Gateway).unwrap();
+    assert_eq!(gateway.severity, Severity::Warning, "{report:?}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
