@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use irdest_gateway::doctor::{Check, Report, Severity};
 use irdest_gateway::status::Status;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -110,6 +111,31 @@ fn a_route_to_ourselves_is_a_mistake_of_the_configuration() {
     let errors = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "a service manager need not try again: {errors}");
     assert!(errors.contains("this is our own address"), "{errors}");
+}
+
+#[test]
+fn the_doctor_speaks_to_people_and_programs_and_fails_on_errors() {
+    let home = Home::new();
+    let output = home.output(&["doctor"]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}{}", text(&output.stderr));
+    assert!(said.contains("warning  gateway: no gateway runs") && said.contains("systemctl start"), "{said}");
+    assert!(said.trim_end().ends_with("checks well") && !said.contains("ok       "), "{said}");
+    assert!(text(&home.output(&["doctor", "--verbose"]).stdout).contains("ok       disk: "));
+    assert!(!home.path("state").exists() && !home.path("control.sock").exists(), "it only looks");
+
+    let _daemon = home.run();
+    let report: Report = serde_json::from_slice(&home.output(&["doctor", "--json"]).stdout).unwrap();
+    let gateway = report.findings.iter().find(|finding| finding.id == Check::Gateway).unwrap();
+    assert_eq!(gateway.severity, Severity::Ok, "{report:?}");
+
+    let output = home.output(&["doctor", "-s", "tun.mtu=big"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stdout).contains("ERROR    configuration: -s tun.mtu=big"),
+        "{}",
+        text(&output.stdout)
+    );
 }
 
 #[test]

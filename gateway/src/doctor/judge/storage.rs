@@ -156,7 +156,7 @@ pub(super) fn judge_secrets(secrets: &Secrets, control: &Control, report: &mut R
             Check::Identity,
             "no passphrase for the identity: identity.passphrase_file is not set, and systemd has no credential of that name",
             "`systemd-ask-password -n | systemd-creds encrypt --name=identity-passphrase - \
-             /etc/credstore.encrypted/identity-passphrase`, or set identity.passphrase_file",
+             /etc/credstore.encrypted/irdest-gateway.identity-passphrase`, or set identity.passphrase_file",
         ),
         // It had one when it started.
         Passphrase::Nowhere => {}

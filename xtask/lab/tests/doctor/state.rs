@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use irdest_lab::{GatewayConfig, gateway_program};
+use irdest_lab::{GatewayConfig, find_program, gateway_program};
 
 use crate::scene::{Scene, doctor, doctor_after, doctor_by, is_true_root};
 
@@ -52,6 +52,31 @@ fn a_clock_that_was_set_back() {
     let told = doctor(&scene.a);
     assert_eq!(told.wrong(), ["error clock", "warning gateway"], "{told:?}");
     assert!(told.found("clock").contains("behind what was announced with last"), "{told:?}");
+}
+
+#[test]
+fn a_clock_that_differs_from_the_neighbours() {
+    let mut scene = Scene::prepare();
+    if find_program("faketime").is_none() {
+        println!("left out: `apt install faketime` gives a process another clock");
+        return;
+    }
+    scene.b.start().unwrap();
+    let program = gateway_program().unwrap().display().to_string();
+    let words = ["FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", "+5m", &program, "-c", "gateway.toml"];
+    let _ahead = scene.a.node().spawn("env", &words, "gateway").unwrap();
+    let told = |gateway| {
+        scene.a.node().limit().wait_for("clocks that were compared", || {
+            let told = doctor(gateway);
+            Ok(told.wrong().contains(&"warning clock".to_owned()).then_some(told))
+        })
+    };
+    for (gateway, words) in
+        [(&scene.a, "is 300 s ahead of that of neighbour"), (&scene.b, "is 300 s behind that of")]
+    {
+        let told = told(gateway).unwrap();
+        assert!(told.wrong() == ["warning clock"] && told.found("clock").contains(words), "{told:?}");
+    }
 }
 
 #[test]
