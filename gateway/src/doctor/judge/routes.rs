@@ -161,7 +161,7 @@ mod tests {
             ),
             (
                 "10.78.0.0/24",
-                route("10.0.0.0/8", "eth0", true),
+                route("10.78.0.0/16", "eth0", true),
                 Some((Warning, "which is not reached there")),
             ),
             ("10.78.0.0/24", route("10.78.0.0/16", "eth0", false), None),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The way to a peer.
 
+use irdest_lab::GatewayConfig;
+
 use crate::scene::{Scene, doctor, nft, sysctl};
 
 /// A hop that drops what is longer than 1300 bytes, without a word.
@@ -47,6 +49,22 @@ fn a_hop_that_says_how_long_packets_may_be_is_not_accused() {
     );
     let told = doctor(&scene.a);
     assert!(told.wrong().iter().all(|wrong| wrong == "error peer"), "{told:?}");
+}
+
+#[test]
+fn a_link_that_the_other_end_dialled_is_one() {
+    let mut scene = Scene::prepare();
+    let back = GatewayConfig { peers: vec!["inet:192.0.2.1:5860".into()], ..Scene::config_of_b("") };
+    scene.b.configure(&back).unwrap();
+    scene.b.start().unwrap();
+    scene.a.start().unwrap();
+    for gateway in [&scene.a, &scene.b] {
+        let well = || {
+            let told = doctor(gateway);
+            told.wrong().is_empty() && told.not_looked_at.is_empty()
+        };
+        gateway.node().limit().wait_until("a link for either line", well).unwrap();
+    }
 }
 
 #[test]

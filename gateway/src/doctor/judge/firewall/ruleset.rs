@@ -50,44 +50,47 @@ pub(super) enum Fate {
     MayBeDropped(String),
 }
 
-/// What may become of a packet in a chain or a rule.
-#[derive(Clone, Copy, Debug, Default)]
-struct Outcomes {
-    accepted: bool,
-    dropped: bool,
-    /// It comes out of the chain again.
-    left: bool,
-    /// The next rule is asked.
-    next: bool,
-    /// A rule that accepts it names what is special about it: somebody meant it to pass.
+/// What becomes of a packet in a chain or a rule if nothing that is unknown of it makes a rule match; and whether something might.
+#[derive(Clone, Copy, Debug)]
+struct Outcome {
+    end: End,
+    /// A rule on the way may accept it. One that may drop it instead says nothing: most hosts block some addresses.
+    doubt: bool,
+    /// A rule that accepts it, or may, names what is special about it: somebody meant it to pass.
     meant: bool,
 }
 
-impl Outcomes {
-    const ACCEPTED: Self = Self { accepted: true, ..Self::NOTHING };
-    const DROPPED: Self = Self { dropped: true, ..Self::NOTHING };
-    const LEFT: Self = Self { left: true, ..Self::NOTHING };
-    const NEXT: Self = Self { next: true, ..Self::NOTHING };
-    /// Another program decides, or what stands elsewhere.
-    const EITHER: Self = Self { accepted: true, dropped: true, ..Self::NOTHING };
-    const NOTHING: Self = Self { accepted: false, dropped: false, left: false, next: false, meant: false };
+/// Where a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Accepted,
+    Dropped,
+    /// Out of the chain again.
+    Left,
+    /// To the next rule.
+    Next,
+}
 
-    fn or(self, other: Self) -> Self {
-        Self {
-            accepted: self.accepted || other.accepted,
-            dropped: self.dropped || other.dropped,
-            left: self.left || other.left,
-            next: self.next || other.next,
-            meant: self.meant || other.meant,
-        }
+impl Outcome {
+    fn at(end: End) -> Self {
+        Self { end, doubt: false, meant: false }
+    }
+
+    /// That of what comes after what this is the outcome of.
+    fn then(self, later: Self) -> Self {
+        Self { end: later.end, doubt: self.doubt || later.doubt, meant: self.meant || later.meant }
     }
 
     fn if_true(self, truth: Truth) -> Self {
         match truth {
             Truth::Yes => self,
-            Truth::Maybe => self.or(Self::NEXT),
-            Truth::No => Self::NEXT,
+            Truth::Maybe => Self { end: End::Next, doubt: self.may_accept(), ..self },
+            Truth::No => Self::at(End::Next),
         }
+    }
+
+    fn may_accept(self) -> bool {
+        self.doubt || self.end == End::Accepted
     }
 }
 
@@ -130,14 +133,17 @@ impl Ruleset {
             if chain.hook.as_deref() != Some(hook) || table == own || !is_ip {
                 continue;
             }
-            let outcomes = Walk { ruleset: self, packet, rules_left: MOST_RULES }.through(name, 0);
-            let dropped = outcomes.dropped || outcomes.left && chain.drops;
-            let passes = outcomes.accepted || outcomes.left && !chain.drops;
+            let outcome = Walk { ruleset: self, packet, rules_left: MOST_RULES }.through(name, 0);
             let shown = format!("chain {shown} of table {family} {table}");
-            if dropped && !passes {
+            match outcome.end {
+                End::Dropped => {}
+                End::Left | End::Next if chain.drops => {}
+                End::Accepted | End::Left | End::Next => continue,
+            }
+            if !outcome.doubt {
                 return Fate::Dropped(shown);
             }
-            if dropped && !outcomes.meant && fate == Fate::Passes {
+            if !outcome.meant && fate == Fate::Passes {
                 fate = Fate::MayBeDropped(shown);
             }
         }
@@ -153,26 +159,27 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Goes through the rules of a chain, and of those that it leads to; `next` has no meaning afterwards.
-    fn through(&mut self, name: &Name, jumps: usize) -> Outcomes {
+    /// Goes through the rules of a chain, and of those that it leads to.
+    fn through(&mut self, name: &Name, jumps: usize) -> Outcome {
+        let mut outcome = Outcome::at(End::Left);
         let Some(chain) = self.ruleset.chains.get(name).filter(|_| jumps <= MOST_JUMPS) else {
-            return Outcomes::LEFT;
+            return outcome;
         };
-        let mut all = Outcomes::NOTHING;
         for rule in &chain.rules {
-            let Some(left) = self.rules_left.checked_sub(1) else { return all.or(Outcomes::EITHER) };
+            let Some(left) = self.rules_left.checked_sub(1) else {
+                return outcome.then(Outcome { doubt: true, ..Outcome::at(End::Left) });
+            };
             self.rules_left = left;
-            let outcomes = self.rule(name, rule, jumps);
-            all = all.or(Outcomes { next: false, ..outcomes });
-            if !outcomes.next {
-                return all;
+            outcome = outcome.then(self.rule(name, rule, jumps));
+            if outcome.end != End::Next {
+                return outcome;
             }
         }
-        all.or(Outcomes::LEFT)
+        outcome.then(Outcome::at(End::Left))
     }
 
     /// What stands before a verdict has to hold; what changes or counts packets only is passed over.
-    fn rule(&mut self, name: &Name, rule: &Value, jumps: usize) -> Outcomes {
+    fn rule(&mut self, name: &Name, rule: &Value, jumps: usize) -> Outcome {
         let (mut truth, mut named) = (Truth::Yes, false);
         for statement in rule.as_array().into_iter().flatten() {
             if let Some(expression) = statement.get("match") {
@@ -185,46 +192,51 @@ impl Walk<'_> {
             if truth == Truth::No {
                 break;
             }
-            if let Some(map) = statement.get("vmap") {
-                return self.map(name, map, jumps).if_true(truth);
-            }
-            if let Some(outcomes) = self.verdict(name, statement, jumps) {
-                return Outcomes { meant: outcomes.meant || named && outcomes.accepted, ..outcomes }
-                    .if_true(truth);
+            let outcome = match statement.get("vmap") {
+                Some(map) => Some(self.map(name, map, jumps)),
+                None => self.verdict(name, statement, jumps),
+            };
+            if let Some(outcome) = outcome {
+                let meant = outcome.meant || named && outcome.may_accept();
+                return Outcome { meant, ..outcome }.if_true(truth);
             }
         }
-        Outcomes::NEXT
+        Outcome::at(End::Next)
     }
 
     /// What a verdict does, if it is one.
-    fn verdict(&mut self, (family, table, _): &Name, statement: &Value, jumps: usize) -> Option<Outcomes> {
+    fn verdict(&mut self, (family, table, _): &Name, statement: &Value, jumps: usize) -> Option<Outcome> {
         let (verdict, arguments) = statement.as_object()?.iter().next()?;
         let target =
             || (family.clone(), table.clone(), arguments["target"].as_str().unwrap_or_default().to_owned());
         match verdict.as_str() {
-            "accept" => Some(Outcomes::ACCEPTED),
-            "drop" | "reject" => Some(Outcomes::DROPPED),
-            "return" => Some(Outcomes::LEFT),
-            "queue" => Some(Outcomes::EITHER),
+            // Of a queue another program decides.
+            "accept" | "queue" => Some(Outcome::at(End::Accepted)),
+            "drop" | "reject" => Some(Outcome::at(End::Dropped)),
+            "return" => Some(Outcome::at(End::Left)),
             "goto" => Some(self.through(&target(), jumps + 1)),
             "jump" => {
-                let outcomes = self.through(&target(), jumps + 1);
-                Some(Outcomes { next: outcomes.left, left: false, ..outcomes })
+                let outcome = self.through(&target(), jumps + 1);
+                let end = if outcome.end == End::Left { End::Next } else { outcome.end };
+                Some(Outcome { end, ..outcome })
             }
             _ => None,
         }
     }
 
     /// A map from a field of the packet to verdicts: any of those whose key it may be.
-    fn map(&mut self, name: &Name, map: &Value, jumps: usize) -> Outcomes {
-        let Value::Array(pairs) = &map["data"]["set"] else { return Outcomes::EITHER.or(Outcomes::NEXT) };
-        let mut all = Outcomes::NEXT;
+    fn map(&mut self, name: &Name, map: &Value, jumps: usize) -> Outcome {
+        let mut all = Outcome::at(End::Next);
+        let Value::Array(pairs) = &map["data"]["set"] else {
+            // A named map, whose content stands elsewhere.
+            return Outcome { doubt: true, ..all };
+        };
         for pair in pairs {
             let truth = is_key(&map["key"], &pair[0], self.packet);
-            match self.verdict(name, &pair[1], jumps) {
-                Some(outcomes) if truth == Truth::Yes => return outcomes,
-                Some(outcomes) if truth == Truth::Maybe => all = all.or(outcomes),
-                Some(_) | None => {}
+            let Some(outcome) = self.verdict(name, &pair[1], jumps) else { continue };
+            all = all.then(outcome.if_true(truth));
+            if truth == Truth::Yes {
+                break;
             }
         }
         all
