@@ -76,24 +76,23 @@ async fn connect(address: SocketAddr, options: Options) -> io::Result<TcpStream>
 
 /// Sends one segment with `length` bytes on a fresh connection; whether it arrives.
 async fn arrives(stream: &TcpStream, length: usize, limit: Duration) -> io::Result<bool> {
-    let acked = || socket::info(stream).map_or(0, |info| info.acked);
-    let before = acked();
+    let look = || socket::info(stream).ok_or(ErrorKind::Unsupported);
+    let before = look()?.acked;
     stream.writable().await?;
     let sent = stream.try_write(&no_peering(length))?;
     let expected = before + u64::try_from(sent).expect("INVARIANT: a segment's length fits");
     let end = Instant::now() + limit;
-    while acked() < expected {
-        match stream.try_read(&mut [0; 512]) {
-            // Nobody resets a connection over bytes that he has not got; who tires of waiting closes it.
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(true),
-            Ok(_) | Err(_) => {}
+    loop {
+        let info = look()?;
+        // Nobody resets a connection over bytes that he has not got; who tires of waiting closes it on his side alone.
+        if info.acked >= expected || info.closed {
+            return Ok(true);
         }
         if Instant::now() >= end {
             return Ok(false);
         }
         sleep(LOOK_EVERY).await;
     }
-    Ok(true)
 }
 
 /// A complete frame that no router takes for a greeting, so that none waits for more.

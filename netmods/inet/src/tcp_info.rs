@@ -6,12 +6,16 @@ use std::time::Duration;
 /// `struct tcp_info` up to and with `tcpi_reord_seen` (Linux 4.19), a part that never changes; what follows grows with
 /// the kernel.
 pub(crate) const TCP_INFO_LEN: usize = 224;
+/// `TCP_CLOSE` of `tcpi_state` (linux/tcp_states.h).
+const CLOSE: u8 = 7;
 /// The bit of `tcpi_options` that says that segments carry timestamps (`TCPI_OPT_TIMESTAMPS`).
 const TIMESTAMPS: u8 = 1;
 
 /// Totals since the connection began, and its present round trips. Counters of segments wrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TcpInfo {
+    /// Whether there is no connection any more (`tcpi_state`): one that we have not closed was reset, or given up.
+    pub(crate) closed: bool,
     /// Timeouts in a row without an acknowledgement (`tcpi_retransmits`).
     pub(crate) timeouts: u8,
     /// Whether every segment carries timestamps (`tcpi_options`).
@@ -52,6 +56,7 @@ impl TcpInfo {
         let wide = |offset| u64::from_ne_bytes(at(bytes, offset));
         let micros = |offset| Duration::from_micros(narrow(offset).into());
         Self {
+            closed: bytes[0] == CLOSE,
             timeouts: bytes[2],
             timestamps: bytes[5] & TIMESTAMPS != 0,
             segment: narrow(16),
@@ -87,7 +92,7 @@ mod tests {
         for offset in (8..TCP_INFO_LEN).step_by(4) {
             bytes[offset..offset + 4].copy_from_slice(&u32::try_from(offset).unwrap().to_ne_bytes());
         }
-        (bytes[2], bytes[5]) = (3, 0x0f);
+        (bytes[0], bytes[2], bytes[5]) = (7, 3, 0x0f);
         let info = TcpInfo::parse(&bytes);
         let wide = |offset: u64| {
             if cfg!(target_endian = "little") {
@@ -98,6 +103,7 @@ mod tests {
         };
         let micros = Duration::from_micros;
         let expected = TcpInfo {
+            closed: true,
             timeouts: 3,
             timestamps: true,
             segment: 16,
@@ -116,7 +122,7 @@ mod tests {
             reorderings: 220,
         };
         assert_eq!(info, expected);
-        bytes[5] = 0x0e;
-        assert!(!TcpInfo::parse(&bytes).timestamps);
+        (bytes[0], bytes[5]) = (1, 0x0e);
+        assert!(!TcpInfo::parse(&bytes).timestamps && !TcpInfo::parse(&bytes).closed);
     }
 }
