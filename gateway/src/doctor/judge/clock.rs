@@ -62,7 +62,7 @@ fn is_skew(micros: i64) -> bool {
 
 /// How far ahead something is, negative for behind.
 fn apart(ahead: i64) -> String {
-    let seconds = ahead.unsigned_abs() / 1_000_000;
+    let seconds = (ahead.unsigned_abs() + 500_000) / 1_000_000;
     let word = if ahead < 0 { "behind" } else { "ahead of" };
     match seconds {
         0..7_200 => format!("{seconds} s {word}"),
