@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! `irdest-gateway doctor`: what usually goes wrong between a gateway and its host, and what to do about it.
 //!
-//! [`look`] gathers facts and changes nothing; [`judge`] is a function from facts to a [`Report`]. Both do what they can
+//! `look` gathers facts and changes nothing; `judge` is a function from facts to a [`Report`]. Both do what they can
 //! without a running gateway and without privileges, and the report says what could not be looked at.
 
 use std::time::Duration;
