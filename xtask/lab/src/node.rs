@@ -60,6 +60,13 @@ impl Node {
         inside
     }
 
+    /// A command that runs outside, in the machine's own network, and is known as the lab's.
+    pub fn command_outside(&self, program: impl AsRef<Path>) -> Command {
+        let mut outside = Command::new(program.as_ref());
+        outside.env(MARK, self.lab.to_string()).current_dir(self.directory());
+        outside
+    }
+
     /// Runs a program to its end, and returns its standard output.
     ///
     /// # Errors

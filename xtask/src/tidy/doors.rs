@@ -65,6 +65,7 @@ const HOUSE: &[Room] = &[
         kind: Kind::Program,
     },
     room("irdest-lab", &[], Kind::Program),
+    room("irdest-system-tests", &["irdest-lab"], Kind::Program),
     // The same device and the same cutting of super-packets as the gateway has, and nothing else of it.
     Room {
         package: "irdest-yardstick",
@@ -72,7 +73,7 @@ const HOUSE: &[Room] = &[
         tests: &["irdest-lab"],
         kind: Kind::Program,
     },
-    room("xtask", &["irdest-lab"], Kind::Program),
+    room("xtask", &["irdest-lab", "irdest-system-tests"], Kind::Program),
     // The command line as data.
     room("irdest-manual", &["irdest-gateway"], Kind::Program),
     // It feeds the parsers of every package.
