@@ -9,7 +9,7 @@ use crate::bpf::cargo_with_probes;
 use crate::cargo::{cargo, metadata, run};
 use crate::demonstration::headline;
 use crate::programs::{TO_BUILD, require};
-use crate::test::{Test, lab_features};
+use crate::test::{Test, all_test_features};
 use crate::tidy::Tidy;
 
 /// Checks format, rules, lints, tests and documentation.
@@ -54,7 +54,7 @@ fn tidy() -> Result<()> {
 
 fn clippy() -> Result<()> {
     require(TO_BUILD)?;
-    let features = lab_features(&metadata()?);
+    let features = all_test_features(&metadata()?);
     let lints = ["clippy", "--workspace", "--all-targets", "--features", &features];
     run(cargo_with_probes(&lints).args(["--", "--deny", "warnings"]))
 }

@@ -60,6 +60,12 @@ impl Dist {
     }
 }
 
+/// Makes the package with this suffix of its version, in its usual folder or in another one.
+pub(crate) fn package(version_suffix: &str, output: Option<PathBuf>) -> Result<PathBuf> {
+    require(TO_PACKAGE)?;
+    Dist { output, version_suffix: version_suffix.to_owned(), check: false }.make()
+}
+
 /// The version of the workspace, which all of its packages have.
 fn version(suffix: &str) -> String {
     format!("{}{suffix}", env!("CARGO_PKG_VERSION"))

@@ -52,6 +52,12 @@ pub(crate) const FAKETIME: Program = Program { probe: &["faketime"], packages: &
 
 /// What a package needs of other packages, found out from the libraries that its programs load.
 pub(crate) const DPKG_DEV: Program = Program { probe: &["dpkg-shlibdeps"], packages: &["dpkg-dev"] };
+/// What boots a Debian tree.
+pub(crate) const NSPAWN: Program = Program { probe: &["systemd-nspawn"], packages: &["systemd-container"] };
+/// What makes one.
+pub(crate) const MMDEBSTRAP: Program = Program { probe: &["mmdebstrap"], packages: &["mmdebstrap"] };
+/// What enters it.
+pub(crate) const NSENTER: Program = Program { probe: &["nsenter"], packages: &["util-linux"] };
 
 /// A Rust compiler with a library for the kernel's own programs.
 pub(crate) const RUSTC_BPF: Program = Program {
@@ -87,6 +93,8 @@ pub(crate) const FOR_A_LAB: &[Program] = &[IP];
 pub(crate) const TO_DEMONSTRATE: &[Program] = &[IP, PING, IPERF3, PYTHON];
 /// What the lab tests send.
 pub(crate) const TO_TEST: &[Program] = &[IP, TC, PING, IPERF3, PYTHON, SSH, SSHD, NFT, FAKETIME];
+/// What boots trees; what runs inside is theirs.
+pub(crate) const TO_TEST_THE_SYSTEM: &[Program] = &[IP, NSPAWN, MMDEBSTRAP, NSENTER];
 /// What the bench measures with.
 pub(crate) const TO_MEASURE: &[Program] = &[IP, PING, IPERF3];
 /// What the bench of links measures with.
