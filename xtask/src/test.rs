@@ -98,6 +98,9 @@ mod tests {
     #[test]
     fn lints_see_every_test() {
         let features = all_test_features(&metadata().unwrap());
-        assert!(features.contains("irdest-lab/lab-tests") && features.contains("irdest-system-tests/system-tests"));
+        assert!(
+            features.contains("irdest-lab/lab-tests")
+                && features.contains("irdest-system-tests/system-tests")
+        );
     }
 }

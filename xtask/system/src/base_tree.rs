@@ -20,8 +20,7 @@ pub const TREES: &str = "IRDEST_TREES";
 
 /// What a tree has beside Debian's essential packages and apt: what a server has that the package is installed on, and what
 /// the tests use.
-const PACKAGES: &str =
-    "systemd,systemd-sysv,iproute2,iputils-ping,nftables,procps,kmod,iperf3,faketime,bpftool";
+const PACKAGES: &str = "systemd,systemd-sysv,iproute2,iputils-ping,nftables,procps,kmod,iperf3,faketime";
 
 /// Units that only cost time: nobody logs in, nothing is updated, and no clock is set.
 const MASKED: [&str; 9] = [

@@ -18,6 +18,9 @@ const UNIT: &str = "irdest-gateway.service";
 /// The file that an operator edits.
 const CONFIGURATION: &str = "/etc/irdest-gateway/gateway.toml";
 
+/// Where the running gateway answers.
+const CONTROL_SOCKET: &str = "/run/irdest-gateway/control.sock";
+
 /// The unit `irdest-gateway.service` of a tree that has the package.
 #[derive(Clone, Copy, Debug)]
 pub struct GatewayUnit<'a> {
@@ -115,6 +118,12 @@ impl GatewayUnit<'_> {
         self.ask("links")
     }
 
+    /// The highest origin time that its announcements may have, as it is stored: in microseconds since 1970.
+    pub fn last_origin_time(self) -> Result<u64> {
+        let times = "sed -n '/^\\[origin_ceiling\\]/,/^$/s/.* = //p' /var/lib/irdest-gateway/times.toml";
+        self.tree.shell(times)?.trim().parse().context("reading the last origin time")
+    }
+
     /// What `irdest-gateway doctor --json` finds about one thing: the worst.
     ///
     /// # Errors
@@ -129,7 +138,8 @@ impl GatewayUnit<'_> {
     }
 
     fn ask<T: DeserializeOwned>(self, question: &str) -> Result<T> {
-        let text = self.tree.run("irdest-gateway", &[question, "--json"])?;
+        // Named, so that the configuration need not be good.
+        let text = self.tree.run("irdest-gateway", &[question, "--json", "--socket", CONTROL_SOCKET])?;
         serde_json::from_str(&text).with_context(|| format!("reading the {question} of a gateway:\n{text}"))
     }
 

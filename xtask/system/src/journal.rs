@@ -39,7 +39,8 @@ impl Journal {
         let after =
             format!("--after-cursor={}", cursor.context("the journal of a booted tree is not empty")?);
         let unit_is = format!("--unit={unit}");
-        let arguments = ["--follow", "--lines=all", "--output=json", &after, &unit_is];
+        let arguments =
+            ["--follow", "--lines=all", "--output=json", "--output-fields=MESSAGE", &after, &unit_is];
         let log = format!("journal-{}", FOLLOWED.fetch_add(1, Ordering::Relaxed));
         let process = tree.spawn("journalctl", &arguments, &log)?;
         Ok(Self { unit: unit.to_owned(), process, limit: tree.limit() })
