@@ -18,8 +18,8 @@ mod atomic;
 mod times;
 mod trouble;
 
-use atomic::{exchange, hand_over};
 pub(crate) use atomic::replace;
+use atomic::{exchange, hand_over};
 pub use times::SessionTimes;
 use times::{ParseTimesError, Times};
 use trouble::Trouble;

@@ -24,6 +24,7 @@ pub(super) fn answers() -> Answers {
         router_id: RouterId::from_bytes([2; 32]),
         overlay: "fd69:7264::1".parse().unwrap(),
         uptime_s: 60,
+        warnings: Vec::new(),
         clock_correction_us: 0,
         peers: Vec::new(),
         links: Vec::new(),
