@@ -88,9 +88,8 @@ fn a_configuration_with_a_mistake() {
 
 #[test]
 fn probes_that_nobody_may_load() {
-    let scene = Scene::prepare();
-    let config = Scene::config_of_a("").extra.replace("probes.enabled = false", "");
-    scene.a.configure(&GatewayConfig { extra: config, ..Scene::config_of_a("") }).unwrap();
+    let mut scene = Scene::prepare();
+    scene.a.configure(&GatewayConfig { extra: String::new(), ..Scene::config_of_a("") }).unwrap();
     let program = gateway_program().unwrap().display().to_string();
     let words =
         ["setpriv", "--bounding-set=-bpf,-sys_admin", &program, "doctor", "--json", "-c", "gateway.toml"];
@@ -99,6 +98,13 @@ fn probes_that_nobody_may_load() {
     // Of those that the program was built with, or that it was built without.
     let found = told.found("probes");
     assert!(found.contains("CAP_BPF missing") || found.contains("built without the probes"), "{found}");
+    let built_without = !found.contains("CAP_BPF missing");
+    scene.b.start().unwrap();
+    scene.a.start().unwrap();
+    let linked = || scene.a.status().is_ok_and(|status| status.live_links() == 1);
+    scene.a.node().limit().wait_until("the link", linked).unwrap();
+    let told = doctor(&scene.a);
+    assert_eq!(told.wrong().is_empty(), !built_without, "{told:?}");
 }
 
 #[test]
