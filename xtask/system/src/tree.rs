@@ -156,7 +156,7 @@ impl Tree {
     /// Where it fails or takes longer than 90 s; the message has its last words.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
         let leader = self.leader()?.to_string();
-        let words = [&["--target", &leader][..], &INSIDE, &[program], arguments].concat();
+        let words = entering(&leader, program, arguments);
         self.node.run("nsenter", &words, self.limit().at_most(COMMAND_LIMIT))
     }
 
@@ -171,8 +171,7 @@ impl Tree {
     /// then waits for somebody to continue it.
     pub fn spawn(&self, program: &str, arguments: &[&str], log: &str) -> Result<Process> {
         let leader = self.leader()?.to_string();
-        let words = [&["--target", &leader][..], &INSIDE, &[program], arguments].concat();
-        self.node.spawn("nsenter", &words, log)
+        self.node.spawn("nsenter", &entering(&leader, program, arguments), log)
     }
 
     /// Sends three echo requests from the tree, every one of which has to be answered, and returns what ping(8) says.
@@ -218,6 +217,11 @@ impl Tree {
     fn leader(&self) -> Result<u32> {
         self.running.as_ref().and_then(|running| running.leader).with_context(|| not_booted(&self.node))
     }
+}
+
+/// Arguments of nsenter(1) that start a program in the tree of this leader.
+fn entering<'a>(leader: &'a str, program: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["--target", leader][..], &INSIDE, &[program], arguments].concat()
 }
 
 fn not_booted(node: &Node) -> String {
