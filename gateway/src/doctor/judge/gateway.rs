@@ -48,6 +48,10 @@ impl Control {
 pub(super) fn judge(config: &Config, control: &Control, report: &mut Report) {
     let why_not_peers = match control {
         Control::Answers(answers) => {
+            for warning in &answers.status.warnings {
+                let advice = "`journalctl -e -u irdest-gateway` says more";
+                report.warning(Check::Gateway, format!("the gateway warns: {warning}"), advice);
+            }
             answers.status.peers.iter().for_each(|peer| judge_peer(peer, report));
             None
         }
@@ -136,6 +140,15 @@ mod tests {
             let errors: String = report.of(Severity::Error).map(|finding| finding.found.clone()).collect();
             assert_eq!(errors, expected);
         }
+    }
+
+    #[test]
+    fn what_the_gateway_warns_of_is_passed_on() {
+        let mut gateway = answers();
+        gateway.status.warnings.push("reload refused: no TOML".into());
+        let report = said(&Control::Answers(gateway.into()));
+        let warnings: Vec<_> = report.of(Severity::Warning).map(|finding| &finding.found[..]).collect();
+        assert_eq!(warnings, ["the gateway warns: reload refused: no TOML"]);
     }
 
     #[test]
