@@ -9,7 +9,7 @@ mod base_tree;
 mod cgroups;
 mod gateway_unit;
 mod journal;
-mod manager_socket;
+mod notify_socket;
 mod package;
 mod readme;
 mod sources;

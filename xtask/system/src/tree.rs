@@ -11,7 +11,7 @@ use irdest_lab::{Node, Process, TimeLimit};
 use crate::base_tree::BaseTree;
 use crate::cgroups::Cgroups;
 use crate::journal::Journal;
-use crate::manager_socket::ManagerSocket;
+use crate::notify_socket::NotifySocket;
 
 /// How long a tree may take to boot or to end.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -48,7 +48,7 @@ const INSIDE: [&str; 9] = [
 pub struct Tree {
     node: Node,
     base: BaseTree,
-    manager: ManagerSocket,
+    notices: NotifySocket,
     running: Option<Running>,
 }
 
@@ -78,8 +78,8 @@ impl Tree {
         for folder in ["upper", "work", "root"] {
             fs::create_dir(node.directory().join(folder)).context("making the folders of a tree")?;
         }
-        let manager = ManagerSocket::bind(node.directory().join("manager"))?;
-        Ok(Self { node, base: base.clone(), manager, running: None })
+        let notices = NotifySocket::bind(node.directory().join("notices"))?;
+        Ok(Self { node, base: base.clone(), notices, running: None })
     }
 
     pub(crate) fn begin_to_boot(&mut self) -> Result<()> {
@@ -95,7 +95,7 @@ impl Tree {
         command.args(["--mount", "sh", "-c", PREPARE, "sh"]).args(cgroups.members());
         command.args(["--", &overlay, &folder("root")]);
         command.args(self.nspawn_arguments(&folder("root")));
-        command.env("NOTIFY_SOCKET", self.manager.path());
+        command.env("NOTIFY_SOCKET", self.notices.path());
         // The network is its own, and so are the sysctls of that.
         command.env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network");
         let nspawn = Process::spawn(&mut command, self.node.directory().join("console.log"))?;
@@ -107,7 +107,7 @@ impl Tree {
         let limit = self.limit().at_most(BOOT_LIMIT);
         let running = self.running.as_mut().with_context(|| not_booted(&self.node))?;
         let nspawn = &mut running.nspawn;
-        running.leader = Some(self.manager.wait_until_up(limit, || {
+        running.leader = Some(self.notices.wait_until_up(limit, || {
             ensure!(nspawn.is_running(), "a tree cannot be booted here; systemd-nspawn:\n{}", nspawn.log());
             Ok(())
         })?);

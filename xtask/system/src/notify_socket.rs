@@ -13,12 +13,12 @@ const MESSAGE_SIZE: usize = 4096;
 
 /// The receiving end.
 #[derive(Debug)]
-pub(crate) struct ManagerSocket {
+pub(crate) struct NotifySocket {
     socket: UnixDatagram,
     path: PathBuf,
 }
 
-impl ManagerSocket {
+impl NotifySocket {
     /// Makes it at a path of at most 107 bytes (unix(7)).
     pub(crate) fn bind(path: PathBuf) -> Result<Self> {
         let socket = UnixDatagram::bind(&path).with_context(|| format!("making {}", path.display()))?;
@@ -73,31 +73,31 @@ mod tests {
 
     use super::*;
 
-    fn bound(name: &str) -> ManagerSocket {
-        let path = std::env::temp_dir().join(format!("irdest-manager-{name}-{}", std::process::id()));
-        ManagerSocket::bind(path).unwrap()
+    fn bound(name: &str) -> NotifySocket {
+        let path = std::env::temp_dir().join(format!("irdest-notices-{name}-{}", std::process::id()));
+        NotifySocket::bind(path).unwrap()
     }
 
     #[test]
     fn a_tree_is_up_when_it_says_so() {
-        let manager = bound("up");
+        let socket = bound("up");
         let nspawn = UnixDatagram::unbound().unwrap();
         let limit = TimeLimit::within(Duration::from_secs(5));
         for message in
             ["STATUS=Container running.\nX_NSPAWN_LEADER_PID=4711", "STATUS=soon", "READY=1\nSTATUS=up"]
         {
-            nspawn.send_to(message.as_bytes(), manager.path()).unwrap();
+            nspawn.send_to(message.as_bytes(), socket.path()).unwrap();
         }
-        assert_eq!(manager.wait_until_up(limit, || Ok(())).unwrap(), 4711);
-        std::fs::remove_file(manager.path()).unwrap();
+        assert_eq!(socket.wait_until_up(limit, || Ok(())).unwrap(), 4711);
+        std::fs::remove_file(socket.path()).unwrap();
     }
 
     #[test]
     fn a_dead_tree_is_not_waited_for() {
-        let manager = bound("dead");
+        let socket = bound("dead");
         let limit = TimeLimit::within(Duration::from_secs(5));
-        let error = manager.wait_until_up(limit, || anyhow::bail!("it ended")).unwrap_err();
+        let error = socket.wait_until_up(limit, || anyhow::bail!("it ended")).unwrap_err();
         assert_eq!(error.to_string(), "it ended");
-        std::fs::remove_file(manager.path()).unwrap();
+        std::fs::remove_file(socket.path()).unwrap();
     }
 }
