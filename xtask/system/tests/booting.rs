@@ -15,13 +15,14 @@ fn limit() -> TimeLimit {
 }
 
 #[test]
-fn two_trees_boot_and_ping_each_other() {
+fn two_trees_boot_ping_each_other_and_end() {
     let trees = TwoTrees::boot(limit()).unwrap();
     for tree in [&trees.a, &trees.b] {
         let state = tree.run("systemctl", &["is-system-running"]).unwrap();
         assert_eq!(state.trim(), "running", "{}", tree.run("systemctl", &["--failed"]).unwrap());
     }
     trees.a.ping(&TwoTrees::B_ADDRESS.to_string()).unwrap();
+    trees.b.power_off().unwrap();
 }
 
 #[test]
@@ -56,6 +57,4 @@ fn the_journal_of_a_unit_can_be_followed() {
     assert!(said.at <= finished.at);
     let times = journal.lines().iter().filter(|line| line.text == "it was here").count();
     assert_eq!(times, 1, "what was before is left out");
-    drop(journal);
-    one.tree.power_off().unwrap();
 }
