@@ -20,6 +20,9 @@ const KEPT: u64 = 1 << 12;
 /// The worst figure of `systemd-analyze security` that the unit may have; 10 would be no protection at all.
 const MOST_EXPOSED: f64 = 2.0;
 
+/// What a probe says when it has tried everything.
+const LAST_WORDS: &str = "the probe has tried all";
+
 fn with_package() -> OneTree {
     OneTree::with_package(TimeLimit::within(Duration::from_secs(300))).unwrap()
 }
@@ -31,7 +34,7 @@ fn with_package() -> OneTree {
 fn in_sandbox(tree: &Tree, user: &str, script: &str) -> String {
     // Both would have the same directories.
     tree.gateway().stop().unwrap();
-    fs::write(tree.path("/usr/local/bin/probe").unwrap(), format!("{script}\nexit 0\n")).unwrap();
+    fs::write(tree.path("/usr/local/bin/probe").unwrap(), format!("{script}\necho {LAST_WORDS}\n")).unwrap();
     tree.shell(
         "unit=$(systemctl show --value --property FragmentPath irdest-gateway.service)
         mkdir -p /run/systemd/system/probe.service.d
@@ -47,7 +50,7 @@ fn in_sandbox(tree: &Tree, user: &str, script: &str) -> String {
     tree.run("systemctl", &["daemon-reload"]).unwrap();
     let journal = tree.journal("probe.service").unwrap();
     tree.run("systemctl", &["start", "probe.service"]).unwrap();
-    journal.wait_for("Finished probe.service").unwrap();
+    journal.wait_for(LAST_WORDS).unwrap();
     journal.lines().into_iter().map(|line| line.text + "\n").collect()
 }
 

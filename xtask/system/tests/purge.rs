@@ -28,6 +28,7 @@ done
 ip -brief link | sed 's/^/device /'
 nft list ruleset | sed 's/^/nft /'
 tc qdisc | sed 's/^/qdisc /'
+sysctl --all --pattern forwarding | sed 's/^/sysctl /'
 systemctl list-unit-files --no-legend --no-pager 'irdest*'
 systemctl list-units --all --no-legend --no-pager 'irdest*'
 ";
@@ -67,6 +68,7 @@ fn purge_leaves_nothing() {
         "route ",
         "device irdest0",
         "nft ",
+        "sysctl ",
         "user irdest-gateway",
         "/var/lib/irdest-gateway/identity",
     ] {
