@@ -74,7 +74,7 @@ fn purge_leaves_nothing() {
     ] {
         assert!(during.difference(&before).any(|line| line.starts_with(expected)), "{expected}");
     }
-    assert!(probes(&trees) > 0);
+    trees.b.limit().wait_until("the probes on eth0", || probes(&trees) > 0).unwrap();
 
     let state = "find /var/lib/irdest-gateway /etc/irdest-gateway -type f";
     trees.b.shell("DEBIAN_FRONTEND=noninteractive apt-get remove --yes irdest-gateway").unwrap();
