@@ -73,6 +73,11 @@ pub(crate) fn cargo_with_probes(arguments: &[&str]) -> Command {
     command
 }
 
+/// Builds the object, for what is not worth much without it.
+pub(crate) fn require_probes() -> Result<()> {
+    built().map(drop)
+}
+
 /// Builds the object, and returns its file.
 fn built() -> Result<PathBuf> {
     let folder = metadata()?.target_directory.join("bpf").into_std_path_buf();

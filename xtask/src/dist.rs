@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::bpf::require_probes;
 use crate::build::{Profile, daemon};
 use crate::cargo::{built, metadata, run};
 use crate::programs::{TO_PACKAGE, require};
@@ -50,6 +51,7 @@ impl Dist {
         let output = self.output.clone().unwrap_or_else(|| target.join("debian"));
         fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
         let output = output.canonicalize().with_context(|| output.display().to_string())?;
+        require_probes().context("a package is not made without the probes")?;
         daemon(Profile::Release)?;
         contents::place(&built("release")?.join("package"))?;
         let version = version(&self.version_suffix);

@@ -32,6 +32,6 @@ pub(super) fn run_tests(repetitions: &str) -> Result<()> {
     // Ctrl-C ends the tests; this program stays to remove what they made.
     catch_signals()?;
     let outcome = run(&mut tests);
-    remove_leftovers().context("removing what the tests left")?;
-    outcome
+    let tidied = remove_leftovers().context("removing what the tests left");
+    outcome.and(tidied)
 }

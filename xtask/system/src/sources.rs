@@ -28,6 +28,7 @@ impl Sources {
         let folder = Path::new("/etc/apt/sources.list.d");
         let mut files = vec![PathBuf::from("/etc/apt/sources.list")];
         files.extend(fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()));
+        files.retain(|file| file.extension().is_some_and(|kind| kind == "list" || kind == "sources"));
         files.sort();
         for file in files.iter().filter(|file| file.is_file()) {
             let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;

@@ -91,6 +91,9 @@ fn the_running_daemon_has_its_own_user_the_capabilities_named_and_a_filter() {
     all("CapBnd", &format!("{NAMED:016x}"));
     all("CapEff", &format!("{KEPT:016x}"));
     all("CapPrm", &format!("{KEPT:016x}"));
+    // What `nft` has of it.
+    all("CapAmb", &format!("{KEPT:016x}"));
+    all("CapInh", &format!("{KEPT:016x}"));
     all("NoNewPrivs", "1");
     // SECCOMP_MODE_FILTER (seccomp(2)).
     all("Seccomp", "2");
@@ -120,6 +123,8 @@ fn neither_programs_nor_configuration_can_be_written() {
 fn no_module_can_be_loaded() {
     let one = with_package();
     let load = "echo no module > /var/lib/irdest-gateway/x.ko; insmod /var/lib/irdest-gateway/x.ko";
+    let control = outside(&one.tree, load);
+    assert!(control.contains("could not insert") && !control.contains("not permitted"), "{control}");
     let said = in_sandbox(&one.tree, "root", load);
     assert!(said.contains("Operation not permitted"), "{said}");
 }
@@ -139,11 +144,23 @@ fn no_privileges_can_be_gained() {
 #[test]
 fn system_calls_are_filtered() {
     let one = with_package();
-    // Calls that need no privilege, so that nothing but the filter can refuse them.
-    for call in ["unshare --user true", "setarch --addr-no-randomize true"] {
+    // No other directive of the unit refuses these.
+    assert_refused(&one.tree, ["ionice --class idle true", "renice -n 5 $$"]);
+}
+
+#[test]
+fn namespaces_and_personalities_are_closed() {
+    let one = with_package();
+    assert_refused(&one.tree, ["unshare --user true", "setarch --addr-no-randomize true"]);
+}
+
+/// Each succeeds outside, without any privilege, and is refused in the sandbox.
+fn assert_refused(tree: &Tree, calls: [&str; 2]) {
+    for call in calls {
         let script = format!("{call} && echo done");
-        assert!(outside(&one.tree, &script).contains("done"), "{call}");
-        let said = in_sandbox(&one.tree, "irdest-gateway", &script);
-        assert!(!said.contains("done") && said.contains("Operation not permitted"), "{call}: {said}");
+        assert!(outside(tree, &script).contains("done"), "{call}");
+        let said = in_sandbox(tree, "irdest-gateway", &script);
+        let refused = said.contains("Operation not permitted") || said.contains("Permission denied");
+        assert!(refused && !said.contains("done"), "{call}: {said}");
     }
 }

@@ -48,6 +48,28 @@ fn probes(trees: &TwoTrees) -> usize {
 
 #[test]
 fn purge_leaves_nothing() {
+    assert_purged(|_| {});
+}
+
+#[test]
+fn purge_leaves_nothing_of_a_gateway_that_was_killed() {
+    assert_purged(|trees| {
+        // As after a crash: nothing was put back, and systemd starts nothing anew.
+        let folder = "/run/systemd/system/irdest-gateway.service.d";
+        trees
+            .b
+            .shell(&format!(
+                "mkdir -p {folder} && printf '[Service]\nRestart=no\n' > {folder}/once.conf && systemctl daemon-reload
+                systemctl kill --signal=KILL irdest-gateway && rm -r {folder}"
+            ))
+            .unwrap();
+        let gone = || Ok((trees.b.gateway().property("ActiveState")? == "failed").then_some(()));
+        trees.b.limit().wait_for("the daemon to be gone", gone).unwrap();
+        assert!(host(trees).iter().any(|line| line.starts_with("nft ")), "it left something");
+    });
+}
+
+fn assert_purged(before_removal: impl Fn(&TwoTrees)) {
     let trees = TwoTrees::boot(TimeLimit::within(Duration::from_secs(300))).unwrap();
     let b = &trees.b;
     let settled = || Ok(b.run("ip", &["-6", "address", "show", "tentative"])?.is_empty().then_some(()));
@@ -58,7 +80,6 @@ fn purge_leaves_nothing() {
     // What it changes on a host: TUN device, routes, rules, filters, sysctls, probes.
     let more = "tun.addresses = [\"10.77.0.1/24\"]\nforward.interfaces = [\"eth0\"]\nforward.nat = true";
     trees.b.gateway().configure(more).unwrap();
-    trees.b.run("systemctl", &["enable", "irdest-gateway"]).unwrap();
     trees.b.run("systemctl", &["restart", "irdest-gateway"]).unwrap();
     trees.wait_until_joined().unwrap();
     trees.ping().unwrap();
@@ -76,6 +97,7 @@ fn purge_leaves_nothing() {
     }
     trees.b.limit().wait_until("the probes on eth0", || probes(&trees) > 0).unwrap();
 
+    before_removal(&trees);
     let state = "find /var/lib/irdest-gateway /etc/irdest-gateway -type f";
     trees.b.shell("DEBIAN_FRONTEND=noninteractive apt-get remove --yes irdest-gateway").unwrap();
     let kept = trees.b.shell(state).unwrap();

@@ -80,7 +80,7 @@ fn a_state_directory_that_cannot_be_written_to_is_refused_with_the_reason() {
     assert_eq!(gateway.finding("state-directory").unwrap().severity, "error");
 
     one.tree.shell("mount -o remount,rw /var/lib/irdest-gateway").unwrap();
-    one.tree.run("systemctl", &["reset-failed", "irdest-gateway"]).unwrap();
-    gateway.start().unwrap();
+    let back = || Ok((gateway.property("ActiveState")? == "active").then_some(()));
+    one.tree.limit().wait_for("the unit to come back by itself", back).unwrap();
     assert_eq!(gateway.status().unwrap().address, address);
 }
