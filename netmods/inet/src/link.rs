@@ -359,8 +359,12 @@ impl Link {
     /// Whether everything that was sent has been acknowledged.
     pub(crate) fn is_drained(&self) -> bool {
         let Some(info) = socket::info(&self.stream) else { return false };
-        let outgoing = self.lock();
-        !outgoing.waits() && info.acked.saturating_sub(self.acked_before) >= outgoing.written()
+        info.in_flight == 0 && info.unsent == 0 && !self.lock().waits()
+    }
+
+    /// The smoothed round trip of the connection, queues included.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        socket::info(&self.stream).map(|info| info.rtt)
     }
 
     /// The largest packet above IP that the path takes whole, in bytes, as TCP found.

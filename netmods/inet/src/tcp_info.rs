@@ -22,6 +22,10 @@ pub(crate) struct TcpInfo {
     pub(crate) timestamps: bool,
     /// The payload of a full segment, in bytes (`tcpi_snd_mss`).
     pub(crate) segment: u32,
+    /// Segments sent and not acknowledged (`tcpi_unacked`).
+    pub(crate) in_flight: u32,
+    /// Bytes that wait to be sent (`tcpi_notsent_bytes`).
+    pub(crate) unsent: u32,
     /// The smoothed round trip (`tcpi_rtt`).
     pub(crate) rtt: Duration,
     /// The shortest round trip of the last minutes (`tcpi_min_rtt`).
@@ -60,6 +64,8 @@ impl TcpInfo {
             timeouts: bytes[2],
             timestamps: bytes[5] & TIMESTAMPS != 0,
             segment: narrow(16),
+            in_flight: narrow(24),
+            unsent: narrow(144),
             rtt: micros(68),
             min_rtt: micros(148),
             resent: narrow(100),
@@ -107,6 +113,8 @@ mod tests {
             timeouts: 3,
             timestamps: true,
             segment: 16,
+            in_flight: 24,
+            unsent: 144,
             rtt: micros(68),
             min_rtt: micros(148),
             resent: 100,

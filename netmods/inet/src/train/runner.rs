@@ -199,16 +199,23 @@ impl Running {
     async fn answer(&mut self, now: Timestamp) {
         let (Some(report), Some(way)) = (self.collector.report(now), &self.way) else { return };
         trace!(received = report.received, "train answered");
-        // A report that is lost is a train that is lost: the neighbour tries another.
-        let _ = way.socket.send(&report.encode(self.of.own, &self.of.key)).await;
+        // A report that is lost is a train that is lost: the neighbour tries another. Where one of ours fills the socket, others may
+        // wait for that one to be over.
+        let report = report.encode(self.of.own, &self.of.key);
+        let _ = tokio::time::timeout(DRAINING, way.socket.send(&report)).await;
     }
 
     fn reported(&mut self, report: &TrainReport, source: SocketAddr, now: Timestamp) {
-        let State::Measuring(Measuring { step: Step::Report { sent, since }, .. }) = &self.state else {
+        let State::Measuring(Measuring { step: Step::Report { sent, since }, carried, hold, .. }) =
+            &self.state
+        else {
             return self.of.hub.counters.bad_train_reports.add(1);
         };
+        // Others went on before it was over, and may have had their share of the link.
+        let shared = carried.is_none() && hold.is_none();
         match sent.judge(report, now.since(*since).min(REPORT_LIMIT)) {
             Ok((took, verdict)) => {
+                let verdict = if shared { Verdict::Lost } else { verdict };
                 // One that was recorded and sent again later leads nowhere.
                 self.is_at(source, now);
                 self.judged(took, verdict, now);
@@ -276,8 +283,13 @@ impl Running {
 
     /// Ends a series that was disturbed.
     fn give_up(&mut self, now: Timestamp) {
-        let State::Measuring(Measuring { bytes, .. }) = self.state else { return };
-        let rest = schedule::rest(&self.of.hub.config, self.spent(bytes, self.known));
+        let State::Measuring(Measuring { bytes, carried, .. }) = &self.state else { return };
+        let (config, spent) = (&self.of.hub.config, self.spent(*bytes, self.known));
+        let rest = match carried {
+            Some(_) => schedule::rest(config, spent),
+            // Others have waited for nothing.
+            None => schedule::long_rest(config, spent),
+        };
         self.state = State::Resting { until: now + rest };
     }
 
@@ -301,7 +313,8 @@ impl Running {
         let carried = (now, self.of.link.carried()?);
         let is_idle = schedule::is_idle(before, carried);
         self.of.hub.note_use(self.of.link.hop, !is_idle);
-        if !is_idle && self.is_told(now) || self.collector.is_collecting() {
+        let may_be_held = || !self.is_told(now) && self.of.link.round_trip() < Some(HOLD_LIMIT / 2);
+        if !is_idle && !may_be_held() || self.collector.is_collecting() {
             return None;
         }
         let (local, remote) = self.of.link.pair();
