@@ -93,6 +93,7 @@ impl LocalAddress {
             self.clock = clock;
             self.issued.clear();
             self.before = self.before.max(self.highest);
+            self.highest = WallTime::default();
             (self.ceiling, self.durable) = (WallTime::default(), WallTime::default());
         }
         self.withheld = issued.time > self.durable;

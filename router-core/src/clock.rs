@@ -6,6 +6,6 @@ mod correction;
 mod lag;
 mod origin;
 
-pub use correction::{ClockCorrection, MAX_VOTES, SKEW_WARNING};
+pub use correction::{ClockCorrection, MAX_VOTES, SET_BACK, SKEW_WARNING};
 pub use lag::LagCheck;
 pub use origin::{Issued, OriginClock};

@@ -33,7 +33,7 @@ pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 /// read it otherwise.
 pub(super) fn hand_over(file: &File, dir: &Path) -> io::Result<()> {
     let owner = std::fs::metadata(dir)?;
-    if !geteuid().is_root() || owner.uid() == 0 {
+    if !geteuid().is_root() || file.metadata()?.uid() == owner.uid() {
         return Ok(());
     }
     fchown(file, Some(owner.uid()), Some(owner.gid()))
@@ -58,7 +58,11 @@ pub(crate) fn exchange(dir: &Path, name: &str, text: &[u8]) -> io::Result<()> {
         // The first of the two; the other one follows at once, while there is room.
         Err(Errno::ENOENT) => {
             std::fs::rename(&other, &path)?;
-            return exchange(dir, name, text);
+            File::open(dir)?.sync_all()?;
+            if let Err(error) = exchange(dir, name, text) {
+                tracing::debug!(path = %path.display(), %error, "no room for the file that it changes places with");
+            }
+            return Ok(());
         }
         // The file system cannot: then the other one is made anew each time.
         Err(Errno::EINVAL | Errno::ENOSYS) => std::fs::rename(&other, &path)?,

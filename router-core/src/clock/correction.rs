@@ -18,7 +18,7 @@ const STRANGERS_ALONE: usize = 2;
 
 /// A clock that is further than this behind the times that we announced was set back: as far as others may see our
 /// announcements ahead of theirs before the clock of announcements gives way (source: wire page).
-const SET_BACK: Duration = Duration::from_secs(4 * 60);
+pub const SET_BACK: Duration = Duration::from_secs(4 * 60);
 
 /// What we add to our own clock.
 ///

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ratman_types::WallTime;
-use router_core::clock::SKEW_WARNING;
+use router_core::clock::{SET_BACK, SKEW_WARNING};
 
 use super::Seen;
 use super::gateway::Control;
@@ -38,7 +38,7 @@ pub(super) fn judge(clocks: &Clocks, control: &Control, report: &mut Report) {
         return report.error(Check::Clock, found, ADVICE);
     }
     match announced {
-        Ok(Some(announced)) if is_skew(announced.ahead_of(*wall).max(0)) => {
+        Ok(Some(announced)) if is_above(announced.ahead_of(*wall).max(0), SET_BACK) => {
             let found = format!(
                 "the clock is {} what was announced with last: it was set back",
                 apart(wall.ahead_of(*announced))
@@ -57,7 +57,11 @@ pub(super) fn judge(clocks: &Clocks, control: &Control, report: &mut Report) {
 }
 
 fn is_skew(micros: i64) -> bool {
-    Duration::from_micros(micros.unsigned_abs()) > SKEW_WARNING
+    is_above(micros, SKEW_WARNING)
+}
+
+fn is_above(micros: i64, limit: Duration) -> bool {
+    Duration::from_micros(micros.unsigned_abs()) > limit
 }
 
 /// How far ahead something is, negative for behind.

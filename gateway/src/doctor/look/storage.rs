@@ -86,7 +86,8 @@ fn content(path: &Path, expected: Option<&User>) -> Content {
         }
     };
     let foreign = files.flatten().take(MOST_FILES).find_map(|file| {
-        let uid = file.metadata().ok()?.uid();
+        // A file system's own folder, such as `lost+found`, is not ours.
+        let uid = file.metadata().ok().filter(fs::Metadata::is_file)?.uid();
         (uid != rightful).then(|| (file.path().display().to_string(), user(uid)))
     });
     Content::Directory { owner, mode: meta.mode() & 0o7777, writable, foreign }
@@ -154,7 +155,7 @@ fn in_store() -> Passphrase {
 }
 
 fn is_credential(name: &std::ffi::OsStr) -> bool {
-    name.to_str().is_some_and(|name| name.ends_with(CREDENTIAL))
+    name.to_str().is_some_and(|name| name.strip_suffix(".plain").unwrap_or(name).ends_with(CREDENTIAL))
 }
 
 #[cfg(test)]
@@ -206,9 +207,13 @@ mod tests {
 
     #[test]
     fn credentials_are_known_by_their_end() {
-        for (name, expected) in
-            [("identity-passphrase", true), ("irdest-gateway.identity-passphrase", true), ("other", false)]
-        {
+        for (name, expected) in [
+            ("identity-passphrase", true),
+            ("irdest-gateway.identity-passphrase", true),
+            ("irdest-gateway.identity-passphrase.plain", true),
+            ("irdest-gateway.identity-passphrase.new", false),
+            ("other", false),
+        ] {
             assert_eq!(is_credential(name.as_ref()), expected, "{name}");
         }
     }
