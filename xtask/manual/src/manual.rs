@@ -21,8 +21,8 @@ The configuration; every key is explained in
 The sealed identity, and what must survive a restart.
 .TP
 .I /etc/credstore.encrypted/irdest\-gateway.identity\-passphrase
-The passphrase of the identity, sealed to this machine; where that was not possible it is in
-.IR /etc/credstore .
+The passphrase of the identity, sealed to this machine; where that was not possible it is
+.IR /etc/credstore/irdest\-gateway.identity\-passphrase.plain .
 .TP
 .I /run/irdest\-gateway/control.sock
 The control socket, for root and the group irdest\-gateway.

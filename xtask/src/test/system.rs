@@ -25,7 +25,7 @@ pub(super) fn run_tests(repetitions: &str) -> Result<()> {
     let before = dist::package("~before", Some(target.join("debian-before")))?;
     let package = dist::package("", None)?;
     headline("tests in booted trees");
-    let mut tests = cargo(&["test", "--package", "irdest-system-tests", "--tests"]);
+    let mut tests = cargo(&["test", "--package", "irdest-system-tests", "--tests", "--no-fail-fast"]);
     tests.args(["--features", SYSTEM_TESTS, "--", "--test-threads=1", "--nocapture"]);
     tests.env(TREES, trees).env(PACKAGE, package).env(PACKAGE_BEFORE, before);
     tests.env("IRDEST_LONG", repetitions);

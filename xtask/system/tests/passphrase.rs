@@ -8,7 +8,7 @@ use irdest_lab::TimeLimit;
 use irdest_system_tests::{OneTree, Package};
 
 const SEALED: &str = "/etc/credstore.encrypted/irdest-gateway.identity-passphrase";
-const PLAIN: &str = "/etc/credstore/irdest-gateway.identity-passphrase";
+const PLAIN: &str = "/etc/credstore/irdest-gateway.identity-passphrase.plain";
 
 fn limit() -> TimeLimit {
     TimeLimit::within(Duration::from_secs(300))
