@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests end and report tests, too")]
 
 use std::net::IpAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use irdest_lab::traffic::IperfServer;
@@ -90,15 +91,17 @@ impl<'a> Watch<'a> {
 }
 
 #[test]
-fn of_two_that_are_as_quick_the_wider_is_chosen_until_it_is_the_narrower() {
-    Neighbours::with_and_without_probes().iter().for_each(|extra| assert_wider(extra));
+fn the_better_of_two_links_is_chosen_until_it_is_the_worse() {
+    for extra in Neighbours::with_and_without_probes() {
+        // Most of the time both wait.
+        thread::scope(|scope| {
+            scope.spawn(|| assert_wider(extra));
+            scope.spawn(|| assert_quicker(extra));
+        });
+    }
 }
 
-#[test]
-fn the_quicker_is_chosen_and_stays_so_under_load_until_it_is_the_slower() {
-    Neighbours::with_and_without_probes().iter().for_each(|extra| assert_quicker(extra));
-}
-
+/// Of two that are as quick the wider is chosen, until it is the narrower.
 fn assert_wider(extra: &str) {
     let (narrow, wide) = (10, 50);
     let links = Neighbours::start(limit(), &[link(5_000, narrow), link(5_200, wide)], extra).unwrap();
@@ -113,6 +116,7 @@ fn assert_wider(extra: &str) {
     assert!(watch.most_at_once(before) < 2, "{} changes", watch.changes.len() - before);
 }
 
+/// The quicker is chosen and stays so under load, until it is the slower.
 fn assert_quicker(extra: &str) {
     let (quick, slow) = (link(5_000, 50), link(20_000, 50));
     let links = Neighbours::start(limit(), &[quick, slow], extra).unwrap();
