@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::meter::tcp_header;
+use crate::deframer::PREFIX;
+use crate::meter::{ip_header, tcp_header};
 use crate::socket::{self, Options};
 
 /// How long a connection may take: two SYNs.
@@ -62,8 +63,8 @@ pub async fn full_segments(address: SocketAddr, mark: Option<u32>) -> io::Result
     if !arrives(&stream, SHORT, SHORT_LIMIT).await? {
         return Ok(FullSegments::Unclear);
     }
-    let ip_header = if address.ip().to_canonical().is_ipv4() { 20 } else { 40 };
-    Ok(FullSegments::Vanish { packet: info.segment.saturating_add(tcp_header(&info) + ip_header) })
+    let headers = tcp_header(&info) + ip_header(address.ip());
+    Ok(FullSegments::Vanish { packet: info.segment.saturating_add(headers) })
 }
 
 async fn connect(address: SocketAddr, options: Options) -> io::Result<TcpStream> {
@@ -98,7 +99,7 @@ async fn arrives(stream: &TcpStream, length: usize, limit: Duration) -> io::Resu
 /// A complete frame that no router takes for a greeting, so that none waits for more.
 fn no_peering(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
-    let content = u32::try_from(length.saturating_sub(4)).expect("INVARIANT: a segment's length fits");
+    let content = u32::try_from(length.saturating_sub(PREFIX)).expect("INVARIANT: a segment's length fits");
     if let Some(prefix) = bytes.first_chunk_mut() {
         *prefix = content.to_be_bytes();
     }

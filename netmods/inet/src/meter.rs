@@ -163,7 +163,12 @@ impl Meter {
 
 /// Bytes of the headers of Ethernet and IP on the way to an address.
 pub(crate) fn below_ip(remote: IpAddr) -> u64 {
-    ETHERNET + if remote.to_canonical().is_ipv4() { 20 } else { 40 }
+    ETHERNET + u64::from(ip_header(remote))
+}
+
+/// Bytes of the header of IP in packets to an address.
+pub(crate) fn ip_header(remote: IpAddr) -> u32 {
+    if remote.to_canonical().is_ipv4() { 20 } else { 40 }
 }
 
 /// Bytes of the header of TCP in every segment.

@@ -230,7 +230,7 @@ impl Path {
 }
 
 /// Bytes that a rate carries in some time.
-fn carried(rate: u64, time: Duration) -> u64 {
+pub(crate) fn carried(rate: u64, time: Duration) -> u64 {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     rate.saturating_mul(micros) / 1_000_000
 }

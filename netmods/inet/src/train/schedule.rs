@@ -7,6 +7,7 @@ use ratman_types::{Bandwidth, ByteCount, Capacity, Timestamp};
 
 use crate::config::TrainConfig;
 use crate::link::Carried;
+use crate::path;
 
 /// What an idle link may carry, both ways together, in bytes per second: echoes, and the announcements of dozens of
 /// addresses. A call of the thriftiest voice codec is more.
@@ -75,8 +76,7 @@ pub(crate) fn is_idle((since, before): Look, (now, carried): Look) -> bool {
 /// The bytes of the longest train that a link bears which carried what left between two looks.
 pub(crate) fn beside_use((since, before): Look, (now, carried): Look) -> u64 {
     let sent = ByteCount(carried.sent.saturating_sub(before.sent));
-    let rate = sent.per_second(now.since(since)).unwrap_or_default();
-    rate.saturating_mul(u64::try_from(BESIDE_USE.as_micros()).unwrap_or(u64::MAX)) / 1_000_000
+    sent.per_second(now.since(since)).map_or(0, |rate| path::carried(rate, BESIDE_USE))
 }
 
 #[cfg(test)]
