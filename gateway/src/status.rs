@@ -259,4 +259,4 @@ pub struct FlowEnd {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

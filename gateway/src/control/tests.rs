@@ -7,33 +7,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use ratman_types::{Address, RouterId};
-
-fn sample() -> Status {
-    Status {
-        clock_correction_us: 0,
-        peers: Vec::new(),
-        version: "0.1.0".into(),
-        address: Address::from_bytes([1; 32]),
-        router_id: RouterId::from_bytes([2; 32]),
-        overlay: "fd69:7264::1".parse().unwrap(),
-        uptime_s: 5,
-        warnings: Vec::new(),
-        links: Vec::new(),
-        routes: Vec::new(),
-        sessions: Vec::new(),
-        flows: Vec::new(),
-        rules: Vec::new(),
-        drops: Default::default(),
-        counters: Default::default(),
-    }
-}
+use crate::status::tests::just_started;
 
 fn no_links() -> Links {
     Links { probes: Default::default(), links: Vec::new() }
 }
 
-/// A server whose control loop always answers with [`sample`] and [`no_links`].
+/// A server whose control loop always answers with [`just_started`] and [`no_links`].
 fn serve(path: &Path) -> tokio::task::JoinHandle<()> {
     spawn(Server::bind(path).unwrap())
 }
@@ -43,7 +23,7 @@ fn spawn(server: Server) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
             let _ = request.reply.send(match request.query {
-                Query::Status => Answer::Status(Box::new(sample())),
+                Query::Status => Answer::Status(Box::new(just_started())),
                 Query::Links => Answer::Links(no_links()),
             });
         }
@@ -70,7 +50,7 @@ async fn status_and_links_are_asked_and_answered() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
     let asked = path.clone();
     let (told, measured) = blocking(move || (status(&asked), links(&asked))).await;
-    assert_eq!((told.unwrap(), measured.unwrap()), (sample(), no_links()));
+    assert_eq!((told.unwrap(), measured.unwrap()), (just_started(), no_links()));
     server.abort();
     let _ = server.await;
     assert!(!path.exists(), "the socket goes with the server");

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What tests of the judges begin with, and the doctor as a whole.
 
-use std::collections::BTreeMap;
-
-use ratman_types::{Address, RouterId};
+use ratman_types::RouterId;
 
 use super::judge::gateway::Answers;
 use super::*;
-use crate::status::{LinkState, LinkStatus, Status};
+use crate::status::tests::just_started;
+use crate::status::{LinkState, LinkStatus};
 
 /// What a judge adds to an empty report.
 pub(super) fn found(judge: impl FnOnce(&mut Report)) -> Report {
@@ -16,26 +15,22 @@ pub(super) fn found(judge: impl FnOnce(&mut Report)) -> Report {
     report
 }
 
+/// Asserts that a judge's only finding is as bad as expected and has these words, or that there is none.
+pub(super) fn assert_says(
+    said: Option<(Severity, String)>,
+    expected: Option<(Severity, &str)>,
+    of: impl std::fmt::Debug,
+) {
+    match (&said, expected) {
+        (None, None) => {}
+        (Some((severity, found)), Some((worst, words))) if *severity == worst && found.contains(words) => {}
+        _ => panic!("{of:?}: {said:?}, expected {expected:?}"),
+    }
+}
+
 /// A gateway of root that runs as process 7, without peers and links.
 pub(super) fn answers() -> Answers {
-    let status = Status {
-        version: "0.1.0".into(),
-        address: Address::from_bytes([1; 32]),
-        router_id: RouterId::from_bytes([2; 32]),
-        overlay: "fd69:7264::1".parse().unwrap(),
-        uptime_s: 60,
-        warnings: Vec::new(),
-        clock_correction_us: 0,
-        peers: Vec::new(),
-        links: Vec::new(),
-        routes: Vec::new(),
-        sessions: Vec::new(),
-        flows: Vec::new(),
-        rules: Vec::new(),
-        drops: BTreeMap::new(),
-        counters: BTreeMap::new(),
-    };
-    Answers { status, links: None, pid: Some(7), uid: 0 }
+    Answers { status: just_started(), links: None, pid: Some(7), uid: 0 }
 }
 
 /// A link to a neighbour whose clock is so far ahead.

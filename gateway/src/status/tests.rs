@@ -2,6 +2,27 @@
 
 use super::*;
 
+/// That of a gateway that has just started, without peers and links.
+pub(crate) fn just_started() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        address: Address::from_bytes([1; 32]),
+        router_id: RouterId::from_bytes([2; 32]),
+        overlay: "fd69:7264::1".parse().unwrap(),
+        uptime_s: 60,
+        warnings: Vec::new(),
+        clock_correction_us: 0,
+        peers: Vec::new(),
+        links: Vec::new(),
+        routes: Vec::new(),
+        sessions: Vec::new(),
+        flows: Vec::new(),
+        rules: Vec::new(),
+        drops: BTreeMap::new(),
+        counters: BTreeMap::new(),
+    }
+}
+
 fn sample() -> Status {
     let address = Address::from_bytes([0xAB; 32]);
     let neighbour = RouterId::from_bytes([0xCD; 32]);
