@@ -109,6 +109,7 @@ fn peak_kib(process: u32) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
     use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
 
@@ -134,8 +135,12 @@ mod tests {
     #[test]
     fn counts_a_group_until_it_has_ended() {
         let mut command = Command::new("sh");
-        command.args(["-c", "sleep 600 & wait"]).stdin(Stdio::null()).process_group(0);
-        let mut child = command.spawn().unwrap();
+        command.args(["-c", "echo begun; sleep 600 & wait"]).process_group(0);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        // What has only just been executed has hardly a page of memory.
+        let mut begun = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut begun).unwrap();
+        assert_eq!(begun, "begun\n");
         let usage = Usage::of(&[child.id()]).unwrap();
         assert!(usage.peak_mib > 0.1, "{usage:?}");
         nix::sys::signal::killpg(
