@@ -10,7 +10,10 @@ use super::toolchain::Toolchain;
 use crate::cargo::run;
 use crate::programs::{TO_BUILD_LINKER, require};
 
-/// The one that was tried with LLVM 22, which is what both toolchains have.
+/// The major version of the LLVM that the linker is built with: it reads what compilers with this one or an older one write.
+pub(super) const LINKER_LLVM: u32 = 22;
+
+/// The one that was tried with [`LINKER_LLVM`].
 const VERSION: &str = "0.13.0";
 
 /// Where Debian has LLVM.

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
+use super::linker::LINKER_LLVM;
 use crate::cargo::without_folders;
 use crate::programs::{TO_BUILD_PROBES, require};
 
@@ -39,13 +40,21 @@ pub(crate) enum Toolchain {
 }
 
 impl Toolchain {
-    /// The one that is here; Debian's is installed where that is possible.
+    /// The one that is here; Debian's is installed where that is possible, and also where the nightly is ahead of what
+    /// [the linker](super::linker) reads.
     ///
     /// # Errors
     /// Says how to get one.
     pub(crate) fn find() -> Result<Self> {
         if nightly_has_its_source() {
-            return Ok(Self::Nightly);
+            match nightly_llvm() {
+                Some(newer) if newer > LINKER_LLVM => {
+                    println!(
+                        "rustup's nightly writes what LLVM {newer} reads, the linker is of {LINKER_LLVM}: left aside"
+                    );
+                }
+                Some(_) | None => return Ok(Self::Nightly),
+            }
         }
         require(TO_BUILD_PROBES)?;
         Ok(Self::Debian)
@@ -89,6 +98,17 @@ impl Toolchain {
     }
 }
 
+fn nightly_llvm() -> Option<u32> {
+    let output = Command::new("rustup").args(["run", "nightly", "rustc", "-vV"]).output().ok()?;
+    llvm_of(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The major version of LLVM in what `rustc -vV` says.
+fn llvm_of(version: &str) -> Option<u32> {
+    let llvm = version.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
+    llvm.split('.').next()?.parse().ok()
+}
+
 fn nightly_has_its_source() -> bool {
     let mut ask = Command::new("rustup");
     ask.args(["run", "nightly", "rustc", "--print", "sysroot"]).stdin(Stdio::null()).stderr(Stdio::null());
@@ -102,6 +122,15 @@ mod tests {
     use std::ffi::OsStr;
 
     use super::*;
+
+    #[test]
+    fn a_compiler_tells_its_llvm() {
+        let version =
+            "rustc 1.97.0-nightly (f2b9de2ee 2026-05-18)\nrelease: 1.97.0-nightly\nLLVM version: 22.1.4\n";
+        assert_eq!(llvm_of(version), Some(22));
+        assert_eq!(llvm_of("rustc 1.95.0\n"), None);
+        assert_eq!(llvm_of("LLVM version: unknown\n"), None);
+    }
 
     #[test]
     fn nothing_of_the_running_toolchain_reaches_another_one() {
