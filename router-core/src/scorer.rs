@@ -5,6 +5,7 @@
 mod live;
 mod ping;
 mod selection;
+mod store_forward;
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use ratman_wire::announcement::Announcement;
 pub use live::LiveScorer;
 pub use ping::Ping;
 pub use selection::{Change, ChangeReason, Selection};
+pub use store_forward::StoreForwardScorer;
 
 /// A route that may be used now: feasible, live, its link up and not stalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +116,29 @@ pub enum Why {
         /// Of the other, under the load.
         under_load: Ping,
     },
+    /// More trust in the router at the other end; nobody is waiting there now.
+    Trust {
+        /// In the chosen one.
+        own: u32,
+        /// In the next one, if there is any.
+        next: Option<u32>,
+    },
+    /// The highest bandwidth, over which most is handed on while two routers meet.
+    Widest {
+        /// Of the chosen link.
+        own: Bandwidth,
+        /// Of the next one.
+        next: Bandwidth,
+    },
+    /// A bandwidth as good as the highest, and the lowest ping of those.
+    PingOfWide {
+        /// Of the chosen link.
+        own: Ping,
+        /// Of the next one.
+        next: Ping,
+        /// Of the chosen link.
+        bandwidth: Bandwidth,
+    },
 }
 
 impl fmt::Display for Why {
@@ -127,6 +152,12 @@ impl fmt::Display for Why {
             }
             Self::Doubt { ping, remembered, under_load } => {
                 write!(f, "ping {ping} against {remembered} before the load and {under_load} under it")
+            }
+            Self::Trust { own, next: Some(next) } => write!(f, "trust {own} against {next}"),
+            Self::Trust { own, next: None } => write!(f, "trust {own} against none"),
+            Self::Widest { own, next } => write!(f, "bandwidth {own} against {next}"),
+            Self::PingOfWide { own, next, bandwidth } => {
+                write!(f, "bandwidth {bandwidth}, within 10 %: ping {own} against {next}")
             }
         }
     }
@@ -165,6 +196,12 @@ mod tests {
         );
         let doubt = Why::Doubt { ping: us(5_050), remembered: us(5_000), under_load: us(24_000) };
         assert_eq!(doubt.to_string(), "ping 5.05 ms against 5.00 ms before the load and 24.00 ms under it");
+        let (own, next) = (Bandwidth::from_bytes_per_second(6_000_000), Bandwidth::UNKNOWN);
+        assert_eq!(Why::Widest { own, next }.to_string(), "bandwidth 48 Mbit/s against unknown");
+        let ping = Why::PingOfWide { own: us(1_000), next: us(2_000), bandwidth: own };
+        assert_eq!(ping.to_string(), "bandwidth 48 Mbit/s, within 10 %: ping 1.00 ms against 2.00 ms");
+        assert_eq!(Why::Trust { own: 7, next: Some(6) }.to_string(), "trust 7 against 6");
+        assert_eq!(Why::Trust { own: 7, next: None }.to_string(), "trust 7 against none");
     }
 
     #[test]
