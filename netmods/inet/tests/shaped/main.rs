@@ -52,18 +52,24 @@ impl Bench {
 
     /// Sends one frame after the other, each stamped when the link was ready for it.
     fn send(&self, time: Duration) {
-        let outbox = self.recorder.link().outbox;
         let mut frame = vec![0xee; FRAME];
         while self.start.elapsed() < time {
-            if !outbox.ready() {
-                self.wait();
-                continue;
-            }
+            self.wait_until_ready();
             let stamp = u64::try_from(self.start.elapsed().as_micros()).unwrap();
             frame[1..9].copy_from_slice(&stamp.to_be_bytes());
-            let sent = outbox.send(Class::Data, &[FrameParts::whole(&frame)]);
-            assert_eq!(sent, Sent { accepted: 1, dropped: 0 });
+            self.send_frame(&frame);
         }
+    }
+
+    fn wait_until_ready(&self) {
+        while !self.recorder.link().outbox.ready() {
+            self.wait();
+        }
+    }
+
+    fn send_frame(&self, frame: &[u8]) {
+        let sent = self.recorder.link().outbox.send(Class::Data, &[FrameParts::whole(frame)]);
+        assert_eq!(sent, Sent { accepted: 1, dropped: 0 });
     }
 }
 
