@@ -32,6 +32,7 @@ pub mod clock;
 pub mod fuzz;
 pub mod route_ping;
 pub mod scorer;
+pub mod stream;
 
 pub use config::{LEAST_ANNOUNCE_INTERVAL, RouterConfig};
 pub use drop_reason::{DropCounters, DropReason};
