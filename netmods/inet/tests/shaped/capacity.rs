@@ -6,7 +6,6 @@ use ratman_types::{Capacity, SampleSource};
 use super::*;
 
 const MEASURING: Duration = Duration::from_secs(8);
-const RATES: [u32; 3] = [10, 50, 200];
 
 /// What the sockets say after some time of sending, in bytes per second.
 fn said(mbit: u32, send: impl FnOnce(&Bench)) -> Vec<u32> {
@@ -28,19 +27,19 @@ fn said(mbit: u32, send: impl FnOnce(&Bench)) -> Vec<u32> {
 
 #[test]
 fn a_full_link_tells_its_capacity() {
-    for mbit in RATES {
+    at_each_rate(|mbit| {
         let truth = mbit * 125_000;
         let said = said(mbit, |bench| bench.send(MEASURING));
         assert!(said.len() >= 4, "{mbit} Mbit/s: {said:?}");
         let right = |rate: &u32| rate.abs_diff(truth) * 10 <= truth;
         assert!(said.iter().all(right), "{mbit} Mbit/s: {said:?} against {truth}");
-    }
+    });
 }
 
 /// Frames of 16 KiB at a fifth of the rate: the kernel's own figure is 27 to 71 % of the truth then.
 #[test]
 fn a_link_that_is_not_full_tells_none() {
-    for mbit in RATES {
+    at_each_rate(|mbit| {
         let pause = Duration::from_secs(1) * u32::try_from(FRAME).unwrap() / (mbit * 125_000 / 5);
         let said = said(mbit, |bench| {
             let frame = vec![0xee; FRAME];
@@ -52,5 +51,5 @@ fn a_link_that_is_not_full_tells_none() {
             }
         });
         assert!(said.is_empty(), "{mbit} Mbit/s: {said:?}");
-    }
+    });
 }

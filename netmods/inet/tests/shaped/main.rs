@@ -219,3 +219,13 @@ fn a_fast_hop_is_not_bounded() {
     let (rate, _) = measure(&[]);
     assert!(rate / 125_000 > 800, "{} Mbit/s", rate / 125_000);
 }
+
+/// Tries links of several rates at the same time, each in namespaces of its own.
+fn at_each_rate(try_one: impl Fn(u32) + Sync) {
+    std::thread::scope(|scope| {
+        for mbit in [10, 50, 200] {
+            let try_one = &try_one;
+            scope.spawn(move || try_one(mbit));
+        }
+    });
+}

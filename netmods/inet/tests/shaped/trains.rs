@@ -35,20 +35,20 @@ fn is_close(found: Capacity, mbit: u32) -> bool {
 
 #[test]
 fn behind_a_small_bucket_an_idle_link_tells_its_capacity() {
-    for mbit in [10, 50, 200] {
+    at_each_rate(|mbit| {
         let [near, far] = said(mbit, "32kb", LIMIT);
         assert!(near.is_some_and(|found| is_close(found, mbit)), "{mbit} Mbit/s: {near:?}");
         if let Some(Capacity::Measured(back)) = far {
             assert!(back.as_bytes_per_second() / 125_000 > 210, "{mbit} Mbit/s there, {far:?} back");
         }
-    }
+    });
 }
 
 #[test]
 fn behind_a_large_bucket_nothing_wrong_is_told() {
-    for mbit in [10, 50, 200] {
+    at_each_rate(|mbit| {
         let [near, _] = said(mbit, "128kb", LIMIT / 3);
         let right = near.is_none_or(|found| is_close(found, mbit) || matches!(found, Capacity::AtLeast(_)));
         assert!(right, "{mbit} Mbit/s: {near:?}");
-    }
+    });
 }
