@@ -3,7 +3,12 @@
 
 mod system;
 
-use anyhow::Result;
+use std::fs::File;
+use std::io::copy;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 use cargo_metadata::Metadata;
 use irdest_lab::isolated;
 
@@ -14,6 +19,9 @@ use crate::programs::{TO_TEST, require};
 
 /// The feature of tests that make network namespaces, and so need the rights for it.
 const LAB_TESTS: &str = "lab-tests";
+/// Lab tests that measure no times and mostly wait: they are run two at a time, the longest in the first lane.
+const PATIENT: [&[&str]; 2] =
+    [&["service", "doctor", "device"], &["refusals", "host", "lab_itself", "reload", "privileges"]];
 /// The feature of tests that boot Debian trees, and so need root.
 const SYSTEM_TESTS: &str = "system-tests";
 
@@ -38,14 +46,39 @@ impl Test {
         run(cargo_with_probes(&["test", "--workspace"]).env("IRDEST_LONG", repetitions))?;
         // Built here, as the namespaces of a normal user have no network to fetch anything from.
         let daemon = daemon(Profile::Dev)?;
-        let lab_tests = lab_tests(&metadata()?);
-        run(cargo_with_probes(&["test", "--no-run"]).args(&lab_tests))?;
+        let metadata = metadata()?;
+        run(cargo_with_probes(&["test", "--no-run"]).args(with_those_inside(lab_tests(&metadata, |_| true))))?;
+        let command = |lab_tests: Vec<String>| {
+            let mut tests = cargo_with_probes(&["test", "--offline"]);
+            tests.args(lab_tests).args(["--", "--test-threads=1", "--nocapture"]);
+            tests.env("IRDEST_GATEWAY", &daemon).env("IRDEST_LONG", repetitions);
+            isolated(tests)
+        };
+        let lanes = PATIENT.map(|lane| command(lab_tests(&metadata, |test| lane.contains(&test))));
+        side_by_side(lanes, metadata.target_directory.as_std_path())?;
         // One after the other: what they measure are times.
-        let mut tests = cargo_with_probes(&["test", "--offline"]);
-        tests.args(lab_tests).args(["--", "--test-threads=1", "--nocapture"]);
-        tests.env("IRDEST_GATEWAY", daemon).env("IRDEST_LONG", repetitions);
-        run(&mut isolated(tests)?)
+        let others = lab_tests(&metadata, |test| !PATIENT.iter().any(|lane| lane.contains(&test)));
+        run(&mut command(with_those_inside(others))?)
     }
+}
+
+/// Runs commands at the same time, and shows what each has printed when it has ended.
+fn side_by_side(commands: [Result<Command>; 2], folder: &Path) -> Result<()> {
+    let mut running = Vec::new();
+    for (number, command) in commands.into_iter().enumerate() {
+        let (mut command, path) = (command?, folder.join(format!("lane-{number}.log")));
+        let log = File::create(&path).with_context(|| path.display().to_string())?;
+        command.stdout(log.try_clone()?).stderr(log);
+        running.push((command.spawn().context("starting tests")?, path));
+    }
+    let mut failed = 0;
+    for (mut child, path) in running {
+        let status = child.wait()?;
+        copy(&mut File::open(path)?, &mut std::io::stdout())?;
+        failed += usize::from(!status.success());
+    }
+    ensure!(failed == 0, "{failed} of the two halves of the tests above failed");
+    Ok(())
 }
 
 /// The features that switch on all tests of every package, for `--features`.
@@ -60,21 +93,27 @@ fn in_all_packages(metadata: &Metadata, feature: &str) -> String {
     with.map(|package| format!("{}/{feature}", package.name)).collect::<Vec<_>>().join(",")
 }
 
-/// Arguments of `cargo test` that choose the lab tests of every package and nothing else.
-fn lab_tests(metadata: &Metadata) -> Vec<String> {
+/// Arguments of `cargo test` that choose lab tests by their names, and nothing else. Packages and features are always the
+/// same, so that nothing is built twice.
+fn lab_tests(metadata: &Metadata, chosen: impl Fn(&str) -> bool) -> Vec<String> {
     let mut arguments = vec![format!("--features={}", in_all_packages(metadata, LAB_TESTS))];
     for package in metadata.workspace_packages() {
         let needs_lab = |features: &[String]| features.iter().any(|feature| feature == LAB_TESTS);
-        let targets = package.targets.iter().filter(|target| needs_lab(&target.required_features));
-        let tests: Vec<String> = targets.map(|target| format!("--test={}", target.name)).collect();
-        if !tests.is_empty() {
+        let mut targets =
+            package.targets.iter().filter(|target| needs_lab(&target.required_features)).peekable();
+        if targets.peek().is_some() {
             arguments.push(format!("--package={}", package.name));
-            arguments.extend(tests);
         }
+        let targets = targets.filter(|target| chosen(&target.name));
+        arguments.extend(targets.map(|target| format!("--test={}", target.name)));
     }
-    // The feature also switches on tests inside of these packages.
-    arguments.push("--lib".to_owned());
     arguments
+}
+
+/// Lab tests and those inside of packages, which the feature also switches on.
+fn with_those_inside(mut lab_tests: Vec<String>) -> Vec<String> {
+    lab_tests.push("--lib".to_owned());
+    lab_tests
 }
 
 #[cfg(test)]
@@ -83,15 +122,22 @@ mod tests {
 
     #[test]
     fn finds_the_lab_tests_of_the_workspace() {
-        let arguments = lab_tests(&metadata().unwrap());
+        let arguments = lab_tests(&metadata().unwrap(), |_| true);
         assert!(arguments[0].contains("irdest-lab/lab-tests"), "{arguments:?}");
-        for expected in
-            ["--package=irdest-lab", "--test=lab_itself", "--test=main_job", "--test=failures", "--lib"]
-        {
+        for expected in ["--package=irdest-lab", "--test=lab_itself", "--test=main_job", "--test=failures"] {
             assert!(arguments.iter().any(|argument| argument == expected), "{expected} in {arguments:?}");
         }
         for other in ["--package=ratman-wire", "--package=irdest-system-tests"] {
             assert!(!arguments.iter().any(|argument| argument == other), "{other} in {arguments:?}");
+        }
+    }
+
+    #[test]
+    fn every_test_that_is_called_patient_is_there() {
+        let metadata = metadata().unwrap();
+        for name in PATIENT.into_iter().flatten() {
+            let arguments = lab_tests(&metadata, |test| test == *name);
+            assert!(arguments.iter().any(|argument| *argument == format!("--test={name}")), "{name}");
         }
     }
 
