@@ -20,4 +20,4 @@ pub mod train;
 
 pub use carrier::{Frame, Header, MAX_FRAME, MAX_HOPS, MAX_PAYLOAD, SequenceId};
 pub use codec::{DecodeError, Reader, Writer};
-pub use mode::{Mode, ModeClass};
+pub use mode::{Mode, ModeClass, SignedBy};
