@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The carrier frame, version 2: what crosses one link (source: wire page, carrier frame).
 
-use ratman_types::{Address, Digest, Namespace, Recipient, RouterId, Signature, blake2b};
+mod frame_id;
+
+use ratman_types::{Address, Digest, Recipient, RouterId, Signature};
+
+pub use frame_id::FrameId;
 
 use crate::{DecodeError, Mode, Reader, Writer};
 
@@ -100,10 +104,9 @@ impl Header {
         let length = u16::try_from(payload_len).expect("MAX_PAYLOAD fits in two bytes");
         let mut writer = Writer::new(buffer);
         writer.u8(VERSION).u8(self.hops_left).u16(self.mode.0).bytes(&self.sender);
-        match self.recipient {
+        match &self.recipient {
             None => writer.u8(0),
-            Some(Recipient::Address(address)) => writer.u8(1).bytes(address.as_bytes()),
-            Some(Recipient::Namespace(namespace)) => writer.u8(2).bytes(namespace.as_bytes()),
+            Some(recipient) => writer.recipient(recipient),
         };
         writer
             .option(self.seq_id, |writer, seq| {
@@ -127,12 +130,7 @@ impl Header {
             hops_left: reader.u8("hops_left")?,
             mode: Mode(reader.u16("modes")?),
             sender: reader.array("sender")?,
-            recipient: match reader.u8("recipient")? {
-                0 => None,
-                1 => Some(Recipient::Address(Address::from_bytes(reader.array("recipient")?))),
-                2 => Some(Recipient::Namespace(Namespace::from_bytes(reader.array("recipient")?))),
-                tag => return Err(DecodeError::Tag { field: "recipient", tag }),
-            },
+            recipient: reader.recipient("recipient")?,
             seq_id: reader.option("seq_id", |reader| {
                 Ok(SequenceId {
                     hash: Digest::from_bytes(reader.array("seq_id")?),
@@ -201,11 +199,6 @@ impl<'a> Frame<'a> {
     /// One-hop frames are not forwarded, so `hops_left` is signed as it stands.
     pub fn hop_signed_bytes(&self, proofs: &Digest) -> Vec<u8> {
         self.with_domain(&[HOP_FRAME_DOMAIN, proofs.as_bytes()], Header { signature: None, ..self.header })
-    }
-
-    /// The name by which a flooded frame is remembered: the hash of the frame with `hops_left` 0.
-    pub fn seen_id(&self) -> Digest {
-        blake2b(&[&Frame { header: Header { hops_left: 0, ..self.header }, payload: self.payload }.encode()])
     }
 
     fn with_domain(&self, domain: &[&[u8]], header: Header) -> Vec<u8> {

@@ -2,6 +2,8 @@
 //! Encoding frames: the primitive encodings that every structure is made of (source: manual, "A word on
 //! encoding"; the tagged options are the wire page's).
 
+use ratman_types::{Address, Namespace, Recipient};
+
 /// Why bytes are not the structure that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -111,6 +113,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Tag 0 for nobody, 1 and an address, or 2 and a namespace.
+    pub fn recipient(&mut self, field: &'static str) -> Result<Option<Recipient>, DecodeError> {
+        match self.u8(field)? {
+            0 => Ok(None),
+            1 => Ok(Some(Recipient::Address(Address::from_bytes(self.array(field)?)))),
+            2 => Ok(Some(Recipient::Namespace(Namespace::from_bytes(self.array(field)?)))),
+            tag => Err(DecodeError::Tag { field, tag }),
+        }
+    }
+
     /// Ends the reading: nothing may be left.
     pub const fn end(self) -> Result<(), DecodeError> {
         if self.rest.is_empty() { Ok(()) } else { Err(DecodeError::Trailing(self.rest.len())) }
@@ -153,6 +165,14 @@ impl<'a> Writer<'a> {
     /// Eight bytes, big-endian.
     pub fn u64(&mut self, value: u64) -> &mut Self {
         self.bytes(&value.to_be_bytes())
+    }
+
+    /// The tag of a recipient, 1 address or 2 namespace, and its key.
+    pub fn recipient(&mut self, recipient: &Recipient) -> &mut Self {
+        match recipient {
+            Recipient::Address(address) => self.u8(1).bytes(address.as_bytes()),
+            Recipient::Namespace(namespace) => self.u8(2).bytes(namespace.as_bytes()),
+        }
     }
 
     /// Tag 0 for nothing, else tag 1 and the value.

@@ -18,6 +18,6 @@ pub mod router_meta;
 pub mod session;
 pub mod train;
 
-pub use carrier::{Frame, Header, MAX_FRAME, MAX_HOPS, MAX_PAYLOAD, SequenceId};
+pub use carrier::{Frame, FrameId, Header, MAX_FRAME, MAX_HOPS, MAX_PAYLOAD, SequenceId};
 pub use codec::{DecodeError, Reader, Writer};
 pub use mode::{Mode, ModeClass, SignedBy};

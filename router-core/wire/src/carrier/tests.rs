@@ -2,6 +2,7 @@
 use super::*;
 use proptest::option;
 use proptest::prelude::*;
+use ratman_types::{Namespace, blake2b};
 
 fn full() -> Header {
     Header {
@@ -66,11 +67,15 @@ fn what_is_signed_is_the_frame_without_its_way() {
 }
 
 #[test]
-fn the_seen_id_does_not_depend_on_the_way() {
+fn the_name_of_a_frame_does_not_depend_on_the_way() {
     let near = Frame { header: full(), payload: b"pay" };
-    let far = Frame { header: Header { hops_left: 2, ..full() }, payload: b"pay" };
-    assert_eq!(near.seen_id(), far.seen_id());
-    assert_ne!(near.seen_id(), Frame { header: full(), payload: b"pax" }.seen_id());
+    let far = Frame { header: Header { hops_left: 0, ..full() }, payload: b"pay" };
+    assert_eq!(near.id(), far.id());
+    assert_eq!(near.id().as_bytes(), blake2b(&[&far.encode()]).as_bytes());
+    assert_eq!(FrameId::from_bytes(*near.id().as_bytes()), near.id());
+    assert_ne!(near.id(), Frame { header: full(), payload: b"pax" }.id());
+    let signed_otherwise = Header { signature: Some(Signature([0x56; 64])), ..full() };
+    assert_ne!(near.id(), Frame { header: signed_otherwise, payload: b"pay" }.id());
 }
 
 #[test]
