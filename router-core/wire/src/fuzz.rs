@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What the fuzz targets call: parse any bytes; what parses must encode to the same bytes again.
 
-use crate::Frame;
+use crate::{Frame, Header, Mode};
 
 /// The carrier frame.
 pub fn fuzz_frame(data: &[u8]) {
@@ -113,4 +113,78 @@ pub fn fuzz_router_meta(data: &[u8]) {
     if let Ok(meta) = crate::router_meta::RouterMeta::decode(data) {
         assert_eq!(meta.encode(), data);
     }
+}
+
+/// The auxiliary bytes of a header.
+pub fn fuzz_auxiliary(data: &[u8]) {
+    let Some(bytes) = data.first_chunk() else { return };
+    if let Ok(auxiliary) = crate::stream::Auxiliary::decode(bytes) {
+        assert_eq!(auxiliary.encode(), *bytes);
+    }
+}
+
+/// A frame with a slice, and the frame's bytes cut and joined again.
+pub fn fuzz_slice(data: &[u8]) {
+    use crate::stream::{MAX_SLICES, Slice, cut};
+    let Ok(frame) = Frame::decode(data) else { return };
+    let Ok(slice) = Slice::decode(&frame) else { return };
+    assert_eq!((slice.of().mode(), Some(slice.place())), (frame.header.mode, frame.header.seq_id));
+    let room = usize::from(slice.place().num);
+    match cut(slice.of(), slice.place().hash, slice.bytes(), room) {
+        Err(_) => assert!(slice.bytes().len() > room * MAX_SLICES),
+        Ok(slices) => assert!(slices.flat_map(|slice| slice.bytes()).eq(slice.bytes())),
+    }
+}
+
+/// The payload of a frame with packed blocks: packed again they make the same.
+pub fn fuzz_packed(data: &[u8]) {
+    use crate::stream::{PackedBlocks, Packing};
+    let header = Header { seq_id: Some(PackedBlocks::place(data)), ..Header::new(Mode::PACKED, [0; 32]) };
+    let Ok(packed) = PackedBlocks::decode(&Frame { header, payload: data }) else { return };
+    assert_eq!(packed.references().count(), packed.blocks().len());
+    let mut packing = Packing::new(packed.block_size(), data.len()).expect("it held a block");
+    let payload = packed.blocks().find_map(|block| packing.push(block));
+    assert_eq!(payload.as_deref(), Some(data));
+}
+
+/// An opened manifest.
+pub fn fuzz_manifest(data: &[u8]) {
+    if let Ok(manifest) = crate::stream::Manifest::decode(data) {
+        assert_eq!(manifest.encode()[..], *data);
+        assert!(data.len() <= crate::stream::MAX_PLAINTEXT);
+    }
+}
+
+/// The notices about a stream.
+pub fn fuzz_notices(data: &[u8]) {
+    use crate::stream::{DenyNotice, PushNotice, Receipt};
+    if let Ok(notice) = PushNotice::decode(data) {
+        assert_eq!(encoded(|buffer| notice.encode_into(buffer)), data);
+    }
+    if let Ok(notice) = DenyNotice::decode(data) {
+        assert_eq!(encoded(|buffer| notice.encode_into(buffer)), data);
+    }
+    if let Ok(receipt) = Receipt::decode(data) {
+        assert_eq!(encoded(|buffer| receipt.encode_into(buffer)), data);
+    }
+}
+
+/// The request for blocks.
+pub fn fuzz_pull_request(data: &[u8]) {
+    if let Ok(request) = crate::stream::PullRequest::decode(data) {
+        assert_eq!(encoded(|buffer| request.encode_into(buffer)), data);
+    }
+}
+
+/// The frames that a neighbour has stored.
+pub fn fuzz_custody(data: &[u8]) {
+    if let Ok(custody) = crate::custody::Custody::decode(data) {
+        assert_eq!(encoded(|buffer| custody.encode_into(buffer)), data);
+    }
+}
+
+fn encoded(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut buffer = Vec::new();
+    write(&mut buffer);
+    buffer
 }

@@ -9,6 +9,7 @@ pub mod announcement;
 pub mod carrier;
 pub mod carrier_v1;
 pub mod codec;
+pub mod custody;
 pub mod echo;
 #[doc(hidden)]
 pub mod fuzz;
@@ -16,6 +17,7 @@ pub mod mode;
 pub mod peering;
 pub mod router_meta;
 pub mod session;
+pub mod stream;
 pub mod train;
 
 pub use carrier::{Frame, FrameId, Header, MAX_FRAME, MAX_HOPS, MAX_PAYLOAD, SequenceId};
