@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! The message plane: what carries streams of any size to their recipients, now or later (source: manual, the anatomy of
-//! a message; wire page, streams).
+//! Streams: messages of any size that arrive, now or later (source: manual, message encoding and delivery; wire page,
+//! streams).
 
+mod convergence;
+mod sealed_manifest;
 mod window;
 
+pub use convergence::convergence_secret;
+pub use sealed_manifest::{EphemeralKey, OpenError, SealError, SealedManifest};
 pub use window::Window;
