@@ -30,6 +30,7 @@ mod timer;
 pub mod clock;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod journal;
 pub mod route_ping;
 pub mod scorer;
 pub mod stream;

@@ -11,11 +11,11 @@ use std::collections::VecDeque;
 use ratman_types::Timestamp;
 
 /// Before anything is known: ten frames of 32 KiB, as TCP begins with ten segments (RFC 6928).
-pub const INITIAL: u64 = 10 * 32 * 1024;
+const INITIAL: u64 = 10 * 32 * 1024;
 /// The least: two frames of any size, so that one is on its way while the other is confirmed.
-pub const LEAST: u64 = 2 * 33_004;
+const LEAST: u64 = 2 * 33_004;
 /// The most: 1 Gbit/s over 130 ms. A sender keeps as much at hand to send it again.
-pub const MOST: u64 = 16 * 1024 * 1024;
+const MOST: u64 = 16 * 1024 * 1024;
 /// The queueing delay that the window aims at; RFC 6817 allows 100 ms, of which people notice a quarter already.
 const TARGET: Duration = Duration::from_millis(25);
 /// The shortest round trip is that of the last minutes, one entry for each (RFC 6817, `BASE_HISTORY`).

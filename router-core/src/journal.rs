@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What lies in the journal, by name and by recipient, and what has to leave it: the index of the durable store, in
+//! memory. It holds no blocks and does no IO; whoever drives it carries out what it decides.
+//!
+//! Things that belong together form a [`Group`]: the blocks of one stream, or the frames that are carried for one. A group is
+//! opened, filled, and removed as a whole; numbers within it follow each other, so that the store writes in order.
+
+mod group;
+
+use core::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet};
+
+use ratman_types::{ByteCount, Recipient, RouterId, WallTime};
+
+pub use group::{Entry, Group, GroupKey, GroupNumber, Hold, Role};
+
+/// Blocks and frames in all. Each takes about 100 bytes of memory here; with blocks of 32 KiB these are 8 GiB.
+pub const MAX_ENTRIES: usize = 262_144;
+/// Groups in all: as many streams may be unfinished, undelivered or carried at a time.
+pub const MAX_GROUPS: usize = 65_536;
+/// What an entry costs beside its bytes: its place in the store and here.
+const OVERHEAD: u64 = 160;
+
+/// Why something is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalFull {
+    /// What is there must stay, and leaves no room.
+    #[error("the journal is full")]
+    Bytes,
+    /// What is kept for this reason takes its whole share.
+    #[error("the journal holds as much as it may of what is {0}")]
+    Share(Role),
+    /// There are as many blocks and frames as fit.
+    #[error("the journal holds {MAX_ENTRIES} blocks and frames, and no more")]
+    Entries,
+    /// There are as many streams as fit.
+    #[error("the journal holds {MAX_GROUPS} streams, and no more")]
+    Groups,
+}
+
+/// How often the journal had to say no or let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalCounters {
+    /// Groups that made room for others.
+    pub evicted: u64,
+    /// Things that found no room.
+    pub refused: u64,
+    /// Groups whose time had passed.
+    pub expired: u64,
+}
+
+/// The index of the journal.
+#[derive(Debug)]
+pub struct Journal {
+    quota: ByteCount,
+    groups: BTreeMap<GroupNumber, Group>,
+    // INVARIANT: these four say of every group what `groups` says.
+    by_key: BTreeMap<GroupKey, GroupNumber>,
+    by_end: BTreeSet<(WallTime, GroupNumber)>,
+    by_recipient: BTreeSet<(Recipient, GroupNumber)>,
+    /// Groups that may go, with who brought them.
+    loose: BTreeMap<Option<RouterId>, Loose>,
+    entries: usize,
+    /// Bytes by role, costs included.
+    used: [u64; Role::COUNT],
+    next: GroupNumber,
+    counters: JournalCounters,
+}
+
+/// What one neighbour brought and may go again.
+#[derive(Debug, Default)]
+struct Loose {
+    groups: BTreeSet<GroupNumber>,
+    bytes: u64,
+}
+
+impl Journal {
+    /// An empty journal of at most so many bytes, costs included.
+    pub fn new(quota: ByteCount) -> Self {
+        Self {
+            quota,
+            groups: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            by_end: BTreeSet::new(),
+            by_recipient: BTreeSet::new(),
+            loose: BTreeMap::new(),
+            entries: 0,
+            used: [0; Role::COUNT],
+            next: GroupNumber::default(),
+            counters: JournalCounters::default(),
+        }
+    }
+
+    /// Opens a group, or finds it; a new one may go until it is [held](Journal::hold).
+    ///
+    /// `brought_by` is the neighbour at whose expense it is kept, nobody for what local clients send.
+    ///
+    /// # Errors
+    /// [`JournalFull::Groups`].
+    pub fn open(
+        &mut self,
+        key: GroupKey,
+        brought_by: Option<RouterId>,
+        end: WallTime,
+    ) -> Result<GroupNumber, JournalFull> {
+        if let Some(number) = self.by_key.get(&key) {
+            return Ok(*number);
+        }
+        if self.groups.len() >= MAX_GROUPS {
+            return Err(self.refuse(JournalFull::Groups));
+        }
+        let number = self.next;
+        self.next = number.following();
+        self.restore(number, Group::new(key, brought_by, end));
+        Ok(number)
+    }
+
+    /// Puts a group back that was read from the store; numbers given later are above it.
+    pub fn restore(&mut self, number: GroupNumber, group: Group) {
+        self.remove(number);
+        self.next = self.next.max(number.following());
+        self.by_key.insert(group.key, number);
+        self.by_end.insert((group.end, number));
+        self.by_recipient.insert((group.key.recipient, number));
+        self.entries += group.len();
+        self.used[group.key.role.index()] += group.cost();
+        if group.hold == Hold::Loose {
+            let loose = self.loose.entry(group.brought_by).or_default();
+            loose.groups.insert(number);
+            loose.bytes += group.cost();
+        }
+        self.groups.insert(number, group);
+    }
+
+    /// Makes room for one more entry of `bytes` in a group: says which groups have to be removed first, in the store and by
+    /// [`Journal::remove`]. Only groups that may go are among them: of the neighbour that fills most the newest.
+    ///
+    /// # Errors
+    /// Where that does not suffice; nothing is to be removed then.
+    pub fn room_for(&mut self, number: GroupNumber, bytes: u64) -> Result<Vec<GroupNumber>, JournalFull> {
+        let Some(group) = self.groups.get(&number) else { return Err(self.refuse(JournalFull::Groups)) };
+        let (role, brought_by, cost) = (group.key.role, group.brought_by, bytes.saturating_add(OVERHEAD));
+        if self.used[role.index()].saturating_add(cost) > role.share_of(self.quota) {
+            return Err(self.refuse(JournalFull::Share(role)));
+        }
+        let total: u64 = self.used.iter().sum();
+        let mut excess = (total.saturating_add(cost)).saturating_sub(self.quota.0);
+        let mut too_many = (self.entries + 1).saturating_sub(MAX_ENTRIES);
+        let mut leaving: Vec<GroupNumber> = Vec::new();
+        while excess > 0 || too_many > 0 {
+            let why = if excess > 0 { JournalFull::Bytes } else { JournalFull::Entries };
+            let newest = self.next_to_leave(&leaving, number, brought_by).ok_or_else(|| self.refuse(why))?;
+            let group = &self.groups[&newest];
+            excess = excess.saturating_sub(group.cost());
+            too_many = too_many.saturating_sub(group.len());
+            leaving.push(newest);
+        }
+        self.counters.evicted += u64::try_from(leaving.len()).unwrap_or(u64::MAX);
+        Ok(leaving)
+    }
+
+    /// The newest group of the neighbour that fills most; nothing if that is the one that asks, and this its newest.
+    fn next_to_leave(
+        &self,
+        leaving: &[GroupNumber],
+        asking: GroupNumber,
+        asked_by: Option<RouterId>,
+    ) -> Option<GroupNumber> {
+        let left = |loose: &Loose| {
+            let gone = leaving.iter().filter(|number| loose.groups.contains(number));
+            loose.bytes - gone.map(|number| self.groups[number].cost()).sum::<u64>()
+        };
+        let (neighbour, most) = self
+            .loose
+            .iter()
+            .filter(|(_, loose)| loose.groups.iter().any(|number| !leaving.contains(number)))
+            .max_by_key(|(_, loose)| left(loose))?;
+        let newest = most.groups.iter().rev().find(|number| !leaving.contains(number))?;
+        let is_own_newest = *neighbour == asked_by && *newest <= asking;
+        (!is_own_newest && *newest != asking).then_some(*newest)
+    }
+
+    /// Adds a block or a frame of `bytes` to a group and says its number there; nothing if it is there already, or the
+    /// group is not. [`Journal::room_for`] comes first.
+    pub fn insert(&mut self, number: GroupNumber, name: [u8; 32], bytes: u32) -> Option<Entry> {
+        let group = self.groups.get_mut(&number)?;
+        let before = group.cost();
+        let entry = group.insert(name, bytes)?;
+        let more = group.cost() - before;
+        let (role, hold, brought_by) = (group.key.role, group.hold, group.brought_by);
+        self.entries += 1;
+        self.used[role.index()] += more;
+        if hold == Hold::Loose
+            && let Some(loose) = self.loose.get_mut(&brought_by)
+        {
+            loose.bytes += more;
+        }
+        Some(entry)
+    }
+
+    /// From now on a group must stay until it is removed, or its time has passed: its sender or a neighbour was told that we
+    /// have it.
+    pub fn hold(&mut self, number: GroupNumber) {
+        if let Some(mut group) = self.remove(number) {
+            group.hold = Hold::Firm;
+            self.restore(number, group);
+        }
+    }
+
+    /// Forgets a group, which is to be removed from the store as well.
+    pub fn remove(&mut self, number: GroupNumber) -> Option<Group> {
+        let group = self.groups.remove(&number)?;
+        self.by_key.remove(&group.key);
+        self.by_end.remove(&(group.end, number));
+        self.by_recipient.remove(&(group.key.recipient, number));
+        self.entries -= group.len();
+        self.used[group.key.role.index()] -= group.cost();
+        if let Some(loose) = self.loose.get_mut(&group.brought_by)
+            && loose.groups.remove(&number)
+        {
+            loose.bytes -= group.cost();
+            if loose.groups.is_empty() {
+                self.loose.remove(&group.brought_by);
+            }
+        }
+        Some(group)
+    }
+
+    /// Removes a group whose time has passed, one at a time.
+    pub fn take_expired(&mut self, now: WallTime) -> Option<(GroupNumber, Group)> {
+        let (_, number) = self.by_end.first().copied().filter(|(end, _)| *end <= now)?;
+        self.counters.expired += 1;
+        Some((number, self.remove(number)?))
+    }
+
+    /// When the next group expires.
+    pub fn next_end(&self) -> Option<WallTime> {
+        self.by_end.first().map(|(end, _)| *end)
+    }
+
+    /// A group.
+    pub fn get(&self, number: GroupNumber) -> Option<&Group> {
+        self.groups.get(&number)
+    }
+
+    /// The number of a group, if it is there.
+    pub fn find(&self, key: &GroupKey) -> Option<GroupNumber> {
+        self.by_key.get(key).copied()
+    }
+
+    /// The groups for a recipient, the newest first.
+    pub fn of_recipient(&self, recipient: Recipient) -> impl Iterator<Item = (GroupNumber, &Group)> {
+        let first = Bound::Included((recipient, GroupNumber::default()));
+        let last = Bound::Included((recipient, GroupNumber::LAST));
+        self.by_recipient
+            .range((first, last))
+            .rev()
+            .filter_map(|(_, number)| Some((*number, self.groups.get(number)?)))
+    }
+
+    /// Bytes in use, costs included.
+    pub fn used(&self) -> ByteCount {
+        ByteCount(self.used.iter().sum())
+    }
+
+    /// What was refused and let go so far.
+    pub const fn counters(&self) -> JournalCounters {
+        self.counters
+    }
+
+    fn refuse(&mut self, why: JournalFull) -> JournalFull {
+        self.counters.refused += 1;
+        why
+    }
+}
+
+#[cfg(test)]
+mod tests;
