@@ -38,9 +38,9 @@ pub struct Window {
     reduced: Option<Timestamp>,
 }
 
-impl Window {
-    /// Of a path of which nothing is known.
-    pub const fn new() -> Self {
+/// Of a path of which nothing is known.
+impl Default for Window {
+    fn default() -> Self {
         Self {
             bytes: INITIAL,
             starting: true,
@@ -49,7 +49,9 @@ impl Window {
             reduced: None,
         }
     }
+}
 
+impl Window {
     /// Below how many bytes on their way another frame may follow.
     pub const fn bytes(&self) -> u64 {
         self.bytes

@@ -71,7 +71,7 @@ fn a_path_is_filled_and_its_queue_stays_short() {
     for megabit in [4, 20, 100, 500] {
         for milliseconds in [1, 20, 100] {
             let mut path = Path::new(megabit * 125_000, Duration::from_millis(milliseconds));
-            let mut window = Window::new();
+            let mut window = Window::default();
             path.run(&mut window, 20 * second);
             path.run(&mut window, 10 * second);
             let (used, queue) = (path.used(10 * second), path.longest_queue);
@@ -87,7 +87,7 @@ fn a_path_is_filled_and_its_queue_stays_short() {
 fn a_path_that_gets_slower_loses_its_queue_within_seconds() {
     let second = Duration::from_secs(1);
     let mut path = Path::new(12_500_000, Duration::from_millis(20));
-    let mut window = Window::new();
+    let mut window = Window::default();
     path.run(&mut window, 10 * second);
     path.bytes_per_second = 1_250_000;
     path.run(&mut window, 5 * second);
@@ -102,7 +102,7 @@ fn a_path_that_gets_slower_loses_its_queue_within_seconds() {
 
 #[test]
 fn it_grows_fast_until_half_of_the_target() {
-    let mut window = Window::new();
+    let mut window = Window::default();
     let (short, mut now) = (Duration::from_millis(10), Timestamp::from_micros(0));
     for doubled in [2, 4, 8] {
         window.confirmed(window.bytes(), short, true, now);
@@ -118,7 +118,7 @@ fn it_grows_fast_until_half_of_the_target() {
 
 #[test]
 fn a_window_that_is_not_in_use_does_not_grow_and_shrinks_all_the_same() {
-    let mut window = Window::new();
+    let mut window = Window::default();
     let now = Timestamp::from_micros(0);
     window.confirmed(INITIAL, Duration::from_millis(10), false, now);
     assert_eq!(window.bytes(), INITIAL);
@@ -128,7 +128,7 @@ fn a_window_that_is_not_in_use_does_not_grow_and_shrinks_all_the_same() {
 
 #[test]
 fn losses_count_once_in_a_round_trip_and_silence_begins_anew() {
-    let mut window = Window::new();
+    let mut window = Window::default();
     let (round_trip, now) = (Duration::from_millis(50), Timestamp::from_micros(0));
     window.confirmed(4 * INITIAL, round_trip, true, now);
     assert_eq!(window.round_trip(), round_trip);
@@ -146,7 +146,7 @@ fn losses_count_once_in_a_round_trip_and_silence_begins_anew() {
 
 #[test]
 fn a_way_that_became_longer_is_believed_after_ten_minutes() {
-    let mut window = Window::new();
+    let mut window = Window::default();
     let (mut now, short, long) =
         (Timestamp::from_micros(0), Duration::from_millis(10), Duration::from_millis(200));
     window.confirmed(FRAME, short, true, now);
@@ -168,7 +168,7 @@ proptest! {
     fn it_stays_within_its_bounds_whatever_is_told(
         told in proptest::collection::vec((any::<u64>(), any::<u64>(), any::<bool>(), 0_u8..4), 0..60),
     ) {
-        let mut window = Window::new();
+        let mut window = Window::default();
         let mut now = Timestamp::from_micros(0);
         for (bytes, micros, in_use, what) in told {
             now = now + Duration::from_micros(micros % 5_000_000);
