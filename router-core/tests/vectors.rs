@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Sealed manifests and convergence secrets against `vectors/sealed_manifests.json`, which a script beside it made
 //! without any code of ours.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use ratman_types::{Digest, Namespace, Recipient, SecretKey, Signer};
 use ratman_wire::stream::{Manifest, StreamId};
