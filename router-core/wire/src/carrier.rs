@@ -3,7 +3,7 @@
 
 mod frame_id;
 
-use ratman_types::{Address, Digest, Recipient, RouterId, Signature};
+use ratman_types::{Address, Digest, Mtu, Recipient, RouterId, Signature};
 
 pub use frame_id::FrameId;
 
@@ -19,6 +19,14 @@ pub const MAX_FRAME: usize = 33_004;
 pub const MAX_HOPS: u8 = 64;
 /// The header of a session frame: addressed, without options.
 pub const SESSION_HEADER: usize = 74;
+/// The header of a one-hop frame: signed.
+pub const ONE_HOP_HEADER: usize = 106;
+/// The header of a notice or request about a stream: addressed and signed.
+pub const NOTICE_HEADER: usize = 138;
+/// The header of a frame with blocks or a piece of something: addressed, in sequence and signed.
+pub const DATA_HEADER: usize = 172;
+/// What auxiliary bytes add to a header.
+pub const AUXILIARY: usize = 64;
 
 const HOPS_LEFT_OFFSET: usize = 1;
 const MODE_OFFSET: usize = 2;
@@ -212,6 +220,12 @@ impl<'a> Frame<'a> {
 pub fn peek_mode(frame: &[u8]) -> Option<Mode> {
     let bytes = frame.get(MODE_OFFSET..)?.first_chunk()?;
     Some(Mode(u16::from_be_bytes(*bytes)))
+}
+
+/// How many bytes of payload fit a frame with so long a header over a way of this MTU.
+pub(crate) fn room_beside(header: usize, mtu: Mtu) -> usize {
+    let mtu = usize::try_from(mtu.0).unwrap_or(usize::MAX);
+    mtu.saturating_sub(header).min(MAX_PAYLOAD)
 }
 
 /// Writes `hops_left` into an encoded frame: all that a relay changes.

@@ -4,6 +4,7 @@
 
 use ratman_types::{Mtu, WallTime};
 
+use crate::carrier::{ONE_HOP_HEADER, room_beside};
 use crate::{DecodeError, FrameId, MAX_PAYLOAD, Reader, Writer};
 
 /// The frames that a router has taken: time ‖ n u16 ‖ n names of frames.
@@ -18,8 +19,6 @@ pub struct Custody {
 impl Custody {
     const FRONT: usize = 8 + 2;
     const NAME: usize = 32;
-    /// A one-hop, signed header.
-    const HEADER: usize = 106;
     /// The most frames that one custody names: what a payload holds.
     pub const MAX_FRAMES: usize = (MAX_PAYLOAD - Self::FRONT) / Self::NAME;
 
@@ -40,8 +39,7 @@ impl Custody {
 
     /// How many frames one custody names over a link of this MTU.
     pub fn room(mtu: Mtu) -> usize {
-        let mtu = usize::try_from(mtu.0).unwrap_or(usize::MAX);
-        (mtu.saturating_sub(Self::HEADER + Self::FRONT) / Self::NAME).min(Self::MAX_FRAMES)
+        room_beside(ONE_HOP_HEADER, mtu).saturating_sub(Self::FRONT) / Self::NAME
     }
 
     /// The frames, at least one.

@@ -49,9 +49,13 @@ fn sizes_are_those_of_the_page() {
     let to = Recipient::Address(Address::from_bytes([1; 32]));
     let session = Header::new(Mode::SESSION_DATA, [0; 32]).to(to);
     assert_eq!(session.encoded_len(), SESSION_HEADER);
-    assert_eq!(Header { seq_id: full().seq_id, signature: full().signature, ..session }.encoded_len(), 172);
-    let one_hop = Header::new(Mode::ECHO_REPLY, [0; 32]);
-    assert_eq!(Header { signature: full().signature, ..one_hop }.encoded_len(), 106);
+    let notice = Header { signature: full().signature, ..session };
+    assert_eq!(notice.encoded_len(), NOTICE_HEADER);
+    let data = Header { seq_id: full().seq_id, ..notice };
+    assert_eq!((data.encoded_len(), DATA_HEADER), (172, 172));
+    assert_eq!(Header { auxiliary: full().auxiliary, ..data }.encoded_len(), DATA_HEADER + AUXILIARY);
+    let one_hop = Header { signature: full().signature, ..Header::new(Mode::ECHO_REPLY, [0; 32]) };
+    assert_eq!((one_hop.encoded_len(), ONE_HOP_HEADER), (106, 106));
     assert_eq!(full().encoded_len() + MAX_PAYLOAD, MAX_FRAME);
 }
 

@@ -6,6 +6,7 @@ use ratman_types::{Digest, Mtu, WallTime};
 
 use super::StreamId;
 use super::notice::{front, write_front};
+use crate::carrier::{NOTICE_HEADER, room_beside};
 use crate::{DecodeError, MAX_PAYLOAD, Reader};
 
 /// Asks for blocks of a stream: time ‖ stream id 32 ‖ n u16 ‖ n references; n = 0 asks for all.
@@ -22,8 +23,6 @@ pub struct PullRequest {
 impl PullRequest {
     const FRONT: usize = 8 + 32 + 2;
     const REFERENCE: usize = 32;
-    /// An addressed, signed header.
-    const HEADER: usize = 138;
     /// The most references of one request: what a payload holds.
     pub const MAX_REFERENCES: usize = (MAX_PAYLOAD - Self::FRONT) / Self::REFERENCE;
 
@@ -53,8 +52,7 @@ impl PullRequest {
 
     /// How many references one request holds over a way of this MTU.
     pub fn room(mtu: Mtu) -> usize {
-        let mtu = usize::try_from(mtu.0).unwrap_or(usize::MAX);
-        (mtu.saturating_sub(Self::HEADER + Self::FRONT) / Self::REFERENCE).min(Self::MAX_REFERENCES)
+        room_beside(NOTICE_HEADER, mtu).saturating_sub(Self::FRONT) / Self::REFERENCE
     }
 
     /// The blocks that are asked for; nothing if it is all of them.

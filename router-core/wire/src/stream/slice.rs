@@ -7,14 +7,11 @@
 use ratman_types::{Digest, Mtu};
 
 use super::BlockSize;
+use crate::carrier::{AUXILIARY, DATA_HEADER, room_beside};
 use crate::{DecodeError, Frame, MAX_PAYLOAD, Mode, SequenceId};
 
 /// The most slices of one block or sealed manifest: numbers are one byte.
 pub const MAX_SLICES: usize = 256;
-/// The header of a frame that carries a slice: addressed, in sequence, signed.
-const HEADER: usize = 172;
-/// What auxiliary bytes add to that.
-const AUXILIARY: usize = 64;
 
 /// What was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,9 +47,8 @@ impl<'a> Slice<'a> {
     /// # Errors
     /// Another mode, no sequence id, no bytes, or a block in one slice whose size no block has.
     pub fn decode(frame: &Frame<'a>) -> Result<Self, DecodeError> {
-        let of = [SliceOf::Block, SliceOf::SealedManifest].into_iter();
-        let of =
-            of.into_iter().find(|of| of.mode() == frame.header.mode).ok_or(DecodeError::Value("modes"))?;
+        let mut both = [SliceOf::Block, SliceOf::SealedManifest].into_iter();
+        let of = both.find(|of| of.mode() == frame.header.mode).ok_or(DecodeError::Value("modes"))?;
         let place = frame.header.seq_id.ok_or(DecodeError::Value("seq_id"))?;
         let length = frame.payload.len();
         let is_whole_block = of == SliceOf::Block && place.max == 0;
@@ -115,9 +111,7 @@ pub fn cut(
 /// How many bytes of payload fit a frame of modes 8 to 10 over a way of this MTU; `with_auxiliary` if the frame carries
 /// auxiliary bytes.
 pub fn payload_room(mtu: Mtu, with_auxiliary: bool) -> usize {
-    let header = if with_auxiliary { HEADER + AUXILIARY } else { HEADER };
-    let mtu = usize::try_from(mtu.0).unwrap_or(usize::MAX);
-    mtu.saturating_sub(header).min(MAX_PAYLOAD)
+    room_beside(if with_auxiliary { DATA_HEADER + AUXILIARY } else { DATA_HEADER }, mtu)
 }
 
 #[cfg(test)]
