@@ -183,6 +183,35 @@ pub fn fuzz_custody(data: &[u8]) {
     }
 }
 
+/// The addresses that a neighbour knows.
+pub fn fuzz_sync_scope(data: &[u8]) {
+    if let Ok(request) = crate::sync_scope::SyncScopeRequest::decode(data) {
+        assert_eq!(encoded(|buffer| request.encode_into(buffer)), data);
+    }
+}
+
+/// The request for the source and its answer.
+pub fn fuzz_source(data: &[u8]) {
+    use crate::source::{SourceRequest, SourceResponse};
+    if let Ok(request) = SourceRequest::decode(data) {
+        assert_eq!(encoded(|buffer| request.encode_into(buffer)), data);
+    }
+    if let Ok(response) = SourceResponse::decode(data) {
+        assert_eq!(encoded(|buffer| response.encode_into(buffer)), data);
+    }
+}
+
+/// What a frame that is too large for a link crosses it in.
+pub fn fuzz_leap(data: &[u8]) {
+    use crate::leap::{LeapFragment, LinkLeapNotice};
+    if let Ok(notice) = LinkLeapNotice::decode(data) {
+        assert_eq!(encoded(|buffer| notice.encode_into(buffer)), data);
+    }
+    if let Ok(fragment) = LeapFragment::decode(data) {
+        assert_eq!(encoded(|buffer| fragment.encode_into(buffer)), data);
+    }
+}
+
 fn encoded(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut buffer = Vec::new();
     write(&mut buffer);

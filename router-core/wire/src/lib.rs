@@ -13,11 +13,14 @@ pub mod custody;
 pub mod echo;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod leap;
 pub mod mode;
 pub mod peering;
 pub mod router_meta;
 pub mod session;
+pub mod source;
 pub mod stream;
+pub mod sync_scope;
 pub mod train;
 
 pub use carrier::{Frame, FrameId, Header, MAX_FRAME, MAX_HOPS, MAX_PAYLOAD, SequenceId};

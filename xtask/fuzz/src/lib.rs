@@ -48,6 +48,7 @@ targets! {
     wire_custody => ratman_wire::fuzz::fuzz_custody,
     wire_echo => ratman_wire::fuzz::fuzz_echo,
     wire_frame => ratman_wire::fuzz::fuzz_frame,
+    wire_leap => ratman_wire::fuzz::fuzz_leap,
     wire_manifest => ratman_wire::fuzz::fuzz_manifest,
     wire_notices => ratman_wire::fuzz::fuzz_notices,
     wire_packed => ratman_wire::fuzz::fuzz_packed,
@@ -57,6 +58,8 @@ targets! {
     wire_router_meta => ratman_wire::fuzz::fuzz_router_meta,
     wire_session => ratman_wire::fuzz::fuzz_session,
     wire_slice => ratman_wire::fuzz::fuzz_slice,
+    wire_source => ratman_wire::fuzz::fuzz_source,
+    wire_sync_scope => ratman_wire::fuzz::fuzz_sync_scope,
     wire_train => ratman_wire::fuzz::fuzz_train,
 }
 
