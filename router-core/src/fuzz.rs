@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What the fuzz targets call: any frames, at any time, over either of two links, into a router whose verifier
-//! takes every second signature for good.
+//! takes every second signature for good; and any sealed manifest.
 
 use core::time::Duration;
 use std::sync::Arc;
 
 use ratman_types::{
-    Digest, Hop, LinkId, Mtu, Now, RouterId, SecretKey, Signature, Timestamp, Verifier, WallTime,
+    Digest, Hop, LinkId, Mtu, Now, Recipient, RouterId, SecretKey, Signature, Signer, Timestamp, Verifier,
+    WallTime, blake2b,
 };
 use ratman_wire::echo::Echo;
 use ratman_wire::{Frame, Header, Mode};
 
 use crate::limits::{MAX_EVENTS, MAX_TRANSMITS};
+use crate::stream::SealedManifest;
 use crate::{Event, LinkEvent, Router, RouterConfig, forward};
 
 const START: Now =
@@ -57,6 +59,17 @@ pub fn fuzz_router(data: &[u8]) {
     assert!(router.routes().count() <= 8 * hops.len() + 1, "the table kept to its limit");
 }
 
+/// The joined slices of a manifest that one address sealed to another: what opens is between those two.
+pub fn fuzz_sealed_manifest(data: &[u8]) {
+    let Some(sealed) = SealedManifest::from_slices(blake2b(&[data]), data.to_vec()) else { return };
+    let (sender, key) = (SecretKey::from_seed([1; 32]).address(), SecretKey::from_seed([2; 32]));
+    let recipient = Recipient::Address(key.address());
+    if let Ok(manifest) = sealed.open(&sender, &recipient, &key) {
+        let letterhead = manifest.letterhead();
+        assert_eq!((letterhead.from, letterhead.to), (sender, recipient));
+    }
+}
+
 /// Empties the queues, and answers echoes so that the links are live.
 fn settle(router: &mut Router, hops: &[Hop], now: Now) {
     let mut replies = Vec::new();
@@ -89,7 +102,7 @@ fn settle(router: &mut Router, hops: &[Hop], now: Now) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use ratman_types::{Address, Recipient};
+    use ratman_types::Address;
     use ratman_wire::announcement::{Announcement, PathLatency, Peer};
 
     /// Frames that are nearly right, so that they get past the first checks.
@@ -135,6 +148,11 @@ mod tests {
                 data.extend(frame);
             }
             fuzz_router(&data);
+        }
+
+        #[test]
+        fn any_sealed_manifest_is_answered(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            fuzz_sealed_manifest(&bytes);
         }
     }
 }

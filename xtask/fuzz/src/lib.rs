@@ -41,6 +41,7 @@ targets! {
     offload => gateway_core::offload::fuzz::fuzz_offload,
     packet => gateway_core::fuzz::fuzz_packet,
     router => router_core::fuzz::fuzz_router,
+    sealed_manifest => router_core::fuzz::fuzz_sealed_manifest,
     session_frame => gateway_core::session::fuzz::fuzz_session_frame,
     session_records => gateway_core::session::fuzz::fuzz_records,
     wire_announcement => ratman_wire::fuzz::fuzz_announcement,
