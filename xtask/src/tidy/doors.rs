@@ -31,7 +31,8 @@ const NOT_PURE: &[&str] = &["getrandom", "libc", "nix", "rand", "rtnetlink", "so
 const HOUSE: &[Room] = &[
     room("ratman-types", &[], Kind::Pure),
     room("ratman-wire", &["ratman-types"], Kind::Pure),
-    room("router-core", &["ratman-types", "ratman-wire"], Kind::Pure),
+    room("ratman-eris", &["ratman-types"], Kind::Pure),
+    room("router-core", &["ratman-eris", "ratman-types", "ratman-wire"], Kind::Pure),
     room("ratman-sim", &["ratman-types", "ratman-wire", "router-core"], Kind::Pure),
     room("netmod-api", &["ratman-types", "ratman-wire"], Kind::Library),
     room("netmod-mem", &["netmod-api", "ratman-types", "ratman-wire"], Kind::Library),
@@ -79,7 +80,7 @@ const HOUSE: &[Room] = &[
     // It feeds the parsers of every package.
     room(
         "irdest-fuzz",
-        &["gateway-core", "irdest-gateway", "netmod-inet", "ratman-wire", "router-core"],
+        &["gateway-core", "irdest-gateway", "netmod-inet", "ratman-eris", "ratman-wire", "router-core"],
         Kind::Program,
     ),
 ];
