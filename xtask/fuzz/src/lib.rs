@@ -33,6 +33,9 @@ macro_rules! targets {
 targets! {
     config => irdest_gateway::fuzz::fuzz_config,
     control_request => irdest_gateway::fuzz::fuzz_control_request,
+    eris_capability => ratman_eris::fuzz::fuzz_capability,
+    eris_decoder => ratman_eris::fuzz::fuzz_decoder,
+    eris_round_trip => ratman_eris::fuzz::fuzz_round_trip,
     flow_table => gateway_core::fuzz::fuzz_flow_table,
     icmp_answer => gateway_core::fuzz::fuzz_icmp_answer,
     identity => irdest_gateway::fuzz::fuzz_identity,
