@@ -4,8 +4,10 @@
 
 mod convergence;
 mod sealed_manifest;
+mod sending;
 mod window;
 
 pub use convergence::convergence_secret;
 pub use sealed_manifest::{EphemeralKey, OpenError, SealError, SealedManifest};
+pub use sending::{Ended, Next, Routing, Sending};
 pub use window::Window;
