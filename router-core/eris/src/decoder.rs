@@ -15,22 +15,22 @@ use crate::{BlockSize, ReadCapability, Reference};
 use part::Part;
 use pending::Pending;
 
-/// As many blocks may be wanted at once before nodes are opened ahead of their turn no more. Blocks of 32 KiB: 16 MiB; blocks
-/// of 1 KiB: 512 KiB; more than a sender has on the way (1 MiB, wire page, Streams) or than such blocks are used for.
+/// Where as many blocks are wanted, no node is opened ahead of its turn. That is 16 MiB in blocks of 32 KiB and 512 KiB in
+/// blocks of 1 KiB: more than a sender has on the way (1 MiB: wire page, Streams), and more than such blocks are used for.
 pub const LOOK_AHEAD: usize = 512;
 
 /// Reads a content, or a part of it, from blocks that anybody may have sent.
 ///
-/// [`Decoder::wanted`] tells which blocks it can use. [`Decoder::handle_block`] takes them: inner nodes in
-/// any order, leaves in order. A block is hashed before anything else is done with it.
+/// [`Decoder::wanted`] tells which blocks it can use. [`Decoder::handle_block`] takes them: inner nodes in any order, leaves
+/// in order. A block is hashed before anything else is done with it.
 ///
-/// Only the one tree is accepted that an [`Encoder`](crate::Encoder) makes of a content: keys of nodes are the hashes of what
-/// they open, nodes are full but on the right edge, roots have two children at least, levels fall by one with every step, and
-/// the content ends with padding. So a tree has no cycle, its nodes tell the least length of its content before a leaf is
-/// there, and one that claims more than the limit ends with [`DecodeError::TooLong`] at the root.
+/// Only trees as an [`Encoder`](crate::Encoder) makes them are accepted: keys of nodes are the hashes of what they open,
+/// nodes are full but on the right edge, roots have two children at least, levels fall by one with every step, and the
+/// content ends with padding. So a tree has no cycle, its nodes tell the least length of its content before a leaf is there,
+/// and one that claims more than the limit ends with [`DecodeError::TooLong`] at the root.
 ///
-/// It holds a block and a list of at most [`LOOK_AHEAD`] + arity × level entries of 80 bytes (128 KiB for a level of 2 in blocks of
-/// 32 KiB), both made once and zeroised when dropped.
+/// It holds a block and a list of at most [`LOOK_AHEAD`] + arity × level entries of 80 bytes (120 KiB for a level of 2 in
+/// blocks of 32 KiB), both made once and zeroised when dropped.
 pub struct Decoder {
     block_size: BlockSize,
     root_level: u8,
@@ -40,6 +40,15 @@ pub struct Decoder {
     wanted: Zeroizing<Vec<Pending>>,
     plaintext: Zeroizing<Vec<u8>>,
     content_len: Option<u64>,
+}
+
+/// A block that a decoder can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub reference: Reference,
+    /// Its level: 0 is a leaf, which is taken in its turn; others are nodes, which are taken ahead of it, too.
+    pub level: u8,
 }
 
 /// What became of a block.
@@ -129,10 +138,10 @@ impl Decoder {
         self.wanted.last().map(|pending| pending.reference)
     }
 
-    /// The names of all blocks that can be used now, in the order of the content, [`Decoder::next_wanted`] first. A puller
-    /// asks for as many at once as it likes. A name comes more than once where content repeats itself.
-    pub fn wanted(&self) -> impl ExactSizeIterator<Item = Reference> {
-        self.wanted.iter().rev().map(|pending| pending.reference)
+    /// All blocks that are known to be needed, in the order of the content, [`Decoder::next_wanted`] first: a puller asks for
+    /// as many at once as it likes. A name comes more than once where content repeats itself.
+    pub fn wanted(&self) -> impl ExactSizeIterator<Item = Wanted> {
+        self.wanted.iter().rev().map(|pending| Wanted { reference: pending.reference, level: pending.level })
     }
 
     /// Whether everything that was asked for is read.

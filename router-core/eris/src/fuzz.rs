@@ -112,7 +112,7 @@ pub(crate) fn decoded(decoder: &mut Decoder, store: &Store, order: usize) -> Vec
             Decoded::Node => {}
             Decoded::Early | Decoded::NotWanted => panic!("the block that is wanted next is taken"),
         }
-        let ahead = decoder.wanted().skip(1).nth(order);
+        let ahead = decoder.wanted().skip(1).nth(order).map(|wanted| wanted.reference);
         if let Some(ahead) = ahead.filter(|ahead| Some(*ahead) != decoder.next_wanted()) {
             match decoder.handle_block(&store[&ahead]).expect("the blocks of an encoder") {
                 Decoded::Node | Decoded::Early => {}

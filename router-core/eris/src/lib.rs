@@ -67,7 +67,7 @@ mod reference;
 mod secret;
 
 pub use block_size::{BlockSize, PathTooNarrow};
-pub use decoder::{DecodeError, Decoded, Decoder, LOOK_AHEAD};
+pub use decoder::{DecodeError, Decoded, Decoder, LOOK_AHEAD, Wanted};
 pub use encoder::{Block, ContentTooLong, Encoder};
 pub use read_capability::{CapabilityError, ReadCapability};
 pub use reference::{BlockError, Reference, verify_block};

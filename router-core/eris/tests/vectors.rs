@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Every vector of ERIS 1.0.0 and of the extension, both ways; and two large contents of the specification.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may end a test as well")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
