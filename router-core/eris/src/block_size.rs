@@ -120,6 +120,13 @@ impl BlockSize {
         }
     }
 
+    /// The level of the root over content of this length; nothing if it does not go into blocks of this size.
+    ///
+    /// The padding takes one byte at least, so content of exactly one block's size has two leaves.
+    pub fn level_of(self, content: ByteCount) -> Option<u8> {
+        (0..=self.max_level()).find(|level| u128::from(content.0) < self.span(*level))
+    }
+
     /// The content under a full node of a level, in bytes: it does not fit 64 bits at the highest level.
     pub(crate) fn span(self, level: u8) -> u128 {
         let bits = u32::from(self.code()) + u32::from(level) * (u32::from(self.code()) - PAIR_LEN.ilog2());
@@ -142,6 +149,29 @@ impl fmt::Display for BlockSize {
 mod tests {
     use super::BlockSize::{Bytes64, Bytes256, Kib1, Kib32};
     use super::*;
+
+    #[test]
+    fn the_level_follows_from_the_length() {
+        let levels = [
+            (Bytes64, 0, Some(0)),
+            (Bytes64, 63, Some(0)),
+            (Bytes64, 64, None),
+            (Bytes256, 255, Some(0)),
+            (Bytes256, 256, Some(1)),
+            (Bytes256, 4 * 256 - 1, Some(1)),
+            (Bytes256, 4 * 256, Some(2)),
+            (Kib1, 1023, Some(0)),
+            (Kib1, 16 * 1024 - 1, Some(1)),
+            (Kib1, 16 * 1024, Some(2)),
+            (Kib32, 512 * 32_768 - 1, Some(1)),
+            (Kib32, 1 << 30, Some(2)),
+            (Kib32, u64::MAX, Some(6)),
+            (Bytes256, u64::MAX, Some(28)),
+        ];
+        for (size, bytes, level) in levels {
+            assert_eq!(size.level_of(ByteCount(bytes)), level, "{size:?}, {bytes} bytes");
+        }
+    }
 
     /// What the table says of a path: the rows as (longest content, size), in order.
     fn assert_table(paths: &[u32], rows: &[(u64, BlockSize)], refused_from: Option<u64>) {

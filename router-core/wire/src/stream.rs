@@ -5,7 +5,6 @@
 //! Sealing and encoding are not here: this package holds bytes and what must be true of them.
 
 mod auxiliary;
-mod block_size;
 mod letterhead;
 mod lifetime;
 mod manifest;
@@ -17,13 +16,9 @@ mod slice;
 use core::fmt;
 
 pub use auxiliary::Auxiliary;
-pub use block_size::BlockSize;
 pub use letterhead::{AuxiliaryData, Letterhead};
 pub use lifetime::Lifetime;
-pub use manifest::{
-    Contents, InlineContents, MAX_INLINE, MAX_PLAINTEXT, MAX_SEALED, Manifest, ReadCapability, RootKey,
-    SEALING,
-};
+pub use manifest::{Contents, InlineContents, MAX_INLINE, MAX_PLAINTEXT, MAX_SEALED, Manifest, SEALING};
 pub use notice::{DenyNotice, Outcome, PushNotice, Receipt};
 pub use packed::{PackedBlocks, Packing};
 pub use pull_request::PullRequest;

@@ -30,8 +30,8 @@ const NOT_PURE: &[&str] = &["getrandom", "libc", "nix", "rand", "rtnetlink", "so
 
 const HOUSE: &[Room] = &[
     room("ratman-types", &[], Kind::Pure),
-    room("ratman-wire", &["ratman-types"], Kind::Pure),
     room("ratman-eris", &["ratman-types"], Kind::Pure),
+    room("ratman-wire", &["ratman-eris", "ratman-types"], Kind::Pure),
     room("router-core", &["ratman-eris", "ratman-types", "ratman-wire"], Kind::Pure),
     room("ratman-sim", &["ratman-types", "ratman-wire", "router-core"], Kind::Pure),
     room("netmod-api", &["ratman-types", "ratman-wire"], Kind::Library),

@@ -2,14 +2,11 @@
 //! The manifest, version 2, as it is sealed: what a recipient needs to find and decrypt a stream (source: manual, manifest
 //! frame; wire page, streams; the layout is ours, see `decisions/manifest.md`).
 
-mod read_capability;
-
 use core::fmt;
 
+use ratman_eris::{CapabilityError, ReadCapability};
 use ratman_types::{ByteCount, WallTime};
 use zeroize::Zeroizing;
-
-pub use read_capability::{ReadCapability, RootKey};
 
 use super::{AuxiliaryData, Letterhead, Lifetime, StreamId};
 use crate::{DecodeError, Reader, Writer};
@@ -81,7 +78,7 @@ impl Contents {
     fn check(&self, stream_size: ByteCount) -> Result<(), DecodeError> {
         let (field, fits) = match self {
             Self::Blocks(capability) => {
-                ("level", capability.block_size.level_of(stream_size) == Some(capability.level))
+                ("level", capability.block_size().level_of(stream_size) == Some(capability.level()))
             }
             Self::Inline(contents) => {
                 ("inline contents", u64::try_from(contents.0.len()) == Ok(stream_size.0))
@@ -93,7 +90,7 @@ impl Contents {
     /// tag 1 ‖ read capability, or tag 2 ‖ the contents, which end where the manifest does.
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.u8("contents")? {
-            TAG_BLOCKS => ReadCapability::decode(reader).map(Self::Blocks),
+            TAG_BLOCKS => decode_capability(reader).map(Self::Blocks),
             TAG_INLINE => {
                 let bytes = reader.bytes("inline contents", reader.rest().len())?;
                 let (length, limit) = (bytes.len(), MAX_INLINE);
@@ -107,7 +104,9 @@ impl Contents {
 
     fn encode_into(&self, writer: &mut Writer<'_>) {
         match self {
-            Self::Blocks(capability) => capability.encode_into(writer.u8(TAG_BLOCKS)),
+            Self::Blocks(capability) => {
+                writer.u8(TAG_BLOCKS).bytes(&capability.to_bytes()[..]);
+            }
             Self::Inline(contents) => {
                 writer.u8(TAG_INLINE).bytes(&contents.0);
             }
@@ -120,6 +119,14 @@ impl Contents {
             Self::Inline(contents) => contents.0.len(),
         }
     }
+}
+
+fn decode_capability(reader: &mut Reader<'_>) -> Result<ReadCapability, DecodeError> {
+    let bytes = reader.bytes("read capability", ReadCapability::LEN)?;
+    ReadCapability::from_bytes(bytes).map_err(|error| match error {
+        CapabilityError::BlockSize(_) => DecodeError::Value("block size"),
+        _ => DecodeError::Value("level"),
+    })
 }
 
 impl Manifest {

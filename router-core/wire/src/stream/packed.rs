@@ -6,9 +6,9 @@
 
 use core::slice::ChunksExact;
 
+use ratman_eris::BlockSize;
 use ratman_types::{Digest, blake2b};
 
-use super::BlockSize;
 use crate::{DecodeError, Frame, MAX_PAYLOAD, Mode, SequenceId};
 
 /// The blocks of one frame, at least one.
@@ -31,7 +31,7 @@ impl<'a> PackedBlocks<'a> {
         let Some((code, bytes)) = frame.payload.split_first() else {
             return Err(DecodeError::Truncated { field: "block size", missing: 1 });
         };
-        let block_size = BlockSize::decode(*code)?;
+        let block_size = BlockSize::from_code(*code).ok_or(DecodeError::Value("block size"))?;
         if bytes.is_empty() || !bytes.len().is_multiple_of(block_size.bytes()) {
             return Err(DecodeError::Value("blocks"));
         }

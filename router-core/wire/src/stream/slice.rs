@@ -4,9 +4,9 @@
 //!
 //! All slices of one whole but the last have one length; they may arrive in any order and more than once.
 
+use ratman_eris::BlockSize;
 use ratman_types::{Digest, Mtu};
 
-use super::BlockSize;
 use crate::carrier::{AUXILIARY, DATA_HEADER, room_beside};
 use crate::{DecodeError, Frame, MAX_PAYLOAD, Mode, SequenceId};
 
@@ -52,7 +52,7 @@ impl<'a> Slice<'a> {
         let place = frame.header.seq_id.ok_or(DecodeError::Value("seq_id"))?;
         let length = frame.payload.len();
         let is_whole_block = of == SliceOf::Block && place.max == 0;
-        if length == 0 || is_whole_block && BlockSize::ALL.iter().all(|size| size.bytes() != length) {
+        if length == 0 || is_whole_block && BlockSize::from_bytes(length).is_none() {
             return Err(DecodeError::Value("slice"));
         }
         Ok(Self { of, place, bytes: frame.payload })

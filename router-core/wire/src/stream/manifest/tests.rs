@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 use super::*;
 use crate::fuzz::fuzz_manifest;
-use crate::stream::BlockSize;
 use proptest::prelude::*;
-use ratman_types::{Address, Digest, Namespace, Recipient};
+use ratman_eris::BlockSize;
+use ratman_types::{Address, Namespace, Recipient};
 
 fn letterhead(size: u64) -> Letterhead {
     Letterhead {
@@ -20,12 +20,12 @@ fn with(size: u64, contents: Contents) -> Result<Manifest, DecodeError> {
 }
 
 fn blocks(block_size: BlockSize, level: u8) -> Contents {
-    Contents::Blocks(ReadCapability {
-        block_size,
-        level,
-        root_reference: Digest::from_bytes([0x55; 32]),
-        root_key: RootKey::from_bytes([0x66; 32]),
-    })
+    capability(block_size, level, [0x55; 32], [0x66; 32])
+}
+
+fn capability(block_size: BlockSize, level: u8, root: [u8; 32], key: [u8; 32]) -> Contents {
+    let bytes = [&[block_size.code(), level][..], &root, &key].concat();
+    Contents::Blocks(ReadCapability::from_bytes(&bytes).unwrap())
 }
 
 fn inline(contents: &[u8]) -> Contents {
@@ -118,7 +118,7 @@ fn contents_must_fit_the_size() {
 #[test]
 fn secrets_are_not_printed() {
     let text = format!("{:?}", with(20_000, blocks(BlockSize::Kib1, 2)).unwrap());
-    assert!(text.contains("RootKey(…)") && !text.contains("102") && !text.contains("6666"), "{text}");
+    assert!(text.contains("ReadCapability") && !text.contains("102") && !text.contains("6666"), "{text}");
     let text = format!("{:?}", with(5, inline(b"hello")).unwrap());
     assert!(text.contains("InlineContents(5 bytes)") && !text.contains("104"), "{text}");
 }
@@ -139,12 +139,7 @@ prop_compose! {
         };
         let size = small.as_ref().map_or(size, |small| u64::try_from(small.len()).unwrap());
         let contents = small.map_or_else(
-            || Contents::Blocks(ReadCapability {
-                block_size,
-                level: block_size.level_of(ByteCount(size)).unwrap(),
-                root_reference: Digest::from_bytes(reference),
-                root_key: RootKey::from_bytes(key),
-            }),
+            || capability(block_size, block_size.level_of(ByteCount(size)).unwrap(), reference, key),
             |small| inline(&small),
         );
         let letterhead = Letterhead { from: Address::from_bytes(from), to, ..letterhead(size) };
