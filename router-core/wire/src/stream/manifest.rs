@@ -123,9 +123,9 @@ impl Contents {
 
 fn decode_capability(reader: &mut Reader<'_>) -> Result<ReadCapability, DecodeError> {
     let bytes = reader.bytes("read capability", ReadCapability::LEN)?;
-    ReadCapability::from_bytes(bytes).map_err(|error| match error {
-        CapabilityError::BlockSize(_) => DecodeError::Value("block size"),
-        _ => DecodeError::Value("level"),
+    ReadCapability::from_bytes(bytes).map_err(|error| {
+        let is_of_size = matches!(error, CapabilityError::BlockSize(_));
+        DecodeError::Value(if is_of_size { "block size" } else { "level" })
     })
 }
 
