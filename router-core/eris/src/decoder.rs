@@ -64,7 +64,7 @@ pub enum Decoded<'a> {
     NotWanted,
 }
 
-/// Why a content cannot be read, whatever blocks come: its read capability is wrong, or its maker did not keep to the rules.
+/// Why a content cannot be read, whatever comes: its read capability is wrong, or its maker did not keep to the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {

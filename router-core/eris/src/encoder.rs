@@ -16,8 +16,8 @@ use crate::{BlockSize, ReadCapability, Reference};
 /// block. So who calls decides how fast the content is read. After [`Encoder::finish`] the last blocks come, and when all
 /// of them are taken, the [`Encoder::capability`].
 ///
-/// It holds one leaf and one node of each level in buffers that are made once and zeroised when dropped: for 1 GiB in blocks of
-/// 32 KiB four of them, for any content no more than eight.
+/// It holds one leaf and one node of each level in buffers that are made once and zeroised when dropped: in blocks of 32 KiB
+/// four of them for 1 GiB, and no more than eight for any content.
 pub struct Encoder {
     block_size: BlockSize,
     secret: ConvergenceSecret,

@@ -144,7 +144,7 @@ fn content_of_2_to_the_64_bytes_is_refused_by_any_reader() {
     }
 }
 
-/// A block cannot name itself, since its name is its hash; but one block can be in the place of any other, and read with any key.
+/// A block cannot name itself, since its name is its hash; but one block can stand in many places, at any level.
 #[test]
 fn a_tree_that_leads_back_to_itself_ends_by_its_level() {
     let mut forger = Forger::new(Kib1);
