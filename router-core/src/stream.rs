@@ -2,11 +2,13 @@
 //! Streams: messages of any size that arrive, now or later (source: manual, message encoding and delivery; wire page,
 //! streams).
 
+mod collector;
 mod convergence;
 mod sealed_manifest;
 mod sending;
 mod window;
 
+pub use collector::{Collector, CollectorCounters, MAX_BYTES as MAX_COLLECTED, SliceError, Whole};
 pub use convergence::convergence_secret;
 pub use sealed_manifest::{EphemeralKey, OpenError, SealError, SealedManifest};
 pub use sending::{Ended, Next, Routing, Sending};
