@@ -4,12 +4,14 @@
 
 mod collector;
 mod convergence;
+mod receiving;
 mod sealed_manifest;
 mod sending;
 mod window;
 
 pub use collector::{Collector, CollectorCounters, MAX_BYTES as MAX_COLLECTED, SliceError, Whole};
 pub use convergence::convergence_secret;
+pub use receiving::{Receiving, Step, Unreadable};
 pub use sealed_manifest::{EphemeralKey, OpenError, SealError, SealedManifest};
 pub use sending::{Ended, Next, Routing, Sending};
 pub use window::Window;

@@ -177,6 +177,16 @@ impl Decoder {
         }
     }
 
+    /// Goes on behind the leaf that is next without its content, for who only asks which blocks are missing. False where a node
+    /// is next, or the last leaf, which tells the length: those have to be given.
+    pub fn skip_leaf(&mut self) -> bool {
+        let may = self.wanted.last().is_some_and(|pending| pending.level == 0 && !pending.is_last);
+        if may {
+            self.wanted.pop();
+        }
+        may
+    }
+
     /// Puts the children of a node into its place.
     fn handle_node(&mut self, index: usize, is_next: bool, block: &[u8]) -> Result<Decoded<'_>, DecodeError> {
         let Pending { start, level, is_last, .. } = self.wanted[index];

@@ -46,6 +46,24 @@ fn decode_in_any_order(
 }
 
 #[test]
+fn leaves_can_be_skipped_all_but_the_last() {
+    let content = content(40 * 1024);
+    let (capability, store) = encoded(Kib1, 1, 1024, &content);
+    let (mut decoder, mut given) = (whole(&capability), 0);
+    while let Some(next) = decoder.next_wanted() {
+        if !decoder.skip_leaf() {
+            decoder.handle_block(&store[&next]).unwrap();
+            given += 1;
+        }
+    }
+    assert_eq!(given, 1 + 3 + 1, "the root, three nodes and the last leaf");
+    assert_eq!(decoder.content_len(), Some(count(content.len())));
+    assert!(!decoder.skip_leaf(), "nothing is left");
+    let (single, _) = encoded(Kib1, 1, 1024, b"short");
+    assert!(!whole(&single).skip_leaf(), "an only leaf is the last");
+}
+
+#[test]
 fn blocks_are_wanted_in_the_order_of_the_content() {
     let content = content(9 * 1024);
     let (capability, store) = encoded(Kib1, 1, 1024, &content);
