@@ -47,7 +47,7 @@ fn advance(receiving: &mut Receiving, journal: &Blocks) -> Result<(Step, usize),
                 assert_eq!(receiving.handle_read(&journal[&reference]), Ok(true));
                 read += 1;
             }
-            step => return Ok((step, read)),
+            step @ (Step::Await | Step::Complete) => return Ok((step, read)),
         }
     }
 }
