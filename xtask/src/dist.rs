@@ -2,11 +2,13 @@
 //! `cargo xtask dist`: the Debian package of the daemon, the same bytes whenever it is made.
 
 mod again;
+mod before;
 mod contents;
 mod epoch;
 mod packager;
 #[cfg(test)]
 mod scripts;
+mod tools;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ use crate::bpf::require_probes;
 use crate::build::{Profile, daemon};
 use crate::cargo::{built, metadata, run};
 use crate::programs::{TO_PACKAGE, require};
+
+pub(crate) use before::Commit;
 
 /// Builds the daemon for use and makes its Debian package.
 ///
@@ -62,10 +66,20 @@ impl Dist {
     }
 }
 
-/// Makes the package with this suffix of its version, in its usual folder or in another one.
-pub(crate) fn package(version_suffix: &str, output: Option<PathBuf>) -> Result<PathBuf> {
+/// Makes the package in its usual folder, and where `check` says so a second time, to compare.
+pub(crate) fn package(check: bool) -> Result<PathBuf> {
     require(TO_PACKAGE)?;
-    Dist { output, version_suffix: version_suffix.to_owned(), check: false }.make()
+    let package = Dist { output: None, version_suffix: String::new(), check: false }.make()?;
+    if check {
+        again::same(&package, "")?;
+    }
+    Ok(package)
+}
+
+/// Makes one of the same sources that sorts below it, in a folder of its own, as cargo-deb empties the usual one.
+pub(crate) fn package_below() -> Result<PathBuf> {
+    let output = metadata()?.target_directory.into_std_path_buf().join("before/same");
+    Dist { output: Some(output), version_suffix: before::SUFFIX.to_owned(), check: false }.make()
 }
 
 /// The version of the workspace, which all of its packages have.

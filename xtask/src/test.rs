@@ -31,18 +31,22 @@ pub(crate) struct Test {
     /// Repeat what depends on chance or on time.
     #[arg(long)]
     long: bool,
-    /// Make the Debian package and try it in two Debian trees that are booted for it; as root.
+    /// Make the Debian package and try it in two Debian trees that are booted for it; as root. With --long it is made twice, to
+    /// see that it is the same.
     #[arg(long)]
     system: bool,
+    /// Where `--system` upgrades from: a commit, as git calls it [default: the one before, HEAD~1].
+    #[arg(long, value_name = "REVISION", requires = "system")]
+    upgrade_from: Option<String>,
 }
 
 impl Test {
     pub(crate) fn run(self) -> Result<()> {
-        let repetitions = if self.long { "1" } else { "0" };
         if self.system {
-            return system::run_tests(repetitions);
+            return system::run_tests(self.long, self.upgrade_from.as_deref());
         }
         require(TO_TEST)?;
+        let repetitions = repetitions(self.long);
         run(cargo_with_probes(&["test", "--workspace"]).env("IRDEST_LONG", repetitions))?;
         // Built here, as the namespaces of a normal user have no network to fetch anything from.
         let daemon = daemon(Profile::Dev)?;
@@ -79,6 +83,11 @@ fn side_by_side(commands: [Result<Command>; 2], folder: &Path) -> Result<()> {
     }
     ensure!(failed == 0, "{failed} of the two halves of the tests above failed");
     Ok(())
+}
+
+/// What `IRDEST_LONG` has to be.
+fn repetitions(long: bool) -> &'static str {
+    if long { "1" } else { "0" }
 }
 
 /// The features that switch on all tests of every package, for `--features`.

@@ -2,17 +2,13 @@
 //! Makes the package a second time, from nothing, to show that it is the same.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{epoch, made, version};
+use super::{epoch, made, tools, version};
 use crate::cargo::{cargo, metadata, run};
-
-/// Tools that need not be built again: what they make is compared, not they.
-const TOOLS: [&str; 2] = ["bpf/linker", "cargo-deb"];
 
 /// Makes the package with nothing built before, and compares it with `package`.
 ///
@@ -27,11 +23,8 @@ pub(super) fn same(package: &Path, suffix: &str) -> Result<()> {
         fs::remove_dir_all(&folder).with_context(failed)?;
     }
     let (build, output) = (folder.join("build"), folder.join("output"));
-    for tool in TOOLS.map(Path::new).into_iter().filter(|tool| target.join(tool).exists()) {
-        let place = build.join(tool);
-        fs::create_dir_all(place.parent().expect("a tool lies in a folder")).with_context(failed)?;
-        symlink(target.join(tool), place).with_context(failed)?;
-    }
+    // What tools make is compared, not they.
+    tools::lend(&target, &build)?;
     let mut dist = cargo(&["xtask", "dist", "--version-suffix", suffix, "--output"]);
     dist.arg(&output).env("CARGO_TARGET_DIR", &build).env(epoch::VARIABLE, epoch::find()?);
     run(&mut dist).context("making the package again")?;

@@ -21,7 +21,8 @@ pub(super) fn find() -> Result<String> {
     let mut git = Command::new("git");
     git.args(["log", "-1", "--format=%ct"]).current_dir(workspace());
     let output = git.output().context("starting git, which knows when the source was written")?;
-    ensure!(output.status.success(), "this is no clone of git: please set {VARIABLE}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}; where this is no clone of git, please set {VARIABLE}", said.trim());
     seconds(&String::from_utf8_lossy(&output.stdout))
 }
 
