@@ -160,7 +160,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match cli.execute(router_only) {
         Ok(code) => code,
         Err(error) => {
-            let _closed = writeln!(io::stderr(), "irdest-gateway: {error:#}");
+            let _closed = writeln!(io::stderr(), "{}irdest-gateway: {error:#}", telemetry::error_prefix());
             ExitCode::from(exit_code(&error))
         }
     }
