@@ -205,12 +205,21 @@ fn run(sources: &Sources) -> anyhow::Result<()> {
     daemon::run(Settings::new(sources.clone(), config, logs), &identity, state)
 }
 
-/// The control socket that was named, or that of the configuration.
+/// The control socket that was named, or that of the configuration. A mistake in a file is no reason not to ask a gateway that
+/// runs on with what it read before: it is told, and the default is asked.
 fn socket_of(sources: &Sources, named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    match named {
-        Some(socket) => Ok(socket),
-        None => Ok(Config::load_for_client(sources)?.control_socket),
+    if let Some(socket) = named {
+        return Ok(socket);
     }
+    let error = match Config::load_for_client(sources) {
+        Ok(config) => return Ok(config.control_socket),
+        Err(error) if error.is_of_a_file() => error,
+        Err(error) => return Err(error.into()),
+    };
+    let socket = Config::load_for_client(&sources.without_files())?.control_socket;
+    let _closed =
+        writeln!(io::stderr(), "irdest-gateway: {error}\nirdest-gateway: asking on {}", socket.display());
+    Ok(socket)
 }
 
 fn shown(answer: &(impl Serialize + fmt::Display), json: bool) -> anyhow::Result<String> {

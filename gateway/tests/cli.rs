@@ -102,6 +102,28 @@ fn wrong_usage_and_wrong_configuration_exit_with_2() {
 }
 
 #[test]
+fn a_mistake_in_a_file_is_no_reason_not_to_ask_a_gateway_that_runs() {
+    let home = Home::new();
+    let _daemon = home.run();
+    fs::write(home.path("gateway.toml"), "tun.mtu = 12\n").unwrap();
+    // The file no longer says where it is, nor does what was typed: the default, where nobody is.
+    let output = home.output(&["status"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("gateway.toml:1: tun.mtu: expected") && said.contains("asking on /run/"), "{said}");
+    let socket = format!("control.socket={:?}", home.path("control.sock"));
+    for command in ["status", "links"] {
+        let output = home.output(&[command, "--json", "-s", &socket]);
+        assert_eq!(output.status.code(), Some(0), "{command}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("tun.mtu") && text(&output.stdout).starts_with('{'));
+    }
+    // What was typed is to be right.
+    assert_eq!(home.output(&["status", "-s", &socket, "-s", "tun.mtu=big"]).status.code(), Some(2));
+    fs::remove_file(home.path("gateway.toml")).unwrap();
+    assert_eq!(home.output(&["status", "-s", &socket]).status.code(), Some(2), "the file was named");
+}
+
+#[test]
 fn a_route_to_ourselves_is_a_mistake_of_the_configuration() {
     let home = Home::new();
     let who = home.output(&["identity", "--json"]);

@@ -85,6 +85,21 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Whether a file is to blame that is there, and not what was typed.
+    pub fn is_of_a_file(&self) -> bool {
+        match self {
+            Self::Read { error, .. } => error.kind() != io::ErrorKind::NotFound,
+            // Arguments have no lines.
+            Self::Syntax { place, .. }
+            | Self::Unknown { place, .. }
+            | Self::Missing { place, .. }
+            | Self::Value { place, .. } => place.line.is_some(),
+            Self::Assignment(_) | Self::Profile(_) | Self::OwnAddress(_) => false,
+        }
+    }
+}
+
 fn list(keys: &[&str]) -> String {
     match keys {
         [] => "no key at all".to_owned(),

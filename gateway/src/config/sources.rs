@@ -31,6 +31,12 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// The same arguments over the built-in defaults alone.
+    #[must_use]
+    pub fn without_files(&self) -> Self {
+        Self { config: Some("/dev/null".into()), profile: None, ..self.clone() }
+    }
+
     /// All layers, or without the one in the state directory.
     pub(super) fn load(&self, run_time: bool) -> Result<Config, ConfigError> {
         let mut files = Vec::new();
