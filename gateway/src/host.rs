@@ -27,7 +27,7 @@ pub use error::HostError;
 pub(crate) use nat::{find_nft, is_plain};
 pub use plan::{Forward, Plan, Routing};
 use record::Record;
-use removal::{remove, remove_blocking};
+use removal::{clean_up, is_of_this_network, remove, remove_blocking};
 use sysctl::Sysctls;
 
 /// The host as a gateway uses it; what was changed is put back with this value, also when it is dropped in a panic.
@@ -55,6 +55,9 @@ impl Host {
         let netlink = Netlink::connect()?;
         let watch = Watch::new()?;
         let mut record = Record::load(state_dir)?;
+        if !is_of_this_network(&netlink, &record).await? {
+            record.discard();
+        }
         if !record.is_for(&plan) {
             debug!("removing what an earlier daemon left");
             if let Err(error) = remove(&netlink, &mut record, None).await {
@@ -243,7 +246,7 @@ impl Drop for Host {
 /// # Errors
 /// What could not be removed; it stays written down.
 pub fn cleanup(state_dir: &Path) -> Result<(), HostError> {
-    remove_blocking(Record::load_of_any_boot(state_dir)?, None)
+    clean_up(Record::load(state_dir)?)
 }
 
 fn tell_what_stays(removed: Result<(), HostError>) {

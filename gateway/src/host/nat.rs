@@ -64,10 +64,19 @@ pub(super) fn script(device: &str, forward: &Forward, closed: &Closed) -> Result
 
 /// Loads a script of [`script`]: all of it, or nothing.
 pub(super) async fn load(script: String) -> Result<(), HostError> {
+    run(&["-f", "-"], &script).await
+}
+
+/// Whether there is a table for `device`; none that anybody could see where `nft` is not installed or fails.
+pub(super) async fn is_there(device: &str) -> bool {
+    is_plain(device) && run(&["list", "table", "inet", &table(device)], "").await.is_ok()
+}
+
+async fn run(arguments: &[&str], script: &str) -> Result<(), HostError> {
     let nft = find_nft().ok_or(HostError::NoNft)?;
     let failed = |error: std::io::Error| HostError::Nft(error.to_string());
     let mut child = Command::new(nft)
-        .args(["-f", "-"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -75,12 +84,12 @@ pub(super) async fn load(script: String) -> Result<(), HostError> {
         .spawn()
         .map_err(failed)?;
     let mut stdin = child.stdin.take().expect("stdin was piped");
-    let run = async {
+    let answer = async {
         stdin.write_all(script.as_bytes()).await?;
         drop(stdin);
         child.wait_with_output().await
     };
-    let output = tokio::time::timeout(TIME_LIMIT, run)
+    let output = tokio::time::timeout(TIME_LIMIT, answer)
         .await
         .map_err(|_elapsed| HostError::Nft(format!("no answer for {} s", TIME_LIMIT.as_secs())))?
         .map_err(failed)?;

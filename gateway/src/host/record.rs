@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What was changed on the host, written down before each change, so that it can be put back after a daemon was killed.
 //!
-//! Routes and rules need no record but the number of their table: they bear our protocol number. After a reboot nothing of
-//! it is true any more, which the boot id tells.
+//! Routes and rules need no record but the number of their table: they bear our protocol number. All of it is about one network
+//! namespace, and ends with that.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,9 @@ pub(super) struct Record {
     content: Option<Content>,
 }
 
+/// Fields of other versions are left alone: what is known of the rest still has to be put back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Content {
-    boot_id: String,
     device: String,
     table: u32,
     /// Whether there may be a table of nftables for the device.
@@ -47,26 +46,27 @@ pub(super) struct Changed {
 }
 
 impl Record {
-    /// Reads the record in `dir`; one of an earlier boot, or one that cannot be understood, counts as none.
+    /// Reads the record in `dir`; one that cannot be understood counts as none.
     pub(super) fn load(dir: &Path) -> Result<Self, HostError> {
-        let mut record = Self::load_of_any_boot(dir)?;
-        record.content = record.content.filter(Content::is_of_this_boot);
-        Ok(record)
-    }
-
-    /// Reads the record in `dir`, without the sysctls if it is one of another boot: routes, rules and tables with our names are
-    /// ours in any. A daemon in a container that has a `/proc` of its own sees another boot id there than its operator.
-    pub(super) fn load_of_any_boot(dir: &Path) -> Result<Self, HostError> {
         let path = dir.join(FILE);
-        let mut content = match std::fs::read_to_string(&path) {
+        let content = match std::fs::read_to_string(&path) {
             Ok(text) => Content::parse(&text, &path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(HostError::Record { path, action: "read", error }),
         };
-        if let Some(content) = content.as_mut().filter(|content| !content.is_of_this_boot()) {
+        Ok(Self { dir: dir.to_owned(), content })
+    }
+
+    /// It tells of a network that is no more: as if there were none. The file stays until the next change.
+    pub(super) fn discard(&mut self) {
+        self.content = None;
+    }
+
+    /// The same for the sysctls alone: routes, rules and tables with our names are ours in any network.
+    pub(super) fn discard_sysctls(&mut self) {
+        if let Some(content) = &mut self.content {
             content.sysctls.clear();
         }
-        Ok(Self { dir: dir.to_owned(), content })
     }
 
     /// Whether it is empty or tells of the same device and table.
@@ -83,7 +83,6 @@ impl Record {
     /// From now on there may be changes for `plan`.
     pub(super) fn begin(&mut self, plan: &Plan) -> Result<(), HostError> {
         self.content.get_or_insert_with(|| Content {
-            boot_id: boot_id(),
             device: plan.device.clone(),
             table: plan.routing.table,
             nft: false,
@@ -160,17 +159,6 @@ impl Content {
             }
         }
     }
-
-    fn is_of_this_boot(&self) -> bool {
-        self.boot_id == boot_id()
-    }
-}
-
-/// Empty where `/proc` does not show it; then a record counts for longer than it should, and does no harm: a sysctl is put
-/// back only where it still is as we set it.
-fn boot_id() -> String {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    text.trim().to_owned()
 }
 
 #[cfg(test)]
@@ -178,8 +166,7 @@ mod tests {
     use super::*;
 
     fn empty(dir: &Path) -> Record {
-        let content =
-            Content { boot_id: boot_id(), device: "mesh0".into(), table: 7, nft: false, sysctls: Vec::new() };
+        let content = Content { device: "mesh0".into(), table: 7, nft: false, sysctls: Vec::new() };
         Record { dir: dir.to_owned(), content: Some(content) }
     }
 
@@ -204,15 +191,24 @@ mod tests {
     }
 
     #[test]
-    fn another_boot_or_a_damaged_file_count_as_none() {
+    fn of_another_network_only_names_count_or_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let mut record = empty(dir.path());
-        record.content.as_mut().unwrap().boot_id = "another".into();
         record.remember(changed("0")).unwrap();
+        record.discard_sysctls();
+        assert_eq!((record.subject(), record.sysctls()), (Some(("mesh0".to_owned(), 7)), &[][..]));
+        record.discard();
+        assert_eq!(record.subject(), None);
+        assert_eq!(Record::load(dir.path()).unwrap().sysctls(), [changed("0")], "until the next change");
+    }
+
+    #[test]
+    fn a_damaged_file_counts_as_none_and_one_of_another_version_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(FILE);
+        std::fs::write(&file, "table = ").unwrap();
         assert_eq!(Record::load(dir.path()).unwrap().content, None);
-        let any = Record::load_of_any_boot(dir.path()).unwrap();
-        assert_eq!((any.subject(), any.sysctls()), (Some(("mesh0".to_owned(), 7)), &[][..]));
-        std::fs::write(dir.path().join(FILE), "table = ").unwrap();
-        assert_eq!(Record::load(dir.path()).unwrap().content, None);
+        std::fs::write(&file, "boot_id = \"x\"\ndevice = \"mesh0\"\ntable = 7\nnft = true\n").unwrap();
+        assert_eq!(Record::load(dir.path()).unwrap().subject(), Some(("mesh0".to_owned(), 7)));
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Taking away what was done to the host, as far as it is still there.
 
+use tokio::runtime::Runtime;
 use tracing::debug;
 
 use super::record::Record;
@@ -10,9 +11,32 @@ use crate::netlink::{Netlink, NetlinkError};
 
 /// As [`remove`] where nothing can be awaited: in a runtime of its own.
 pub(super) fn remove_blocking(mut record: Record, plan: Option<Plan>) -> Result<(), HostError> {
+    runtime()?.block_on(async { remove(&Netlink::connect()?, &mut record, plan.as_ref()).await })
+}
+
+/// The same for what a daemon left that is no more, and perhaps in a network that is no more either.
+pub(super) fn clean_up(mut record: Record) -> Result<(), HostError> {
+    runtime()?.block_on(async {
+        let netlink = Netlink::connect()?;
+        if !is_of_this_network(&netlink, &record).await? {
+            record.discard_sysctls();
+        }
+        remove(&netlink, &mut record, None).await
+    })
+}
+
+fn runtime() -> Result<Runtime, HostError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(NetlinkError::Socket)?;
-    runtime.block_on(async { remove(&Netlink::connect()?, &mut record, plan.as_ref()).await })
+    Ok(runtime.map_err(NetlinkError::Socket)?)
+}
+
+/// Whether what `record` tells of was done to the network that we are in. Sysctls end with their network namespace, at a
+/// reboot of the machine or only of the container, and so do our rules and our table of filters, without which no sysctl is
+/// changed: it is their network where one of them is left. (The boot id says less: containers share that of the
+/// machine, or are shown one of their own, and by another `/proc` not even the same one to all.)
+pub(super) async fn is_of_this_network(netlink: &Netlink, record: &Record) -> Result<bool, HostError> {
+    let Some((device, table)) = record.subject() else { return Ok(false) };
+    Ok(netlink.has_rules(table).await? || record.nft() && nat::is_there(&device).await)
 }
 
 /// Takes away what `record` tells of, last first, and the addresses of `plan`; goes on after an error and returns the first.

@@ -40,6 +40,7 @@ impl Rule {
 }
 
 const FAMILIES: [AddressFamily; 2] = [AddressFamily::Inet, AddressFamily::Inet6];
+const VERSIONS: [IpVersion; 2] = [IpVersion::V4, IpVersion::V6];
 
 impl Netlink {
     /// Adds the rule where it is missing.
@@ -53,22 +54,38 @@ impl Netlink {
         Ok(())
     }
 
+    /// Whether there is a rule of ours for routing table `table`.
+    pub async fn has_rules(&self, table: u32) -> Result<bool, NetlinkError> {
+        for version in VERSIONS {
+            if !self.own_rules(version, table).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Removes our rules for routing table `table`, all but `keep`.
     pub async fn remove_rules(&self, table: u32, keep: Option<Rule>) -> Result<(), NetlinkError> {
-        for version in [IpVersion::V4, IpVersion::V6] {
-            let mut rules = pin!(self.handle.rule().get(version).execute());
-            let mut ours = Vec::new();
-            while let Some(rule) = rules.try_next().await.map_err(refused("host", "list rules".into()))? {
-                if is_for(&rule, table) && !keep.is_some_and(|keep| is(&rule, keep)) {
-                    ours.push(rule);
-                }
-            }
-            for rule in ours {
+        for version in VERSIONS {
+            let mut rules = self.own_rules(version, table).await?;
+            rules.retain(|rule| !keep.is_some_and(|keep| is(rule, keep)));
+            for rule in rules {
                 unless(ENOENT, self.handle.rule().del(rule).execute().await)
                     .map_err(refused("host", format!("remove a rule for table {table}")))?;
             }
         }
         Ok(())
+    }
+
+    async fn own_rules(&self, version: IpVersion, table: u32) -> Result<Vec<RuleMessage>, NetlinkError> {
+        let mut rules = pin!(self.handle.rule().get(version).execute());
+        let mut ours = Vec::new();
+        while let Some(rule) = rules.try_next().await.map_err(refused("host", "list rules".into()))? {
+            if is_for(&rule, table) {
+                ours.push(rule);
+            }
+        }
+        Ok(ours)
     }
 }
 

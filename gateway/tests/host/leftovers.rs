@@ -65,6 +65,49 @@ fn cleaning_up_needs_no_plan() {
     });
 }
 
+/// As after the reboot of a container, whose network is new while the state and the boot id of the machine are the old ones.
+#[test]
+fn what_was_done_to_a_network_that_is_no_more_is_not_put_back() {
+    Scene::play(|scene| async move {
+        let mut plan = full();
+        plan.addresses.clear();
+        std::mem::forget(scene.start(plan.clone()).await.unwrap());
+        let file = scene.state_dir().join("host.toml");
+        let record = std::fs::read(&file).unwrap();
+        let clean_up = || {
+            let (node, state_dir) = (scene.host.clone(), scene.state_dir());
+            node.thread(move || cleanup(&state_dir)).unwrap().join().unwrap().unwrap();
+        };
+        clean_up();
+        // Somebody else forwards in the new network, before the record of the old one is found.
+        scene.forward("lan0");
+        let before = scene.snapshot();
+        std::fs::write(&file, &record).unwrap();
+        clean_up();
+        assert_eq!(scene.snapshot(), before);
+        std::fs::write(&file, &record).unwrap();
+        scene.start(plan).await.unwrap().end().await;
+        assert_eq!(scene.snapshot(), before);
+    });
+}
+
+#[test]
+fn sysctls_are_put_back_where_rules_or_filters_are_left() {
+    Scene::play(|scene| async move {
+        let before = scene.snapshot();
+        let mut plan = full();
+        plan.addresses.clear();
+        let rules = "ip rule flush protocol 105 && ip -6 rule flush protocol 105";
+        for gone in [rules, "nft flush ruleset"] {
+            std::mem::forget(scene.start(plan.clone()).await.unwrap());
+            scene.host.run("sh", &["-c", gone], scene.host.limit()).unwrap();
+            let (node, state_dir) = (scene.host.clone(), scene.state_dir());
+            node.thread(move || cleanup(&state_dir)).unwrap().join().unwrap().unwrap();
+            assert_eq!(scene.snapshot(), before, "after {gone}");
+        }
+    });
+}
+
 #[test]
 fn a_second_daemon_needs_a_table_of_its_own() {
     Scene::play(|scene| async move {

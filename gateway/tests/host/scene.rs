@@ -88,6 +88,12 @@ impl Scene {
         self.ip(&format!("link set {name} up"));
     }
 
+    /// Lets the host forward what comes in by `interface`, as somebody else than a gateway would.
+    pub(crate) fn forward(&self, interface: &str) {
+        let words = format!("echo 1 > /proc/sys/net/ipv4/conf/{interface}/forwarding");
+        self.host.run("sh", &["-c", &words], self.host.limit()).unwrap();
+    }
+
     /// The device by which the host sends to `to`, with further words of `ip route get`; "" where it cannot.
     pub(crate) fn way(&self, to: &str, more: &str) -> String {
         let words = format!("route get {to} {more}");
