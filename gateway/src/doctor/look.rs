@@ -15,6 +15,7 @@ use crate::config::Config;
 mod device;
 mod firewall;
 mod gateway;
+mod modules;
 mod network;
 mod path;
 mod ports;

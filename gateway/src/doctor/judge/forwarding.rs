@@ -26,6 +26,8 @@ pub(in crate::doctor) struct Interface {
     pub(in crate::doctor) v4: Option<bool>,
     /// The same for IPv6, where the kernel has a switch for it (Linux 6.17).
     pub(in crate::doctor) v6: Option<bool>,
+    /// Whether it has IPv6 addresses that others could be reached from; the TUN device always has.
+    pub(in crate::doctor) has_v6: bool,
 }
 
 pub(super) fn judge(config: &Config, switches: &Switches, control: &Control, report: &mut Report) {
@@ -40,17 +42,22 @@ pub(super) fn judge(config: &Config, switches: &Switches, control: &Control, rep
         );
     }
     let runs = control.answers().is_some();
+    // A network without IPv6 misses nothing.
+    let v6_matters = switches
+        .interfaces
+        .iter()
+        .any(|interface| interface.has_v6 && interface.name != config.tun.name.as_str());
     for interface in &switches.interfaces {
-        judge_interface(interface, runs, report);
+        judge_interface(interface, runs, v6_matters, report);
     }
     let by_interface = switches.interfaces.iter().any(|interface| interface.v6.is_some());
-    if runs && !by_interface && switches.v6_all == Some(false) {
+    if runs && v6_matters && !by_interface && switches.v6_all == Some(false) {
         off("IPv6 is not forwarded", "net/ipv6/conf/all/forwarding", report);
     }
 }
 
-fn judge_interface(interface: &Interface, runs: bool, report: &mut Report) {
-    let Interface { name, exists, v4, v6 } = interface;
+fn judge_interface(interface: &Interface, runs: bool, v6_matters: bool, report: &mut Report) {
+    let Interface { name, exists, v4, v6, has_v6 } = interface;
     if !exists {
         report.warning(
             Check::Forwarding,
@@ -66,7 +73,7 @@ fn judge_interface(interface: &Interface, runs: bool, report: &mut Report) {
                 report,
             );
         }
-        if *v6 == Some(false) {
+        if *v6 == Some(false) && *has_v6 && v6_matters {
             off(
                 &format!("IPv6 from {name} is not forwarded"),
                 &format!("net/ipv6/conf/{name}/force_forwarding"),
@@ -90,8 +97,13 @@ mod tests {
 
     fn said(lan: Interface, v6_all: Option<bool>, nft: bool, runs: bool) -> Vec<String> {
         let config = Config::from_text("test", "forward.interfaces = ['lan0']").unwrap();
-        let tun =
-            Interface { name: "irdest0".into(), exists: runs, v4: Some(true), v6: lan.v6.map(|_| true) };
+        let tun = Interface {
+            name: "irdest0".into(),
+            exists: runs,
+            v4: Some(true),
+            v6: lan.v6.map(|_| true),
+            has_v6: true,
+        };
         let interfaces = if runs { vec![lan, tun] } else { vec![lan] };
         let switches = Switches { interfaces, v6_all, nft };
         let control = if runs { Control::Answers(answers().into()) } else { Control::Absent("/x".into()) };
@@ -104,7 +116,7 @@ mod tests {
     }
 
     fn lan(v4: Option<bool>, v6: Option<bool>) -> Interface {
-        Interface { name: "lan0".into(), exists: true, v4, v6 }
+        Interface { name: "lan0".into(), exists: true, v4, v6, has_v6: true }
     }
 
     #[test]
@@ -125,6 +137,17 @@ mod tests {
             by_interface.len() == 1 && by_interface[0].contains("lan0/force_forwarding=1"),
             "{by_interface:?}"
         );
+    }
+
+    #[test]
+    fn a_network_without_ipv6_misses_no_switch_for_it() {
+        for (v6, all) in [(Some(false), None), (None, Some(false))] {
+            let with = lan(Some(true), v6);
+            let without = Interface { has_v6: false, ..with.clone() };
+            assert_eq!((said(with, all, true, true).len(), said(without, all, true, true).len()), (1, 0));
+        }
+        let v4 = Interface { has_v6: false, ..lan(Some(false), Some(false)) };
+        assert_eq!(said(v4, None, true, true).len(), 1);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::Path;
 use caps::{CapSet, Capability};
 use nix::unistd::geteuid;
 
+use super::modules::{self, proc_text};
 use crate::config::Config;
 use crate::doctor::judge::device::{Device, Driver, Interface, ProbesSeen};
 use crate::doctor::judge::kernel::{Kernel, Version};
@@ -35,18 +36,13 @@ fn driver() -> Driver {
     }
     // Opening the device would load the module; where it is not loaded, it is enough that there is one.
     if !Path::new("/sys/class/misc/tun").exists() && Path::new("/sys/class/misc").exists() {
-        return if has_module() { Driver::Ready } else { Driver::Missing };
+        return if modules::has("tun") { Driver::Ready } else { Driver::Missing };
     }
     match fs::File::options().read(true).write(true).open(TUN) {
         Ok(_) => Driver::Ready,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Driver::Refused(error.to_string()),
         Err(_) => Driver::Missing,
     }
-}
-
-fn has_module() -> bool {
-    let modules = Path::new("/lib/modules").join(proc_text("/proc/sys/kernel/osrelease"));
-    fs::read_to_string(modules.join("modules.dep")).is_ok_and(|text| text.contains("/tun.ko"))
 }
 
 /// A device of ours has a file of flags that no other kind has.
@@ -81,8 +77,4 @@ pub(super) fn kernel() -> Kernel {
     let signature = fs::read_to_string("/proc/version_signature").ok();
     let found = Version::find(&release, &version, signature.as_deref());
     Kernel { version: found.ok_or_else(|| format!("the version of this kernel is not known: {release:?}")) }
-}
-
-fn proc_text(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }

@@ -63,7 +63,17 @@ fn interface(name: &str) -> Interface {
         exists: exists(name),
         v4: switch("ipv4", name, "forwarding"),
         v6: switch("ipv6", name, "force_forwarding"),
+        has_v6: fs::read_to_string("/proc/self/net/if_inet6").is_ok_and(|text| has_v6(&text, name)),
     }
+}
+
+/// Whether the kernel's list, of `ADDRESS INDEX PREFIX SCOPE FLAGS INTERFACE` in hexadecimal, has an address of this interface that
+/// is more than link-local (scope 20).
+fn has_v6(list: &str, interface: &str) -> bool {
+    let words = list.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    words
+        .into_iter()
+        .any(|words| words.last() == Some(&interface) && words.get(3).is_some_and(|scope| *scope != "20"))
 }
 
 fn exists(interface: &str) -> bool {
@@ -74,4 +84,20 @@ fn exists(interface: &str) -> bool {
 fn switch(family: &str, interface: &str, name: &str) -> Option<bool> {
     let text = fs::read_to_string(format!("/proc/sys/net/{family}/conf/{interface}/{name}")).ok()?;
     Some(text.trim() != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_local_addresses_are_no_way_out() {
+        let list = "fe800000000000000000000000000001 02 40 20 80     eth0\n\
+                    fd050000000000000000000000000001 03 40 00 80     lan0\n\
+                    fe800000000000000000000000000002 03 40 20 80     lan0\n";
+        for (interface, expected) in [("eth0", false), ("lan0", true), ("lan", false), ("80", false)] {
+            assert_eq!(has_v6(list, interface), expected, "{interface}");
+        }
+        assert!(!has_v6("", "lan0"));
+    }
 }

@@ -140,3 +140,16 @@ fn a_device_that_is_down_or_cannot_be_had() {
     let told = doctor(&scene.a);
     assert!(told.found("tun").contains("irdest0 is no TUN device"), "{told:?}");
 }
+
+#[test]
+fn a_kernel_that_is_known_to_break_packets() {
+    let scene = Scene::prepare();
+    // Debian and Ubuntu tell the version of kernel.org in the other two.
+    let kernel = "echo 6.6.44 > release && echo '#1 SMP' > version &&
+        mount --bind release /proc/sys/kernel/osrelease && mount --bind version /proc/sys/kernel/version &&
+        { test ! -e /proc/version_signature || mount --bind version /proc/version_signature; }";
+    let told = doctor_after(&scene.a, kernel);
+    assert_eq!(told.wrong(), ["warning gateway", "warning kernel-offload"], "{told:?}");
+    assert!(told.found("kernel-offload").starts_with("Linux 6.6.44 refuses super-packets"), "{told:?}");
+    assert_eq!(doctor(&scene.a).wrong(), ["warning gateway"]);
+}
