@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use irdest_lab::Gateway;
 use irdest_lab::traffic::ping;
+use irdest_lab::{Gateway, moved_clock};
 
 use crate::scene::{b, complete, lines, prepared};
 
@@ -18,18 +18,6 @@ fn ceiling(gateway: &Gateway) -> u64 {
     rows[gateway.identity().address.as_str()].parse().unwrap()
 }
 
-/// Starts A with its wall clock moved. The program faketime stays in front of what it starts, so only its variables are taken.
-fn start_at(gateway: &mut Gateway, clock: &str) {
-    let faketime = ["-m", "--exclude-monotonic", "-f", clock, "env"];
-    let variables = gateway.node().run("faketime", &faketime, gateway.node().limit()).unwrap();
-    let of_faketime = |line: &&str| {
-        ["LD_PRELOAD=", "FAKETIME=", "DONT_FAKE_MONOTONIC=", "FAKETIME_DONT_FAKE_MONOTONIC="]
-            .iter()
-            .any(|name| line.starts_with(name))
-    };
-    gateway.start_by("env", &variables.lines().filter(of_faketime).collect::<Vec<_>>()).unwrap();
-}
-
 #[test]
 fn announcements_go_on_where_the_clock_was_set_back_by_an_hour() {
     let mut routers = prepared();
@@ -38,7 +26,8 @@ fn announcements_go_on_where_the_clock_was_set_back_by_an_hour() {
     routers.a.stop().unwrap();
     let before = ceiling(&routers.a);
 
-    start_at(&mut routers.a, "-3600s");
+    let an_hour_back = moved_clock("-3600s").unwrap();
+    routers.a.start_by("env", &an_hour_back.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
     routers.wait_for_routes().unwrap();
     ping(routers.a.node(), b(), 3, routers.limit()).unwrap();
     let told = || lines(&routers.a, &["WARN", WARNING]) > 0;
