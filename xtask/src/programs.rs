@@ -50,6 +50,11 @@ pub(crate) const TINC: Program = Program { probe: &["tincd"], packages: &["tinc"
 /// A daemon whose wall clock is wrong.
 pub(crate) const FAKETIME: Program = Program { probe: &["faketime"], packages: &["faketime"] };
 
+/// What looks through the scripts of the package.
+pub(crate) const SHELLCHECK: Program = Program { probe: &["shellcheck"], packages: &["shellcheck"] };
+/// What looks through the unit.
+pub(crate) const SYSTEMD_ANALYZE: Program = Program { probe: &["systemd-analyze"], packages: &["systemd"] };
+
 /// What a package needs of other packages, found out from the libraries that its programs load.
 pub(crate) const DPKG_DEV: Program = Program { probe: &["dpkg-shlibdeps"], packages: &["dpkg-dev"] };
 /// What boots a Debian tree.
@@ -91,8 +96,9 @@ pub(crate) const TO_TEST_PROBES: &[Program] = &[IP, TC, PING];
 pub(crate) const FOR_A_LAB: &[Program] = &[IP];
 /// What the demonstration shows its traffic with.
 pub(crate) const TO_DEMONSTRATE: &[Program] = &[IP, PING, IPERF3, PYTHON];
-/// What the lab tests send.
-pub(crate) const TO_TEST: &[Program] = &[IP, TC, PING, IPERF3, PYTHON, SSH, SSHD, NFT, FAKETIME];
+/// What the lab tests send, and what judges scripts and unit.
+pub(crate) const TO_TEST: &[Program] =
+    &[IP, TC, PING, IPERF3, PYTHON, SSH, SSHD, NFT, FAKETIME, SHELLCHECK, SYSTEMD_ANALYZE];
 /// What boots trees; what runs inside is theirs.
 pub(crate) const TO_TEST_THE_SYSTEM: &[Program] = &[IP, NSPAWN, MMDEBSTRAP, NSENTER];
 /// What the bench measures with.
