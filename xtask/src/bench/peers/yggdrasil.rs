@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! yggdrasil: its address follows from its key.
 
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 
 use anyhow::{Context, Result};
 use irdest_lab::{Node, Process};
@@ -28,7 +30,9 @@ fn end(place: &Place, dials: bool) -> Result<Process> {
     config["AdminListen"] = json!("none");
     config["IfName"] = json!("ygg0");
     config["IfMTU"] = json!(INNER_MTU.parse::<u16>()?);
-    fs::write(file(node), config.to_string())?;
+    // It holds the key.
+    let file_of_key = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(file(node));
+    file_of_key?.write_all(config.to_string().as_bytes())?;
     node.spawn("yggdrasil", &["-useconffile", &file(node)], "yggdrasil")
 }
 
