@@ -45,7 +45,9 @@ fn package_before(named: Option<&str>) -> Result<PathBuf> {
         (Ok(commit), _) => commit.package(),
         (Err(error), Some(_)) => Err(error),
         (Err(error), None) => {
-            println!("The upgrade leads from a package of these same sources with a lower version: {error:#}");
+            println!(
+                "The upgrade leads from a package of these same sources with a lower version: {error:#}"
+            );
             dist::package_below()
         }
     }

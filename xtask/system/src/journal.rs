@@ -26,6 +26,8 @@ pub struct Journal {
 pub struct Line {
     /// When it was written, since the start of the machine.
     pub at: Duration,
+    /// How grave it is, as in syslog(3): 3 an error, 4 a warning, 6 information.
+    pub priority: u8,
     /// What it says.
     pub text: String,
 }
@@ -39,8 +41,14 @@ impl Journal {
         let after =
             format!("--after-cursor={}", cursor.context("the journal of a booted tree is not empty")?);
         let unit_is = format!("--unit={unit}");
-        let arguments =
-            ["--follow", "--lines=all", "--output=json", "--output-fields=MESSAGE", &after, &unit_is];
+        let arguments = [
+            "--follow",
+            "--lines=all",
+            "--output=json",
+            "--output-fields=MESSAGE,PRIORITY",
+            &after,
+            &unit_is,
+        ];
         let log = format!("journal-{}", FOLLOWED.fetch_add(1, Ordering::Relaxed));
         let process = tree.spawn("journalctl", &arguments, &log)?;
         Ok(Self { unit: unit.to_owned(), process, limit: tree.limit() })
@@ -73,6 +81,9 @@ struct Entry {
     /// In microseconds.
     #[serde(rename = "__MONOTONIC_TIMESTAMP")]
     at: String,
+    /// Absent where nobody said it: then it is information.
+    #[serde(rename = "PRIORITY")]
+    priority: Option<String>,
     /// Absent where the text is not UTF-8.
     #[serde(rename = "MESSAGE")]
     text: serde_json::Value,
@@ -83,7 +94,8 @@ fn parse(log: &str) -> Vec<Line> {
     let entries = log.lines().filter_map(|line| serde_json::from_str::<Entry>(line).ok());
     let line = |entry: Entry| {
         let at = Duration::from_micros(entry.at.parse().ok()?);
-        Some(Line { at, text: entry.text.as_str()?.to_owned() })
+        let priority = entry.priority.map_or(Some(6), |priority| priority.parse().ok())?;
+        Some(Line { at, priority, text: entry.text.as_str()?.to_owned() })
     };
     entries.filter_map(line).collect()
 }
@@ -94,10 +106,10 @@ mod tests {
 
     #[test]
     fn reads_whole_lines_of_text() {
-        let log = "{\"__MONOTONIC_TIMESTAMP\":\"1500000\",\"MESSAGE\":\"Started it.\",\"PRIORITY\":\"6\"}\n\
+        let log = "{\"__MONOTONIC_TIMESTAMP\":\"1500000\",\"MESSAGE\":\"Started it.\",\"PRIORITY\":\"4\"}\n\
                    {\"__MONOTONIC_TIMESTAMP\":\"1600000\",\"MESSAGE\":[27,91]}\n\
                    -- Journal begins --\n{\"__MONOTONIC_TIME";
-        let started = Line { at: Duration::from_millis(1500), text: "Started it.".to_owned() };
+        let started = Line { at: Duration::from_millis(1500), priority: 4, text: "Started it.".to_owned() };
         assert_eq!(parse(log), [started]);
     }
 }

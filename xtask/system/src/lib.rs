@@ -11,6 +11,7 @@ mod gateway_unit;
 mod journal;
 mod notify_socket;
 mod package;
+mod processes;
 mod readme;
 mod sources;
 mod tree;

@@ -28,7 +28,7 @@ impl Package {
         Self::named(PACKAGE)
     }
 
-    /// The same with a lower version.
+    /// One of a lower version: that of the commit before, where there is one.
     pub fn before() -> Result<Self> {
         Self::named(PACKAGE_BEFORE)
     }
@@ -49,10 +49,12 @@ impl Package {
         Ok(inside)
     }
 
-    /// Installs it, or upgrades to it.
+    /// Installs it, or upgrades to it. Nobody is asked; a configuration that was edited stays as it is.
     pub fn install(&self, tree: &Tree) -> Result<()> {
         let inside = self.copy_to(tree, FOLDER)?;
-        let install = format!("DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet {inside}");
+        let install = format!(
+            "DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --option Dpkg::Options::=--force-confold {inside}"
+        );
         tree.shell(&install)?;
         tree.run("rm", &[&inside]).map(drop)
     }

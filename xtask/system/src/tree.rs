@@ -12,6 +12,7 @@ use crate::base_tree::BaseTree;
 use crate::cgroups::Cgroups;
 use crate::journal::Journal;
 use crate::notify_socket::NotifySocket;
+use crate::processes;
 
 /// How long a tree may take to boot or to end.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -190,6 +191,14 @@ impl Tree {
     pub fn path(&self, inside: &str) -> Result<PathBuf> {
         let root = PathBuf::from(format!("/proc/{}/root", self.leader()?));
         Ok(root.join(inside.trim_start_matches('/')))
+    }
+
+    /// How this machine numbers a process of the tree.
+    ///
+    /// # Errors
+    /// Where there is none of this number in the tree.
+    pub fn process(&self, inside: u32) -> Result<u32> {
+        processes::outside(self.leader()?, inside)
     }
 
     /// Ends it in an orderly way.

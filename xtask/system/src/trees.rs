@@ -80,6 +80,13 @@ impl TwoTrees {
         Ok(Self { a, b, _lab: lab })
     }
 
+    /// Boots both with the package under test, and returns once A, which dials B, and B have found each other.
+    pub fn joined(limit: TimeLimit) -> Result<Self> {
+        let trees = Self::boot(limit)?;
+        trees.join(&Package::under_test()?)?;
+        Ok(trees)
+    }
+
     /// Installs a package in both, starts it, and lets A dial B.
     ///
     /// # Errors

@@ -10,6 +10,8 @@ use irdest_system_tests::{Package, TwoTrees};
 
 /// The wall clock alone, for the daemon alone; it has no memory to share with others.
 const AN_HOUR_BACK: &str = "FAKETIME=-1h DONT_FAKE_MONOTONIC=1 FAKETIME_DISABLE_SHM=1";
+/// Of a line in the journal.
+const WARNING: u8 = 4;
 /// Origin times are made durable some seconds ahead; an hour is far more.
 const A_MINUTE: u64 = 60_000_000;
 
@@ -30,7 +32,8 @@ fn announcements_go_on_from_the_last_time_after_the_clock_was_set_back() {
     let journal = b.journal().unwrap();
     b.start().unwrap();
 
-    journal.wait_for("our clock is behind the times that we announced").unwrap();
+    let said = journal.wait_for("our clock is behind the times that we announced").unwrap();
+    assert_eq!(said.priority, WARNING, "{said:?}");
     // A takes them: they are later than all that it has seen.
     trees.wait_until_joined().unwrap();
     trees.ping().unwrap();

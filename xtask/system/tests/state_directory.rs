@@ -5,13 +5,16 @@
 use std::time::Duration;
 
 use irdest_lab::TimeLimit;
-use irdest_system_tests::{OneTree, Package, Tree, TwoTrees};
+use irdest_system_tests::{OneTree, Tree, TwoTrees};
 
 /// A file system of its own for the state, small enough to be filled. What was there, the identity, comes along.
 const OWN_DISK: &str = "cp -a /var/lib/irdest-gateway /var/tmp/state &&
     mount -t tmpfs -o size=32m,mode=700 tmpfs /var/lib/irdest-gateway &&
     chown --reference=/var/tmp/state /var/lib/irdest-gateway &&
     cp -a /var/tmp/state/. /var/lib/irdest-gateway/";
+
+/// Of a line in the journal.
+const ERROR: u8 = 3;
 
 fn limit() -> TimeLimit {
     TimeLimit::within(Duration::from_secs(300))
@@ -23,6 +26,19 @@ fn give_own_disk(tree: &Tree) {
     tree.shell(OWN_DISK).unwrap();
 }
 
+/// Whether the state is read-only for the daemon, which has mounts of its own, and for everybody else.
+fn set_read_only(tree: &Tree, read_only: bool) {
+    let directory = "/var/lib/irdest-gateway";
+    let change = match read_only {
+        true => format!("mount --bind {directory} {directory} && mount -o remount,bind,ro {directory}"),
+        false => format!("umount {directory}"),
+    };
+    let pid = tree.gateway().main_pid().unwrap();
+    for process in [pid, 1] {
+        tree.shell(&format!("nsenter --target {process} --mount sh -c '{change}'")).unwrap();
+    }
+}
+
 /// Takes all room on that disk.
 fn fill(tree: &Tree) {
     tree.shell("head -c 40M /dev/zero > /var/lib/irdest-gateway/filler").unwrap_err();
@@ -30,8 +46,7 @@ fn fill(tree: &Tree) {
 
 #[test]
 fn a_full_disk_is_told_of_and_announcements_go_on() {
-    let trees = TwoTrees::boot(limit()).unwrap();
-    trees.join(&Package::under_test().unwrap()).unwrap();
+    let trees = TwoTrees::joined(limit()).unwrap();
     let b = trees.b.gateway();
     give_own_disk(&trees.b);
     b.start().unwrap();
@@ -64,6 +79,37 @@ fn a_gateway_starts_on_a_full_disk_as_who_it_was() {
     fill(&one.tree);
     gateway.start().unwrap();
     assert_eq!(gateway.status().unwrap().address, address);
+}
+
+#[test]
+fn a_state_directory_that_becomes_read_only_is_told_of_and_the_gateway_runs_on() {
+    let trees = TwoTrees::joined(limit()).unwrap();
+    let b = trees.b.gateway();
+    let (address, pid, journal) = (b.status().unwrap().address, b.main_pid().unwrap(), b.journal().unwrap());
+    assert_eq!(b.finding("state-directory").unwrap().severity, "ok");
+
+    set_read_only(&trees.b, true);
+    let said = journal.wait_for("times cannot be stored").unwrap();
+    assert!(said.priority == ERROR && said.text.contains("Read-only file system"), "{said:?}");
+    let warns = || Ok(b.status()?.warnings.iter().any(|warning| warning.contains("Read-only")).then_some(()));
+    trees.b.limit().wait_for("the warning in the status", warns).unwrap();
+    let line = || Ok(b.property("StatusText")?.contains("Read-only").then_some(()));
+    trees.b.limit().wait_for("the warning in the status line", line).unwrap();
+    assert_eq!(b.finding("state-directory").unwrap().severity, "error");
+    assert_eq!(b.finding("gateway").unwrap().severity, "warning");
+    trees.ping().unwrap();
+
+    set_read_only(&trees.b, false);
+    journal.wait_for("times are stored again").unwrap();
+    trees.wait_until_joined().unwrap();
+    trees.ping().unwrap();
+    assert!(b.status().unwrap().warnings.is_empty());
+    assert_eq!(b.finding("state-directory").unwrap().severity, "ok");
+    assert_eq!(
+        (b.status().unwrap().address, b.main_pid().unwrap()),
+        (address, pid),
+        "it went on all the time"
+    );
 }
 
 #[test]
