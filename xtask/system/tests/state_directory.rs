@@ -26,15 +26,19 @@ fn give_own_disk(tree: &Tree) {
     tree.shell(OWN_DISK).unwrap();
 }
 
-/// Whether the state is read-only for the daemon, which has mounts of its own, and for everybody else.
+/// Makes the state read-only for everybody and for the daemon, which has mounts of its own, or ends that.
 fn set_read_only(tree: &Tree, read_only: bool) {
     let directory = "/var/lib/irdest-gateway";
-    let change = match read_only {
-        true => format!("mount --bind {directory} {directory} && mount -o remount,bind,ro {directory}"),
-        false => format!("umount {directory}"),
+    let daemon = tree.gateway().main_pid().unwrap();
+    // What is mounted for everybody comes to the daemon as well, writable and on top of what was there.
+    let (change, order) = match read_only {
+        true => (
+            format!("mount --bind {directory} {directory} && mount -o remount,bind,ro {directory}"),
+            [1, daemon],
+        ),
+        false => (format!("umount {directory}"), [daemon, 1]),
     };
-    let pid = tree.gateway().main_pid().unwrap();
-    for process in [pid, 1] {
+    for process in order {
         tree.shell(&format!("nsenter --target {process} --mount sh -c '{change}'")).unwrap();
     }
 }
