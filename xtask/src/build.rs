@@ -5,6 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -41,18 +42,23 @@ pub(crate) enum Profile {
 /// Builds the daemon and returns its file, with `ratmand` beside it.
 pub(crate) fn daemon(profile: Profile) -> Result<PathBuf> {
     require(TO_BUILD)?;
-    let (name, folder) = match profile {
-        Profile::Dev => ("dev", "debug"),
-        Profile::Release => ("release", "release"),
+    let mut build = cargo_with_probes(&["build", "--package", "irdest-gateway"]);
+    let folder = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => {
+            for_use(&mut build);
+            "release"
+        }
     };
-    let mut build = cargo_with_probes(&["build", "--package", "irdest-gateway", "--profile", name]);
-    if profile == Profile::Release {
-        build.env(FLAGS, flags());
-    }
     run(&mut build)?;
     let daemon = built(folder)?.join("irdest-gateway");
     link_name(&daemon, "ratmand")?;
     Ok(daemon)
+}
+
+/// Lets a call of cargo build what people run.
+pub(crate) fn for_use(build: &mut Command) -> &mut Command {
+    build.args(["--profile", "release"]).env(FLAGS, flags())
 }
 
 /// Where cargo takes flags for the compiler from before anywhere else, divided by [`DIVIDER`].

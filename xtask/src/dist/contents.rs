@@ -8,7 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::cargo::{cargo, run};
+use crate::bpf::cargo_with_probes;
+use crate::build::for_use;
+use crate::cargo::run;
 use crate::install::filled;
 
 /// Where programs of packages are.
@@ -35,8 +37,9 @@ pub(super) fn place(folder: &Path) -> Result<()> {
         fs::create_dir_all(placed.parent().expect("a file lies in a folder")).with_context(failed)?;
         fs::write(placed, filled(file, Path::new(PREFIX))?).with_context(failed)?;
     }
-    run(cargo(&["run", "--quiet", "--package", "irdest-manual", "--"]).arg(folder))
-        .context("writing manual and completions")?;
+    // With what the daemon was built with, so that nothing of it is built again.
+    let mut manual = cargo_with_probes(&["run", "--quiet", "--package", "irdest-manual"]);
+    run(for_use(&mut manual).arg("--").arg(folder)).context("writing manual and completions")?;
     compress(&folder.join("manual"))
 }
 
