@@ -4,7 +4,7 @@
 
 mod outbox;
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -251,8 +251,8 @@ impl Link {
 
     /// Writes what waits whenever the socket has room and says when data is taken again, until the link ends.
     ///
-    /// No wake-up is lost: only this task writes what waits, and whether something waits, whether data was refused and
-    /// the permit of `waiting` change together under the lock.
+    /// No wake-up is lost: only this task writes what waits and asks a full socket again, and whether it has to, whether data
+    /// was refused and the permit of `waiting` change together under the lock.
     async fn drain(self: Arc<Self>, inbox: Arc<dyn Inbox>) {
         let (mut path, mut bounds, mut waited) = (Path::default(), Bounds::NONE, Duration::ZERO);
         while !self.is_closed() {
@@ -298,28 +298,7 @@ impl Link {
             debug!(%error, "the kernel does not let us bound what it holds");
         }
         self.unit.store(found.unit, Ordering::Relaxed);
-        self.lock().set_at_once(found.at_once());
-    }
-
-    /// Writes what the socket takes and says so when that was everything; whether something waits for it afterwards.
-    fn flush(&self, inbox: &dyn Inbox) -> bool {
-        let mut outgoing = self.lock();
-        let sparing = outgoing.at_once() < usize::MAX;
-        if let Err(error) =
-            outgoing.flush(|slices: &[IoSlice<'_>]| socket::write(&self.stream, slices, sparing))
-        {
-            self.close(DownReason::Io(error.kind()));
-        }
-        if self.is_closed() {
-            return false;
-        }
-        let told = outgoing.take_refused();
-        let waits = outgoing.waits();
-        drop(outgoing);
-        if told {
-            inbox.writable(self.hop);
-        }
-        waits
+        self.lock().set_writes(found.writes);
     }
 
     /// What the connection tells about the link, if the kernel tells.
@@ -347,7 +326,7 @@ impl Link {
     /// What crossed the link so far; nothing where the kernel does not tell.
     pub(crate) fn carried(&self) -> Option<Carried> {
         let TcpInfo { sent, received, .. } = socket::info(&self.stream)?;
-        Some(Carried { sent, received, waits: self.lock().waits() })
+        Some(Carried { sent, received, waits: self.lock().is_busy() })
     }
 
     /// Takes no data until what this returns is dropped; control goes on.

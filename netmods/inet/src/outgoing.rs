@@ -15,6 +15,7 @@ use netmod_api::{Class, FrameParts, MAX_UNIT, Sent};
 
 use crate::deframer::PREFIX;
 use crate::outgoing::begun::Begun;
+use crate::path::Writes;
 
 /// Bytes of waiting control frames: 600 echoes, minutes of them; more means that the peer does not read.
 const CONTROL_LIMIT: usize = 64 * 1024;
@@ -43,8 +44,9 @@ pub(crate) struct Outgoing {
     refused: bool,
     /// Whether no data is taken, so that the link falls idle.
     held: bool,
-    /// Bytes handed to one write.
-    at_once: usize,
+    /// Whether no data is taken until the socket has room.
+    full: bool,
+    writes: Writes,
     written: u64,
     dropped: u64,
 }
@@ -59,7 +61,8 @@ impl Outgoing {
             begun: Begun::new(),
             refused: false,
             held: false,
-            at_once: usize::MAX,
+            full: false,
+            writes: Writes::Any,
             written: 0,
             dropped: 0,
         }
@@ -72,8 +75,24 @@ impl Outgoing {
         ready
     }
 
+    /// The same, for a socket that is asked whether it has room before it gets whole calls.
+    pub(crate) fn ready_if(&mut self, has_room: impl FnOnce() -> bool) -> bool {
+        self.full |= self.writes == Writes::Whole && self.takes_data() && !has_room();
+        self.ready()
+    }
+
     fn takes_data(&self) -> bool {
-        !self.held && !self.waits()
+        !self.held && !self.is_busy()
+    }
+
+    /// Whether the socket has to be waited for: something waits for it, or would if it were taken.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.full || self.waits()
+    }
+
+    /// Asks the socket once more if it had no room.
+    pub(crate) fn ask_again(&mut self, has_room: impl FnOnce() -> bool) {
+        self.full = self.full && !has_room();
     }
 
     /// Takes no data until it is let go; control goes on.
@@ -91,14 +110,17 @@ impl Outgoing {
         self.waiting() > 0
     }
 
-    /// Hands the socket at most so many bytes at once from now on.
-    pub(crate) fn set_at_once(&mut self, bytes: usize) {
-        self.at_once = bytes;
+    /// Hands the socket as much at once as this says from now on.
+    pub(crate) fn set_writes(&mut self, writes: Writes) {
+        self.writes = writes;
     }
 
     /// Bytes handed to one write; `usize::MAX` where nothing bounds them.
     pub(crate) fn at_once(&self) -> usize {
-        self.at_once
+        match self.writes {
+            Writes::Any | Writes::Whole => usize::MAX,
+            Writes::Cut(bytes) => bytes,
+        }
     }
 
     /// Bytes that wait.
@@ -183,7 +205,7 @@ impl Outgoing {
             let (started, more) = self.started.as_slices();
             let (control, more_control) = self.control.bytes.as_slices();
             let (data, more_data) = self.data.bytes.as_slices();
-            let mut room = self.at_once;
+            let mut room = self.at_once();
             let slices = [started, more, control, more_control, data, more_data]
                 .map(|piece| IoSlice::new(cut(piece, &mut room)));
             let Some(count) = write_some(&slices, &mut write)? else { return Ok(()) };
@@ -204,7 +226,7 @@ impl Outgoing {
             *prefix = prefix_of(frame);
         }
         let mut slices = [IoSlice::new(&[]); 4 * BATCH];
-        let (mut used, mut room) = (0, self.at_once);
+        let (mut used, mut room) = (0, self.at_once());
         for (prefix, frame) in prefixes.iter().zip(frames) {
             let [head, body, tail] = frame.pieces();
             let pieces = [&prefix[..], head, body, tail].map(|piece| cut(piece, &mut room));

@@ -28,6 +28,10 @@ const UNSENT_TIME: Duration = Duration::from_millis(1);
 /// The bounds of what may wait unsent (`TCP_NOTSENT_LOWAT`), in bytes: a frame of 16 KiB, and half a super-packet, which
 /// keeps a fast line busy until the next call (measured: more only makes others wait longer).
 const UNSENT: (u64, u64) = (16 * 1024, 32 * 1024);
+/// What is sent within this time may leave by one write, though nothing overtakes it then.
+const WRITE_TIME: Duration = Duration::from_micros(500);
+/// The least line, in bytes sent within that time, whose writes are not cut: a super-packet.
+const WHOLE: u64 = 64 * 1024;
 /// What is handed over in one call, which nothing overtakes either, is sent within this time; and the least that is: a few
 /// packets, below which calls only get dearer.
 const UNIT_TIME: Duration = Duration::from_millis(1);
@@ -81,16 +85,25 @@ pub(crate) struct Bounds {
     pub(crate) in_flight: Option<u32>,
     /// Bytes of one call ([`Outbox::unit`](netmod_api::Outbox::unit)).
     pub(crate) unit: usize,
+    /// How the kernel gets it.
+    pub(crate) writes: Writes,
+}
+
+/// How much is written at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writes {
+    /// As much as the kernel takes.
+    Any,
+    /// Whole calls, each once the kernel has room: what did not fit would have to be copied, and could not be overtaken.
+    Whole,
+    /// So many bytes, once the kernel has room.
+    Cut(usize),
 }
 
 impl Bounds {
     /// While nothing is known.
-    pub(crate) const NONE: Self = Self { unsent: 128 * 1024, in_flight: None, unit: MAX_UNIT };
-
-    /// Bytes for one write, where what may wait unsent is less than the kernel takes at once by itself.
-    pub(crate) fn at_once(self) -> usize {
-        if self.unsent < 64 * 1024 { usize::try_from(self.unsent).unwrap_or(usize::MAX) } else { usize::MAX }
-    }
+    pub(crate) const NONE: Self =
+        Self { unsent: 128 * 1024, in_flight: None, unit: MAX_UNIT, writes: Writes::Any };
 }
 
 /// The path of one connection.
@@ -154,7 +167,12 @@ impl Path {
         }
         let unit = usize::try_from(carried(rate, UNIT_TIME).max(LEAST_UNIT))
             .map_or(MAX_UNIT, |unit| unit.min(MAX_UNIT));
-        Bounds { unsent, in_flight, unit }
+        let writes = if carried(rate, WRITE_TIME) < WHOLE {
+            Writes::Cut(usize::try_from(unsent).unwrap_or(usize::MAX))
+        } else {
+            Writes::Whole
+        };
+        Bounds { unsent, in_flight, unit, writes }
     }
 
     /// Whether the rate has fallen and it is not known yet what that means.

@@ -86,20 +86,31 @@ pub(crate) fn bound(stream: &TcpStream, bounds: Bounds, fixed: bool) -> io::Resu
 }
 
 /// Writes as `writev` does; with `sparing` only while the kernel holds less than it may.
-///
-/// The kernel itself adds to the last segment that it has not sent, up to 64 KiB, whatever `TCP_NOTSENT_LOWAT` says;
-/// `poll` alone goes by it, and arms the wake-up that follows.
 pub(crate) fn write(stream: &TcpStream, slices: &[IoSlice<'_>], sparing: bool) -> io::Result<usize> {
     if !sparing {
         return stream.try_write_vectored(slices);
     }
     stream.try_io(Interest::WRITABLE, || {
-        let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
-        if poll(&mut fds, PollTimeout::ZERO)? == 0 {
-            return Err(ErrorKind::WouldBlock.into());
-        }
+        ask(stream)?;
         SockRef::from(stream).send_vectored(slices)
     })
+}
+
+/// Whether the kernel holds less than it may; if not, [`TcpStream::writable`] waits until it does.
+pub(crate) fn has_room(stream: &TcpStream) -> bool {
+    // An error is found by whoever writes.
+    !stream
+        .try_io(Interest::WRITABLE, || ask(stream))
+        .is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+/// Fails where the kernel holds as much as it may.
+///
+/// The kernel itself adds to the last segment that it has not sent, up to 64 KiB, whatever `TCP_NOTSENT_LOWAT` says;
+/// `poll` alone goes by it, and arms the wake-up that follows.
+fn ask(stream: &TcpStream) -> io::Result<()> {
+    let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
+    if poll(&mut fds, PollTimeout::ZERO)? == 0 { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
 }
 
 /// Listens on `address`; `[::]` takes IPv4 too unless `all` asks for it separately.
@@ -255,8 +266,9 @@ mod tests {
     async fn sparing_writes_stop_before_the_kernel_would() {
         let listener = listen("127.0.0.1:0".parse().unwrap(), &[], Options::default()).unwrap();
         let stream = connect(listener.local_addr().unwrap(), Options::default()).await.unwrap();
-        let (_far, _) = listener.accept().await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
         stream.writable().await.unwrap();
+        assert!(has_room(&stream));
         bound(&stream, Bounds { unsent: 16_384, in_flight: Some(1_000_000), ..Bounds::NONE }, false).unwrap();
         let mut written = 0;
         let piece = [0; 8_192];
@@ -266,5 +278,18 @@ mod tests {
         let unsent = u32::from_ne_bytes(*RawTcpInfo.get(&stream).unwrap()[144..].first_chunk().unwrap());
         assert!(written > 0 && unsent <= 16_384, "{unsent} of {written}");
         assert_eq!(write(&stream, &[IoSlice::new(&piece)], true).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(!has_room(&stream));
+        let drain = async {
+            let mut room = vec![0; written];
+            loop {
+                far.readable().await.unwrap();
+                let _ = far.try_read(&mut room);
+            }
+        };
+        tokio::select! {
+            () = drain => {}
+            writable = stream.writable() => writable.unwrap(),
+        }
+        assert!(has_room(&stream), "whoever waits learns that there is room again");
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Once;
 use std::sync::atomic::Ordering;
 
-use netmod_api::{Activity, Class, DownReason, FrameParts, Outbox, Sent};
+use netmod_api::{Activity, Class, DownReason, FrameParts, Inbox, Outbox, Sent};
 use ratman_types::Mtu;
 use ratman_wire::ModeClass;
 use ratman_wire::carrier::peek_mode;
@@ -42,7 +42,12 @@ impl Outbox for Link {
 
     fn ready(&self) -> bool {
         let mut outgoing = self.lock();
-        !self.is_closed() && outgoing.ready()
+        let busy = outgoing.is_busy();
+        let ready = !self.is_closed() && outgoing.ready_if(|| socket::has_room(&self.stream));
+        if !busy && outgoing.is_busy() {
+            self.waiting.notify_one();
+        }
+        ready
     }
 
     fn unit(&self) -> usize {
@@ -93,6 +98,27 @@ impl Link {
                 outgoing.drop_frames(frames.len())
             }
         }
+    }
+
+    /// Writes what the socket takes and says so when that was everything; whether it has to be waited for afterwards.
+    pub(super) fn flush(&self, inbox: &dyn Inbox) -> bool {
+        let mut outgoing = self.lock();
+        let sparing = outgoing.at_once() < usize::MAX;
+        if let Err(error) =
+            outgoing.flush(|slices: &[IoSlice<'_>]| socket::write(&self.stream, slices, sparing))
+        {
+            self.close(DownReason::Io(error.kind()));
+        }
+        if self.is_closed() {
+            return false;
+        }
+        outgoing.ask_again(|| socket::has_room(&self.stream));
+        if !outgoing.take_refused() {
+            return outgoing.is_busy();
+        }
+        drop(outgoing);
+        inbox.writable(self.hop);
+        self.lock().is_busy()
     }
 
     /// The bytes that the kernel holds, read back under the lock, and what waits beside them.

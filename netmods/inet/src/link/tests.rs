@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+use std::io::IoSlice;
+
 use netmod_api::{Class, FrameParts, Outbox, Sent};
 use ratman_types::{LinkId, RouterId};
 use tokio::net::TcpListener;

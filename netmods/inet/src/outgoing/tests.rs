@@ -81,6 +81,28 @@ fn a_free_socket_takes_any_batch_at_once() {
 }
 
 #[test]
+fn data_is_refused_from_when_the_socket_says_that_it_has_no_room_until_it_has() {
+    let frames = numbered(1, 9);
+    let mut socket = Socket { budget: ALL, ..Socket::default() };
+    let mut outgoing = outgoing();
+    assert!(outgoing.ready_if(|| panic!("asked though it may be handed a part")));
+    outgoing.set_writes(Writes::Whole);
+    assert!(outgoing.ready_if(|| true) && !outgoing.is_busy());
+    assert!(!outgoing.ready_if(|| false));
+    assert!(outgoing.is_busy() && !outgoing.waits());
+    assert!(!outgoing.ready_if(|| panic!("asked again by somebody who does not wait for it")));
+    assert_eq!(outgoing.send(Class::Data, &parts(&frames), socket.write()).unwrap(), Sent::default());
+    let control = outgoing.send(Class::Control, &parts(&frames), socket.write()).unwrap();
+    assert_eq!(control, Sent { accepted: 1, dropped: 0 });
+    outgoing.ask_again(|| false);
+    assert!(!outgoing.take_refused());
+    outgoing.ask_again(|| true);
+    assert!(outgoing.take_refused() && !outgoing.is_busy());
+    assert!(outgoing.ready());
+    outgoing.ask_again(|| panic!("asked though it had room"));
+}
+
+#[test]
 fn control_overtakes_data_at_a_frame_boundary() {
     let frames = numbered(4, 10);
     for budget in 0..3 * 14 {
