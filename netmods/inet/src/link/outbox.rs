@@ -113,12 +113,13 @@ impl Link {
             return false;
         }
         outgoing.ask_again(|| socket::has_room(&self.stream));
-        if !outgoing.take_refused() {
-            return outgoing.is_busy();
-        }
+        let told = outgoing.take_refused();
+        let busy = outgoing.is_busy();
         drop(outgoing);
-        inbox.writable(self.hop);
-        self.lock().is_busy()
+        if told {
+            inbox.writable(self.hop);
+        }
+        busy
     }
 
     /// The bytes that the kernel holds, read back under the lock, and what waits beside them.
