@@ -129,8 +129,17 @@ impl GatewayUnit<'_> {
     /// # Errors
     /// Where it says nothing about that.
     pub fn finding(self, id: &str) -> Result<Finding> {
+        self.finding_of("irdest-gateway", id)
+    }
+
+    /// The same where files are as the daemon sees them, which has mounts of its own and has to run.
+    pub fn finding_in_its_mounts(self, id: &str) -> Result<Finding> {
+        self.finding_of(&format!("nsenter --target {} --mount irdest-gateway", self.main_pid()?), id)
+    }
+
+    fn finding_of(self, program: &str, id: &str) -> Result<Finding> {
         // Its exit code says whether there are errors, which may be what is asked for.
-        let text = self.tree.shell("irdest-gateway doctor --json || true")?;
+        let text = self.tree.shell(&format!("{program} doctor --json || true"))?;
         let report: Report =
             serde_json::from_str(&text).with_context(|| format!("reading a report:\n{text}"))?;
         let found = report.findings.into_iter().find(|finding| finding.id == id);
