@@ -27,6 +27,7 @@ pub mod privilege;
 pub mod probing;
 pub mod state;
 pub mod status;
+pub mod store;
 pub mod telemetry;
 pub mod watchdog;
 pub mod ways;

@@ -18,8 +18,8 @@ mod atomic;
 mod times;
 mod trouble;
 
-pub(crate) use atomic::replace;
-use atomic::{exchange, hand_over};
+use atomic::exchange;
+pub(crate) use atomic::{hand_over, replace};
 pub use times::SessionTimes;
 use times::{ParseTimesError, Times};
 use trouble::Trouble;

@@ -31,7 +31,7 @@ pub(crate) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 
 /// What root makes in `dir` (by `irdest-gateway cleanup`, or `identity`) belongs to its owner: the daemon's own user could not
 /// read it otherwise.
-pub(super) fn hand_over(file: &File, dir: &Path) -> io::Result<()> {
+pub(crate) fn hand_over(file: &File, dir: &Path) -> io::Result<()> {
     let owner = std::fs::metadata(dir)?;
     if !geteuid().is_root() || file.metadata()?.uid() == owner.uid() {
         return Ok(());
