@@ -89,7 +89,7 @@ fn lives(seed: u64) {
 
 #[test]
 fn nothing_acknowledged_is_lost_with_the_power_and_nothing_is_half_there() {
-    for seed in 0..u64::from(irdest_lab::repetitions(200, 10_000)) {
+    for seed in 0..u64::from(irdest_lab::repetitions(200, 3_000)) {
         lives(seed);
     }
 }
