@@ -19,9 +19,11 @@ use crate::programs::{TO_TEST, require};
 
 /// The feature of tests that make network namespaces, and so need the rights for it.
 const LAB_TESTS: &str = "lab-tests";
-/// Lab tests that measure no times and mostly wait: they are run two at a time, the longest in the first lane.
-const PATIENT: [&[&str]; 2] =
-    [&["service", "doctor", "device"], &["refusals", "host", "lab_itself", "reload", "privileges"]];
+/// Lab tests that measure no times and mostly wait: they are run two at a time, in two lanes of about the same length.
+const PATIENT: [&[&str]; 2] = [
+    &["service", "doctor", "device", "refusals", "lab_itself", "reload", "privileges"],
+    &["hostile", "host"],
+];
 /// The feature of tests that boot Debian trees, and so need root.
 const SYSTEM_TESTS: &str = "system-tests";
 
