@@ -11,14 +11,14 @@ use irdest_lab::{Conduct, Dials, Relay, ThreeRouters, TimeLimit, rounds};
 /// Pause between two pings: far below the times that are asserted.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What the slower link adds in each direction, far above the round trip of the other.
-const DELAY: Duration = Duration::from_millis(20);
+/// What the slower link adds in each direction, far above the round trip of the other and above what a busy machine adds.
+const DELAY: Duration = Duration::from_millis(100);
 
 /// How long the better link stays down: longer than routers need to declare it dead and dial it again.
 const OUTAGE: Duration = Duration::from_secs(8);
 
 /// Round trips below this took the better link.
-const BETTER: Duration = Duration::from_millis(30);
+const BETTER: Duration = Duration::from_millis(100);
 
 fn limit() -> TimeLimit {
     TimeLimit::within(Duration::from_secs(120))
