@@ -13,6 +13,6 @@ use ratman_wire::{Frame, Header};
 /// If the payload is above [`MAX_PAYLOAD`](ratman_wire::MAX_PAYLOAD): senders slice before they frame.
 pub fn sign_frame(key: &dyn Signer, header: Header, payload: &[u8]) -> Vec<u8> {
     let header = Header { sender: key.public(), signature: None, ..header };
-    let signature = key.sign(&Frame { header, payload }.signed_bytes());
+    let signature = key.sign(Frame { header, payload }.signed_bytes().as_bytes());
     Frame { header: Header { signature: Some(signature), ..header }, payload }.encode()
 }

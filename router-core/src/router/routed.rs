@@ -36,7 +36,7 @@ impl Router {
         }
         let signature = frame.header.signature.ok_or(DropReason::Unsigned)?;
         let sender = &frame.header.sender;
-        self.verify(from, Quota::Routed, sender, &frame.signed_bytes(), &signature, now)?;
+        self.verify(from, Quota::Routed, sender, frame.signed_bytes().as_bytes(), &signature, now)?;
         let mut forwarded = bytes.to_vec();
         set_hops_left(&mut forwarded, hops_left);
         self.counters.frames_forwarded += 1;

@@ -2,10 +2,12 @@
 //! The carrier frame, version 2: what crosses one link (source: wire page, carrier frame).
 
 mod frame_id;
+mod signed_bytes;
 
 use ratman_types::{Address, Digest, Mtu, Recipient, RouterId, Signature};
 
 pub use frame_id::FrameId;
+pub use signed_bytes::SignedBytes;
 
 use crate::{DecodeError, Mode, Reader, Writer};
 
@@ -30,8 +32,6 @@ pub const AUXILIARY: usize = 64;
 
 const HOPS_LEFT_OFFSET: usize = 1;
 const MODE_OFFSET: usize = 2;
-const FRAME_DOMAIN: &[u8] = b"irdest frame 2";
-const HOP_FRAME_DOMAIN: &[u8] = b"irdest hop frame 2";
 
 /// Which piece of something larger a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -194,25 +194,6 @@ impl<'a> Frame<'a> {
         let mut buffer = Vec::new();
         self.encode_into(&mut buffer);
         buffer
-    }
-
-    /// What the sender of a routed frame signs: the frame with `hops_left` 0 and without signature.
-    pub fn signed_bytes(&self) -> Vec<u8> {
-        self.with_domain(&[FRAME_DOMAIN], Header { hops_left: 0, signature: None, ..self.header })
-    }
-
-    /// What a router signs on one link; `proofs` is the hash of both peering proofs
-    /// ([`peering`](crate::peering)), so that the frame is of no use on any other link.
-    ///
-    /// One-hop frames are not forwarded, so `hops_left` is signed as it stands.
-    pub fn hop_signed_bytes(&self, proofs: &Digest) -> Vec<u8> {
-        self.with_domain(&[HOP_FRAME_DOMAIN, proofs.as_bytes()], Header { signature: None, ..self.header })
-    }
-
-    fn with_domain(&self, domain: &[&[u8]], header: Header) -> Vec<u8> {
-        let mut bytes = domain.concat();
-        Frame { header, payload: self.payload }.encode_into(&mut bytes);
-        bytes
     }
 }
 

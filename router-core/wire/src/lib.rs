@@ -23,6 +23,6 @@ pub mod stream;
 pub mod sync_scope;
 pub mod train;
 
-pub use carrier::{Frame, FrameId, Header, MAX_FRAME, MAX_HOPS, MAX_PAYLOAD, SequenceId};
+pub use carrier::{Frame, FrameId, Header, MAX_FRAME, MAX_HOPS, MAX_PAYLOAD, SequenceId, SignedBytes};
 pub use codec::{DecodeError, Reader, Writer};
 pub use mode::{Mode, ModeClass, SignedBy};

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The name of a frame, the same at every router that it passes (source: wire page, freshness and custody).
 
-use ratman_types::{Digest, blake2b};
+use ratman_types::Digest;
 
-use super::{Frame, Header};
-
-/// `H(frame with hops_left 0)`: by it a flooded frame is known to have been seen, and a neighbour says which frames it
-/// has taken into custody.
+/// `H(what the sender signed)`, made by [`SignedBytes::id`](super::SignedBytes::id): by it a flooded frame is known to have
+/// been seen, and a neighbour says which frames it has taken into custody.
+///
+/// It does not cover the signature: a sender that signs a frame twice has still sent one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FrameId(Digest);
+pub struct FrameId(pub(super) Digest);
 
 impl FrameId {
     /// Takes a name that was stored or received.
@@ -19,14 +19,5 @@ impl FrameId {
     /// The 32 bytes of the name.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
-    }
-}
-
-impl Frame<'_> {
-    /// The frame's name; it covers the signature, so it is only worth remembering once that held.
-    pub fn id(&self) -> FrameId {
-        let mut header = Vec::with_capacity(self.header.encoded_len());
-        Header { hops_left: 0, ..self.header }.encode_into(self.payload.len(), &mut header);
-        FrameId(blake2b(&[&header, self.payload]))
     }
 }
