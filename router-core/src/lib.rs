@@ -43,6 +43,6 @@ pub use fib::{Fib, Lookup, Via};
 pub use forward::{Forward, forward};
 pub use link_cost::{CostTooHigh, LinkCost};
 pub use router::Router;
-pub use sign_frame::sign_frame;
+pub use sign_frame::{sign_frame, sign_hashed_frame};
 pub use status::{Counters, LinkState, LinkStatus, RouteStatus};
 pub use timer::Timer;
