@@ -157,7 +157,7 @@ pub fn fuzz_manifest(data: &[u8]) {
 
 /// The notices about a stream.
 pub fn fuzz_notices(data: &[u8]) {
-    use crate::stream::{DenyNotice, PushNotice, Receipt};
+    use crate::stream::{DenyNotice, Progress, PushNotice, Receipt};
     if let Ok(notice) = PushNotice::decode(data) {
         assert_eq!(encoded(|buffer| notice.encode_into(buffer)), data);
     }
@@ -166,6 +166,9 @@ pub fn fuzz_notices(data: &[u8]) {
     }
     if let Ok(receipt) = Receipt::decode(data) {
         assert_eq!(encoded(|buffer| receipt.encode_into(buffer)), data);
+    }
+    if let Ok(progress) = Progress::decode(data) {
+        assert_eq!(encoded(|buffer| progress.encode_into(buffer)), data);
     }
 }
 

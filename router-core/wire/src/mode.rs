@@ -22,6 +22,8 @@ impl Mode {
     pub const PULL_REQUEST: Self = Self(18);
     /// The recipient has a stream, or refused it; routed.
     pub const RECEIPT: Self = Self(19);
+    /// The recipient tells how much of a stream has come; routed.
+    pub const PROGRESS: Self = Self(20);
     /// Netmod peering: who dials.
     pub const HELLO: Self = Self(32);
     /// Netmod peering: who listens.
@@ -71,19 +73,19 @@ impl Mode {
     pub const fn class(self) -> ModeClass {
         match self.0 {
             4 => ModeClass::Announcement,
-            8..=10 | 16..=19 => ModeClass::Stream,
+            8..=10 | 16..=20 => ModeClass::Stream,
             32..=63 => ModeClass::Peering,
             64 | 66..=74 => ModeClass::OneHop,
             128 => ModeClass::Anycast,
             0x8001..=0x8005 => ModeClass::Session,
             0x8000 | 0x8006..=u16::MAX => ModeClass::User,
-            0..=3 | 5..=7 | 11..=15 | 20..=31 | 65 | 75..=127 | 129..=0x7fff => ModeClass::Unknown,
+            0..=3 | 5..=7 | 11..=15 | 21..=31 | 65 | 75..=127 | 129..=0x7fff => ModeClass::Unknown,
         }
     }
 
     /// Whether a frame of this mode that is addressed to a namespace is flooded to all of its subscribers.
     ///
-    /// Notices, requests and receipts are from one address to one other.
+    /// Notices, requests, receipts and progress are from one address to one other.
     pub const fn floods_to_namespaces(self) -> bool {
         matches!(self, Self::DATA | Self::MANIFEST | Self::PACKED)
     }
@@ -141,13 +143,13 @@ mod tests {
         use SignedBy::{Hop, Nobody, Sender};
         let table = [
             (ModeClass::Announcement, Nobody, &[4][..]),
-            (ModeClass::Stream, Sender, &[8, 9, 10, 16, 17, 18, 19]),
+            (ModeClass::Stream, Sender, &[8, 9, 10, 16, 17, 18, 19, 20]),
             (ModeClass::Peering, Nobody, &[32, 35, 37, 63]),
             (ModeClass::OneHop, Hop, &[64, 66, 69, 70, 71, 72, 73, 74]),
             (ModeClass::Anycast, Sender, &[128]),
             (ModeClass::Session, Nobody, &[0x8001, 0x8002, 0x8003, 0x8004, 0x8005]),
             (ModeClass::User, Sender, &[0x8000, 0x8006, 0xffff]),
-            (ModeClass::Unknown, Nobody, &[0, 3, 5, 7, 11, 15, 20, 31, 65, 75, 127, 129, 0x7fff]),
+            (ModeClass::Unknown, Nobody, &[0, 3, 5, 7, 11, 15, 21, 31, 65, 75, 127, 129, 0x7fff]),
         ];
         for (class, signed_by, modes) in table {
             for mode in modes {
@@ -168,6 +170,7 @@ mod tests {
             (Mode::DENY_NOTICE, 17),
             (Mode::PULL_REQUEST, 18),
             (Mode::RECEIPT, 19),
+            (Mode::PROGRESS, 20),
             (Mode::ROUTER_META, 64),
             (Mode::SYNC_SCOPE_REQUEST, 66),
             (Mode::SOURCE_REQUEST, 67),

@@ -10,6 +10,7 @@ mod lifetime;
 mod manifest;
 mod notice;
 mod packed;
+mod progress;
 mod pull_request;
 mod slice;
 
@@ -21,6 +22,7 @@ pub use lifetime::Lifetime;
 pub use manifest::{Contents, InlineContents, MAX_INLINE, MAX_PLAINTEXT, MAX_SEALED, Manifest, SEALING};
 pub use notice::{DenyNotice, Outcome, PushNotice, Receipt};
 pub use packed::{PackedBlocks, Packing};
+pub use progress::Progress;
 pub use pull_request::PullRequest;
 pub use slice::{MAX_SLICES, Slice, SliceOf, TooManySlices, cut, payload_room};
 
