@@ -112,6 +112,22 @@ drop_reasons! {
     HopReplaced = "hop_replaced",
     /// An address was flooded less than a second ago: what came now waits, and may be overtaken.
     FloodInterval = "flood_interval",
+    /// A frame of a stream that does not say of which.
+    UnnamedStream = "unnamed_stream",
+    /// A frame of a stream whose lifetime has passed.
+    Expired = "expired",
+    /// A frame of a stream that is here already, or was refused.
+    StreamOver = "stream_over",
+    /// A stream that our rules refuse.
+    StreamRefused = "stream_refused",
+    /// Slices that do not make what they name.
+    BadSlices = "bad_slices",
+    /// A manifest that was not sealed to us, or says what cannot be.
+    BadManifest = "bad_manifest",
+    /// More waits for the disk than may.
+    StoreBusy = "store_busy",
+    /// The journal has no room for it.
+    JournalFull = "journal_full",
     /// The driver did not take frames as fast as they came out.
     TransmitQueueFull = "transmit_queue_full",
     /// The driver did not take events as fast as they came out.

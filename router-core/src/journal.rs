@@ -133,6 +133,20 @@ impl Journal {
         self.groups.insert(number, group);
     }
 
+    /// Puts an entry back that was read from the store; false if its group is not there.
+    pub fn restore_entry(&mut self, number: GroupNumber, entry: u32, name: [u8; 32], bytes: u32) -> bool {
+        let Some(mut group) = self.remove(number) else { return false };
+        group.restore(entry, name, bytes);
+        self.restore(number, group);
+        true
+    }
+
+    /// The groups that are carried, the oldest first.
+    pub fn carried(&self) -> Vec<GroupNumber> {
+        let carried = self.groups.iter().filter(|(_, group)| group.key.role == Role::Carried);
+        carried.map(|(number, _)| *number).collect()
+    }
+
     /// Makes room for one more entry of `bytes` in a group: says which groups have to be removed first, in the store and by
     /// [`Journal::remove`]. Only groups that may go are among them: of the neighbour that fills most the newest.
     ///
@@ -197,6 +211,14 @@ impl Journal {
             loose.bytes += more;
         }
         Some(entry)
+    }
+
+    /// Removes one entry of a group, which is to be removed from the store as well.
+    pub fn remove_entry(&mut self, number: GroupNumber, name: &[u8; 32]) -> Option<Entry> {
+        let mut group = self.remove(number)?;
+        let entry = group.remove(name);
+        self.restore(number, group);
+        entry
     }
 
     /// From now on a group must stay until it is removed, or its time has passed: its sender or a neighbour was told that we

@@ -34,6 +34,7 @@ pub mod journal;
 pub mod route_ping;
 pub mod scorer;
 pub mod stream;
+pub mod streams;
 
 pub use config::{LEAST_ANNOUNCE_INTERVAL, RouterConfig};
 pub use drop_reason::{DropCounters, DropReason};

@@ -107,24 +107,45 @@ pub struct Group {
     /// Whether it may leave.
     pub hold: Hold,
     entries: BTreeMap<[u8; 32], Entry>,
+    // INVARIANT: above the number of every entry.
+    next: u32,
     bytes: u64,
 }
 
 impl Group {
     /// An empty group that may leave.
     pub const fn new(key: GroupKey, brought_by: Option<RouterId>, end: WallTime) -> Self {
-        Self { key, brought_by, end, hold: Hold::Loose, entries: BTreeMap::new(), bytes: 0 }
+        Self { key, brought_by, end, hold: Hold::Loose, entries: BTreeMap::new(), next: 0, bytes: 0 }
     }
 
     /// Adds something under the next number; nothing if it is there, or no number is left.
     pub fn insert(&mut self, name: [u8; 32], bytes: u32) -> Option<Entry> {
+        self.restore(self.next, name, bytes)
+    }
+
+    /// Puts an entry back that was read from the store; numbers given later are above its own. Nothing if something of this
+    /// name is there, or no number is left.
+    pub fn restore(&mut self, number: u32, name: [u8; 32], bytes: u32) -> Option<Entry> {
         if self.entries.contains_key(&name) {
             return None;
         }
-        let entry = Entry { number: u32::try_from(self.entries.len()).ok()?, bytes };
+        let entry = Entry { number, bytes };
+        self.next = self.next.max(number.checked_add(1)?);
         self.entries.insert(name, entry);
         self.bytes += u64::from(bytes);
         Some(entry)
+    }
+
+    /// Removes an entry; its number is not used again.
+    pub fn remove(&mut self, name: &[u8; 32]) -> Option<Entry> {
+        let entry = self.entries.remove(name)?;
+        self.bytes -= u64::from(entry.bytes);
+        Some(entry)
+    }
+
+    /// The names of all entries, and where they are, in the order of their names.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&[u8; 32], Entry)> {
+        self.entries.iter().map(|(name, entry)| (name, *entry))
     }
 
     /// Where something is.

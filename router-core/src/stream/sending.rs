@@ -28,6 +28,8 @@ const REPEAT_LONGEST: Duration = Duration::from_secs(600);
 const SILENCE: Duration = Duration::from_secs(1);
 /// So many silences in a row interrupt a stream.
 const SILENCES: u32 = 3;
+/// The patience with a router that carries doubles so often, up to about eight minutes.
+const LONGEST_DOUBLINGS: u32 = 9;
 
 /// What is to be sent next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +71,12 @@ pub struct Sending {
     made: u32,
     /// The first block that was not pushed.
     next: u32,
-    /// What the recipient asked for.
+    /// What the recipient asked for, or another router is to take.
     asked: BTreeSet<u32>,
+    /// What another router answers for; empty until the stream is handed over.
+    taken: BTreeSet<u32>,
+    /// Whether it goes to a router that carries it, which is to answer for every block.
+    handed_over: bool,
     window: Window,
     on_the_way: OnTheWay,
     silences: u32,
@@ -98,6 +104,8 @@ impl Sending {
             made: 0,
             next: 0,
             asked: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            handed_over: false,
             window: Window::default(),
             on_the_way: OnTheWay::default(),
             silences: 0,
@@ -140,6 +148,12 @@ impl Sending {
         matches!(self.manifest, ManifestState::Due { .. }).then_some(Next::Manifest)
     }
 
+    /// The blocks that are to be sent next, at most `most`: who reads them from a disk begins with them.
+    pub fn ahead(&self, most: usize) -> impl Iterator<Item = u32> + '_ {
+        let pushed = if self.pushes() { self.next..self.made } else { 0..0 };
+        self.asked.iter().copied().chain(pushed).take(most)
+    }
+
     fn pushes(&self) -> bool {
         self.routing == Routing::Push && self.next < self.made
     }
@@ -178,6 +192,7 @@ impl Sending {
     /// A neighbour answers for this block from now on: nobody need be told by the recipient that it left.
     pub fn taken_over(&mut self, reference: &Reference, now: Timestamp) {
         let Some(number) = self.numbers.get(reference) else { return };
+        self.taken.insert(*number);
         let Some(arrived) = self.on_the_way.taken_over(*number, now) else { return };
         self.silences = 0;
         self.window.confirmed(arrived.bytes, arrived.round_trip, arrived.filled_window, now);
@@ -210,13 +225,40 @@ impl Sending {
     /// There is no way to the recipient any more: what was not pushed is left to be pulled.
     pub fn interrupted(&mut self) {
         self.routing = Routing::Pull;
+        self.handed_over = false;
+        self.asked.clear();
         self.on_the_way.clear();
         self.window = Window::default();
         self.silences = 0;
     }
 
+    /// No way leads to the recipient, but to a router that carries: all that nobody answers for yet goes there.
+    pub fn hand_over(&mut self) {
+        self.interrupted();
+        self.routing = Routing::Push;
+        self.handed_over = true;
+        self.ask_for_what_is_not_taken();
+        self.remind();
+    }
+
+    fn ask_for_what_is_not_taken(&mut self) {
+        self.asked.extend((0..self.next).filter(|number| !self.taken.contains(number)));
+    }
+
+    /// Whether another router answers for every block, and no more are made.
+    pub fn is_taken_over(&self) -> bool {
+        let complete = !matches!(self.manifest, ManifestState::NotYet);
+        complete && u32::try_from(self.taken.len()) == Ok(self.made)
+    }
+
     /// There is a way to the recipient again: the manifest goes at once, if it is there.
     pub fn reachable(&mut self) {
+        self.handed_over = false;
+        self.remind();
+    }
+
+    fn remind(&mut self) {
+        self.silences = 0;
         if let ManifestState::Sent { .. } = self.manifest {
             self.manifest = ManifestState::Due { pause: REPEAT_FIRST };
         }
@@ -265,7 +307,9 @@ impl Sending {
             self.on_the_way.clear();
             self.window.silent();
             self.silences += 1;
-            if self.silences >= SILENCES {
+            if self.handed_over {
+                self.ask_for_what_is_not_taken();
+            } else if self.silences >= SILENCES {
                 self.interrupted();
             }
         }
@@ -285,7 +329,10 @@ impl Sending {
 
     /// When what is on its way counts as lost.
     fn silent_at(&self) -> Option<Timestamp> {
-        Some(self.on_the_way.waiting_since()? + SILENCE.max(4 * self.window.round_trip()))
+        let patience = SILENCE.max(4 * self.window.round_trip());
+        // Who carries may be gone for long, and nobody else asks for what it did not get.
+        let doublings = if self.handed_over { self.silences.min(LONGEST_DOUBLINGS) } else { 0 };
+        Some(self.on_the_way.waiting_since()? + patience * (1 << doublings))
     }
 }
 

@@ -1,0 +1,617 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The message plane of a router as a value: streams that local clients send, streams that come for local addresses, and
+//! frames that are carried for others while there is no way to them.
+//!
+//! Nothing here does IO, reads a clock or draws entropy. A driver feeds [`Streams`] with frames, forwarding tables, content,
+//! what the store did, and time, and takes frames, requests to the store, events and the next deadline out of it. Every
+//! frame of a stream carries the stream's name (decisions/every-frame-names-its-stream.md).
+
+mod carriage;
+mod deadlines;
+mod event;
+mod frames;
+mod inbound;
+mod outbound;
+mod record;
+mod store_queue;
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use ratman_types::{
+    Address, ByteCount, Hop, LinkId, Now, Recipient, RouterId, SecretKey, Signer, Timestamp, Verifier, WallTime,
+};
+use ratman_wire::FrameId;
+use ratman_wire::stream::Outcome;
+
+use crate::journal::{Group, GroupKey, GroupNumber, Journal, JournalCounters, Role};
+use crate::prng::Prng;
+use crate::stream::{Collector, Ended};
+use crate::{DropCounters, Fib, Lookup, Via};
+use carriage::Carriage;
+use deadlines::Deadlines;
+use inbound::{Finished, Inbound, Restored};
+use outbound::{Kind, Outbound};
+use record::Record;
+use store_queue::{Durable, Reader, StoreQueue};
+
+pub use event::{Arrival, NewStream, SendError, StoreRequest, StreamEvent, StreamKey, Write};
+
+/// Streams that are over and not to come again: each takes about 150 bytes. Where there are more within their lifetime, the
+/// oldest is forgotten, and could be delivered again if somebody kept its frames.
+pub const MAX_FINISHED: usize = 65_536;
+/// Addresses without a route of which it is known where to carry frames: as many as a router knows addresses.
+const MAX_CARRIERS: usize = 16_384;
+/// Neighbours whose custody of frames waits to be told; beyond, they send the frames once more.
+const MAX_CUSTODY: usize = 4096;
+/// How often what has passed is removed, and slices that nobody completes.
+const SWEEP: Duration = Duration::from_secs(10);
+/// Where frames from us to ourselves go.
+const LOOPBACK: Hop = Hop { link: LinkId(0), neighbour: RouterId::from_bytes([0; 32]) };
+
+/// What the operator decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamsConfig {
+    /// The most that the journal takes, costs included; default 1 GiB.
+    pub quota: ByteCount,
+    /// A recipient is asked before the first block of a stream larger than this; default 8 MiB (source: wire page).
+    pub notice_above: ByteCount,
+    /// Which streams are taken.
+    pub filter: StreamFilter,
+}
+
+impl Default for StreamsConfig {
+    fn default() -> Self {
+        let (quota, notice_above) = (ByteCount(1 << 30), ByteCount(8 << 20));
+        Self { quota, notice_above, filter: StreamFilter::default() }
+    }
+}
+
+/// Rules by which streams for our addresses are refused; by default none is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamFilter {
+    /// Content larger than this is refused.
+    pub largest: Option<ByteCount>,
+    /// Where given, streams of all other senders are refused.
+    pub only_from: Option<BTreeSet<Address>>,
+    /// Streams of these senders are refused.
+    pub not_from: BTreeSet<Address>,
+}
+
+impl StreamFilter {
+    /// Whether a stream of `sender` with so much content is refused.
+    pub fn refuses(&self, sender: &Address, size: ByteCount) -> bool {
+        self.largest.is_some_and(|largest| size > largest)
+            || self.only_from.as_ref().is_some_and(|only| !only.contains(sender))
+            || self.not_from.contains(sender)
+    }
+}
+
+/// A frame that the driver is to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamTransmit {
+    /// Over which hop.
+    pub hop: Hop,
+    /// The link over which it came, if it is passed on as it came: relays queue by it.
+    pub came_over: Option<LinkId>,
+    /// The encoded carrier frame.
+    pub frame: Vec<u8>,
+}
+
+/// Totals, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamsStatus {
+    /// Streams that local clients send and that did not end.
+    pub sending: usize,
+    /// Streams that come for local addresses and are not whole.
+    pub receiving: usize,
+    /// Whole streams that no client took.
+    pub waiting: usize,
+    /// Groups of frames that are carried for others.
+    pub carried: usize,
+    /// What the journal holds, costs included.
+    pub used: ByteCount,
+    /// What the journal may hold.
+    pub quota: ByteCount,
+    /// Frames of streams of others that were passed on at once.
+    pub relayed: u64,
+    /// What the journal refused and let go.
+    pub journal: JournalCounters,
+}
+
+/// An address of this router.
+struct Local {
+    key: Arc<SecretKey>,
+    hops: u8,
+}
+
+/// Where frames to an address go now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Local,
+    /// The address is announced there.
+    Live(Via),
+    /// It is not announced; a router there knew it better than we did.
+    Carry(Via),
+    None,
+}
+
+impl Way {
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Local | Self::Live(_) => Kind::Live,
+            Self::Carry(_) => Kind::Carry,
+            Self::None => Kind::None,
+        }
+    }
+}
+
+/// The message plane of one router.
+pub struct Streams {
+    config: StreamsConfig,
+    verifier: Arc<dyn Verifier>,
+    prng: Prng,
+    correction: i64,
+    last_stamp: WallTime,
+    // As many as the operator gave us.
+    locals: BTreeMap<Address, Local>,
+    fib: Arc<Fib>,
+    carriers: BTreeMap<Address, Via>,
+    journal: Journal,
+    collector: Collector,
+    // INVARIANT: each stream of `sent` and `received` has its group in the journal, which bounds them.
+    sent: BTreeMap<StreamKey, Outbound>,
+    received: BTreeMap<StreamKey, Inbound>,
+    // INVARIANT: both say the same, at most MAX_FINISHED of them.
+    finished: BTreeMap<StreamKey, Finished>,
+    finished_order: BTreeMap<GroupNumber, StreamKey>,
+    carriage: Carriage,
+    store: StoreQueue,
+    /// Streams that may have something to send, and the one whose turn was last.
+    active: BTreeSet<StreamKey>,
+    turn: Option<StreamKey>,
+    /// Streams whose clients wait until the store has room.
+    waiting_for_room: BTreeSet<StreamKey>,
+    // INVARIANT: the frames of which the streams in `sent` await custody, and of whom.
+    handed: BTreeMap<FrameId, (RouterId, StreamKey)>,
+    sent_deadlines: Deadlines<StreamKey>,
+    received_deadlines: Deadlines<StreamKey>,
+    next_sweep: Timestamp,
+    // Taken until it is empty after every call.
+    outbox: VecDeque<StreamTransmit>,
+    custody: BTreeMap<Hop, Vec<FrameId>>,
+    events: VecDeque<StreamEvent>,
+    drops: DropCounters,
+    relayed: u64,
+    /// Between the records and [`Streams::restored`].
+    restoring: Vec<(StreamKey, Restored)>,
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+impl Streams {
+    /// A message plane without addresses and streams; `seed` is fresh entropy, of which stream names and the keys that
+    /// seal manifests are made.
+    pub fn new(config: StreamsConfig, verifier: Arc<dyn Verifier>, seed: [u8; 32]) -> Self {
+        Self {
+            journal: Journal::new(config.quota),
+            config,
+            verifier,
+            prng: Prng::new(seed),
+            correction: 0,
+            last_stamp: WallTime::default(),
+            locals: BTreeMap::new(),
+            fib: Arc::default(),
+            carriers: BTreeMap::new(),
+            collector: Collector::default(),
+            sent: BTreeMap::new(),
+            received: BTreeMap::new(),
+            finished: BTreeMap::new(),
+            finished_order: BTreeMap::new(),
+            carriage: Carriage::default(),
+            store: StoreQueue::default(),
+            active: BTreeSet::new(),
+            turn: None,
+            waiting_for_room: BTreeSet::new(),
+            handed: BTreeMap::new(),
+            sent_deadlines: Deadlines::default(),
+            received_deadlines: Deadlines::default(),
+            next_sweep: Timestamp::default(),
+            outbox: VecDeque::new(),
+            custody: BTreeMap::new(),
+            events: VecDeque::new(),
+            drops: DropCounters::default(),
+            relayed: 0,
+            restoring: Vec::new(),
+        }
+    }
+
+    /// Adds an address of this router; its frames start with `hops_left`
+    /// ([`Router::initial_hops`](crate::Router::initial_hops)).
+    pub fn add_local(&mut self, key: Arc<SecretKey>, hops_left: u8) {
+        self.locals.insert(key.address(), Local { key, hops: hops_left });
+    }
+
+    /// Takes a record of the store at a start, in the order of their groups; all of them come before the entries.
+    pub fn restore_group(&mut self, number: GroupNumber, record: &[u8]) {
+        match Record::decode(record) {
+            Ok(record) => self.restore_record(number, record),
+            Err(error) => {
+                tracing::warn!(group = number.0, %error, "a stored stream cannot be read");
+                self.store.write(Write::RemoveGroup { group: number, entries: u32::MAX, record: true });
+            }
+        }
+    }
+
+    fn restore_record(&mut self, number: GroupNumber, record: Record) {
+        let group = |role, key: &StreamKey| GroupKey {
+            role,
+            sender: key.sender,
+            recipient: key.to(),
+            stream: Some(key.stream),
+        };
+        match record {
+            Record::Sent { key, created, lifetime, size, sealed } => {
+                let restored = Group::new(group(Role::Sent, &key), None, lifetime.end(created));
+                self.journal.restore(number, restored);
+                self.journal.hold(number);
+                self.restore_sent(number, key, (created, lifetime, size), sealed);
+            }
+            Record::Received { key, end, brought_by, sealed, complete } => {
+                self.journal.restore(number, Group::new(group(Role::Received, &key), brought_by, end));
+                let restored = Restored { group: number, end, brought_by, sealed, complete };
+                self.restoring.push((key, restored));
+            }
+            Record::Finished { key, end } => {
+                self.remember(key, Finished::new(number, end, Outcome::Delivered));
+            }
+            Record::Carried { key, end, brought_by } => {
+                self.journal.restore(number, Group::new(key, brought_by, end));
+                self.journal.hold(number);
+            }
+        }
+    }
+
+    /// Takes an entry of the store at a start.
+    pub fn restore_entry(&mut self, group: GroupNumber, number: u32, name: [u8; 32], bytes: u32) {
+        if !self.journal.restore_entry(group, number, name, bytes) {
+            // Of content that was never complete, or of a stream that is over.
+            self.store.write(Write::RemoveEntry { group, number });
+        }
+    }
+
+    /// Everything was restored.
+    pub fn restored(&mut self, now: Now) {
+        self.restored_sent(now);
+        for (key, restored) in core::mem::take(&mut self.restoring) {
+            let group = restored.group;
+            if !self.restored_received(key, restored, now) {
+                self.remove_group(group);
+            }
+        }
+        for group in self.journal.carried() {
+            self.restored_carried(group, now);
+        }
+    }
+
+    /// Takes another forwarding table.
+    pub fn handle_routes(&mut self, fib: Arc<Fib>, now: Now) {
+        self.fib = fib;
+        self.ways_changed(now);
+    }
+
+    /// Where frames for an address may be carried to while no route to it is live; nothing where nobody knew it better
+    /// than we did.
+    pub fn handle_carrier(&mut self, address: Address, via: Option<Via>, now: Now) {
+        match via {
+            Some(via) if self.carriers.len() < MAX_CARRIERS || self.carriers.contains_key(&address) => {
+                self.carriers.insert(address, via);
+            }
+            Some(_) => self.drops.count(crate::DropReason::RibFull),
+            None => {
+                self.carriers.remove(&address);
+            }
+        }
+        self.ways_changed(now);
+    }
+
+    fn ways_changed(&mut self, now: Now) {
+        for key in self.sent.keys().copied().collect::<Vec<_>>() {
+            self.sent_way_changed(&key, now);
+        }
+        for key in self.received.keys().copied().collect::<Vec<_>>() {
+            self.received_way_changed(&key, now);
+        }
+        self.carried_ways_changed(now);
+    }
+
+    /// A neighbour answers for these frames from now on, which it had of us.
+    pub fn handle_custody(&mut self, from: Hop, frames: &[FrameId], now: Now) {
+        for frame in frames {
+            if self.carried_taken_over(frame) {
+                continue;
+            }
+            let handed_to = self.handed.get(frame).filter(|(neighbour, _)| *neighbour == from.neighbour);
+            if let Some((_, key)) = handed_to.copied() {
+                self.handed.remove(frame);
+                self.sent_taken_over(&key, frame, now);
+            }
+        }
+    }
+
+    /// What is added to the raw clock before a time is sent or compared, in microseconds
+    /// ([`Router::clock_correction`](crate::Router::clock_correction)).
+    pub fn set_clock_correction(&mut self, micros: i64) {
+        self.correction = micros;
+    }
+
+    /// Takes other rules; what was taken already stays.
+    pub fn set_filter(&mut self, filter: StreamFilter) {
+        self.config.filter = filter;
+    }
+
+    /// The next frame to send.
+    pub fn poll_transmit(&mut self, now: Now) -> Option<StreamTransmit> {
+        loop {
+            while let Some(transmit) = self.outbox.pop_front() {
+                if transmit.hop == LOOPBACK {
+                    self.receive_own(&transmit.frame, now);
+                    continue;
+                }
+                return Some(transmit);
+            }
+            let key = self.next_active()?;
+            self.turn = Some(key);
+            if !self.send_something(&key, now) {
+                self.active.remove(&key);
+            }
+        }
+    }
+
+    /// The streams take turns.
+    fn next_active(&self) -> Option<StreamKey> {
+        use core::ops::Bound::{Excluded, Unbounded};
+        let behind = self.turn.and_then(|turn| self.active.range((Excluded(turn), Unbounded)).next());
+        behind.or_else(|| self.active.first()).copied()
+    }
+
+    /// The next request to the store.
+    pub fn poll_store(&mut self) -> Option<StoreRequest> {
+        self.store.poll()
+    }
+
+    /// A commit is over; where it is not `durable`, the streams of which something was in it are given up.
+    pub fn handle_committed(&mut self, id: u64, durable: bool, now: Now) {
+        let mut failed = BTreeSet::new();
+        for (group, done) in self.store.committed(id) {
+            if durable {
+                self.is_durable(done, now);
+            } else {
+                failed.insert(group);
+            }
+        }
+        for group in failed {
+            tracing::warn!(group = group.0, "a stream could not be stored: it is given up");
+            self.give_up(group);
+        }
+        // Whoever waits for room in the store looks again.
+        for key in core::mem::take(&mut self.waiting_for_room) {
+            self.with_sent(&key, now, |_, _| {});
+        }
+    }
+
+    fn is_durable(&mut self, done: Durable, now: Now) {
+        match done {
+            Durable::Sent { .. } => {}
+            Durable::Accepted { key } => self.events.push_back(StreamEvent::Accepted(key)),
+            Durable::Received { key, reference, from, frames } => {
+                self.received_is_durable(&key, &reference, from, frames);
+            }
+            Durable::Complete { key } => self.received_is_complete(&key, now),
+            Durable::Carried { group, number, name, from } => {
+                self.carried_is_durable(group, number, name, Some(from), now);
+            }
+        }
+    }
+
+    /// An entry was read, or is not to be had.
+    pub fn handle_read(&mut self, id: u64, entry: Option<Vec<u8>>, now: Now) {
+        match self.store.answered(id) {
+            Some(Reader::Sent { key, number }) => self.sent_block_read(&key, number, entry, now),
+            Some(Reader::Received { key, reference }) => self.received_block_read(&key, reference, entry, now),
+            Some(Reader::Carried { group, number }) => self.carried_read(group, number, entry),
+            None => {}
+        }
+        self.pump_carried(now);
+    }
+
+    /// Whole streams that no client took, those of restored ones included.
+    pub fn arrivals(&self) -> impl Iterator<Item = Arrival> + '_ {
+        self.received.iter().filter_map(|(key, inbound)| inbound.arrival(*key))
+    }
+
+    /// What happened.
+    pub fn poll_event(&mut self) -> Option<StreamEvent> {
+        if let Some((hop, frames)) = self.custody.pop_first() {
+            return Some(StreamEvent::Custody { hop, frames });
+        }
+        self.events.pop_front()
+    }
+
+    /// When [`Streams::handle_timeout`] is to be called next.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        [
+            self.sent_deadlines.next(),
+            self.received_deadlines.next(),
+            self.carriage.deadline(),
+            Some(self.next_sweep),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(key) = self.sent_deadlines.take_due(now.at) {
+            self.with_sent(&key, now, |_, out| out.sending.handle_timeout(now.at));
+        }
+        while let Some(key) = self.received_deadlines.take_due(now.at) {
+            self.received_timeout(&key, now);
+        }
+        self.pump_carried(now);
+        if self.next_sweep <= now.at {
+            self.next_sweep = now.at + SWEEP;
+            self.sweep(now);
+        }
+    }
+
+    fn sweep(&mut self, now: Now) {
+        self.collector.forget_old(now.at);
+        let wall = self.wall(now);
+        while let Some((number, group)) = self.journal.take_expired(wall) {
+            self.group_is_gone(number, &group);
+            if let Some(key) = stream_of(&group).filter(|_| group.key.role == Role::Sent) {
+                self.forget_sent(&key);
+                self.events.push_back(StreamEvent::Ended(key, Ended::Expired));
+            }
+        }
+        let over: Vec<StreamKey> =
+            self.finished.iter().filter(|(_, finished)| finished.end <= wall).map(|(key, _)| *key).collect();
+        over.iter().for_each(|key| self.forget_finished(key));
+    }
+
+    /// Totals.
+    pub fn status(&self) -> StreamsStatus {
+        let waiting = self.arrivals().count();
+        StreamsStatus {
+            sending: self.sent.len(),
+            receiving: self.received.len() - waiting,
+            waiting,
+            carried: self.carriage.len(),
+            used: self.journal.used(),
+            quota: self.config.quota,
+            relayed: self.relayed,
+            journal: self.journal.counters(),
+        }
+    }
+
+    /// What was dropped, by reason.
+    pub const fn drops(&self) -> &DropCounters {
+        &self.drops
+    }
+
+    fn way(&self, to: &Address) -> Way {
+        if self.locals.contains_key(to) {
+            return Way::Local;
+        }
+        match self.fib.lookup(to, None) {
+            Lookup::Via(via) => Way::Live(via),
+            Lookup::Local | Lookup::OnlyWayBack | Lookup::NoRoute => {
+                self.carriers.get(to).map_or(Way::None, |via| Way::Carry(*via))
+            }
+        }
+    }
+
+    fn refuses(&self, key: &StreamKey, size: ByteCount) -> bool {
+        self.config.filter.refuses(&key.sender, size)
+    }
+
+    fn wall(&self, now: Now) -> WallTime {
+        now.wall.shifted(self.correction)
+    }
+
+    /// A time that was never given before.
+    fn stamp(&mut self, now: Now) -> WallTime {
+        self.last_stamp = self.wall(now).max(self.last_stamp.shifted(1));
+        self.last_stamp
+    }
+
+    fn random(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes.chunks_exact_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.prng.bytes()));
+        bytes
+    }
+
+    /// Lets groups go that make room for others.
+    fn evict(&mut self, groups: &[GroupNumber]) {
+        groups.iter().for_each(|group| self.remove_group(*group));
+    }
+
+    /// Removes a group with everything that is known of it, here and in the store.
+    fn remove_group(&mut self, number: GroupNumber) {
+        if let Some(group) = self.journal.remove(number) {
+            self.group_is_gone(number, &group);
+        }
+    }
+
+    /// A group left the journal.
+    fn group_is_gone(&mut self, number: GroupNumber, group: &Group) {
+        let entries = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        self.store.write(Write::RemoveGroup { group: number, entries, record: true });
+        match (group.key.role, stream_of(group)) {
+            (Role::Received, Some(key)) => {
+                self.received.remove(&key);
+                self.received_deadlines.set(key, None);
+            }
+            (Role::Carried, _) => self.forget_carried(number),
+            (Role::Received | Role::Sent, _) => {}
+        }
+    }
+
+    /// The store failed to take something of a group.
+    fn give_up(&mut self, number: GroupNumber) {
+        let sent = self.journal.get(number).filter(|group| group.key.role == Role::Sent).and_then(stream_of);
+        match sent {
+            Some(key) => {
+                self.remove_sent(&key);
+                self.events.push_back(StreamEvent::Failed(key));
+            }
+            None => self.remove_group(number),
+        }
+    }
+
+    fn remember(&mut self, key: StreamKey, finished: Finished) {
+        if self.finished.len() >= MAX_FINISHED
+            && let Some((_, oldest)) = self.finished_order.first_key_value()
+        {
+            let oldest = *oldest;
+            self.forget_finished(&oldest);
+        }
+        self.finished_order.insert(finished.group, key);
+        self.finished.insert(key, finished);
+    }
+
+    fn forget_finished(&mut self, key: &StreamKey) {
+        if let Some(finished) = self.finished.remove(key) {
+            self.finished_order.remove(&finished.group);
+            let group = finished.group;
+            self.store.write(Write::RemoveGroup { group, entries: 0, record: true });
+        }
+    }
+
+    fn tell_custody(&mut self, hop: Hop, frames: Vec<FrameId>) {
+        if hop == LOOPBACK || frames.is_empty() {
+            return;
+        }
+        let known = self.custody.entry(hop).or_default();
+        if known.len() < MAX_CUSTODY {
+            known.extend(frames);
+        }
+    }
+}
+
+/// The stream that a group belongs to, if it is one between two addresses.
+fn stream_of(group: &Group) -> Option<StreamKey> {
+    let Recipient::Address(recipient) = group.key.recipient else { return None };
+    Some(StreamKey { sender: group.key.sender, recipient, stream: group.key.stream? })
+}
+
+#[cfg(test)]
+mod tests;

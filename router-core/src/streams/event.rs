@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What goes into [`Streams`](super::Streams) beside frames and content, and what comes out of it.
+
+use ratman_types::{Address, ByteCount, Hop, Recipient, WallTime};
+use ratman_wire::FrameId;
+use ratman_wire::stream::{Contents, Lifetime, StreamId};
+
+use crate::journal::{GroupNumber, JournalFull};
+use crate::stream::Ended;
+
+/// One stream of one sender to one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamKey {
+    /// Who sends it.
+    pub sender: Address,
+    /// Whom it is for.
+    pub recipient: Address,
+    /// Its name, random.
+    pub stream: StreamId,
+}
+
+impl StreamKey {
+    /// The recipient as frames name it.
+    pub const fn to(&self) -> Recipient {
+        Recipient::Address(self.recipient)
+    }
+}
+
+/// What a client wants to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewStream {
+    /// The local address that sends.
+    pub sender: Address,
+    /// Whom it is for.
+    pub recipient: Address,
+    /// How long the content will be; nothing where that is not known before its end.
+    pub size: Option<ByteCount>,
+    /// For how long it is wanted from now on.
+    pub lifetime: Lifetime,
+}
+
+/// Why a stream cannot be sent, or not any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The sender is no address of this router.
+    #[error("the sender is not an address of this router")]
+    Sender,
+    /// The recipient's address is no key that anything could be sealed to.
+    #[error("the recipient is not a usable address")]
+    Recipient,
+    /// The narrowest link on the way takes no content as long as this.
+    #[error("the way to the recipient takes no content above {} bytes", limit.0)]
+    PathTooNarrow {
+        /// The longest that it takes.
+        limit: ByteCount,
+    },
+    /// There is no such stream, or its content is complete.
+    #[error("there is no such stream that takes content")]
+    NotOpen,
+    /// The content is not as long as was said.
+    #[error("the content was to have {} bytes, and has {}", said.0, found.0)]
+    Size {
+        /// What was said.
+        said: ByteCount,
+        /// What came.
+        found: ByteCount,
+    },
+    /// The journal does not take it.
+    #[error(transparent)]
+    Journal(#[from] JournalFull),
+}
+
+/// A stream that is here whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Which.
+    pub key: StreamKey,
+    /// Where its blocks are; none of a stream whose contents are in its manifest.
+    pub group: GroupNumber,
+    /// The length of its content.
+    pub size: ByteCount,
+    /// When it was made, by its sender's clock.
+    pub created: WallTime,
+    /// Until when it is kept.
+    pub end: WallTime,
+    /// The content itself, or what opens its blocks.
+    pub contents: Contents,
+}
+
+/// What the driver, or a client through it, is to hear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamEvent {
+    /// [`Streams::write`](super::Streams::write) takes content again.
+    Room(StreamKey),
+    /// All of it is durable here: it will be sent whatever happens to this router. Told once, after
+    /// [`Streams::finish`](super::Streams::finish).
+    Accepted(StreamKey),
+    /// Another router answers for all of it, since its recipient is not to be reached.
+    Stored(StreamKey),
+    /// It came to an end; nothing of it is left here.
+    Ended(StreamKey, Ended),
+    /// The store failed to take it; nothing of it is left here.
+    Failed(StreamKey),
+    /// It is here whole, durably, for a client of ours to take.
+    Received(Box<Arrival>),
+    /// The neighbour behind a hop is to be told that we answer for these frames from now on.
+    Custody {
+        /// The hop over which they came.
+        hop: Hop,
+        /// Their names.
+        frames: Vec<FrameId>,
+    },
+}
+
+/// What the store is to do. The order of commits counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreRequest {
+    /// To be made durable, all or nothing; [`Streams::handle_committed`](super::Streams::handle_committed) is told how it went.
+    Commit {
+        /// What it is called.
+        id: u64,
+        /// The changes, in order.
+        writes: Vec<Write>,
+    },
+    /// To be read as it is durable; [`Streams::handle_read`](super::Streams::handle_read) gets it.
+    Read {
+        /// What it is called.
+        id: u64,
+        /// The group.
+        group: GroupNumber,
+        /// The entry in it.
+        number: u32,
+    },
+}
+
+/// One change of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// A block or a frame.
+    Entry {
+        /// Its group.
+        group: GroupNumber,
+        /// Its number in the group.
+        number: u32,
+        /// What it is called.
+        name: [u8; 32],
+        /// What it is.
+        bytes: Vec<u8>,
+    },
+    /// What is to be known of a group.
+    Group {
+        /// The group.
+        group: GroupNumber,
+        /// For [`Streams::restore_group`](super::Streams::restore_group).
+        record: Vec<u8>,
+    },
+    /// One entry goes.
+    RemoveEntry {
+        /// Its group.
+        group: GroupNumber,
+        /// Its number.
+        number: u32,
+    },
+    /// All entries of a group go, and if `record`, what is known of it too.
+    RemoveGroup {
+        /// The group.
+        group: GroupNumber,
+        /// How many entries it had: a large one is best removed in parts.
+        entries: u32,
+        /// Whether the record goes as well.
+        record: bool,
+    },
+}

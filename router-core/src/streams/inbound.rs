@@ -1,0 +1,588 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Streams that come for local addresses: blocks and manifests are stored as they arrive, what is missing is asked for,
+//! and when all of it is durable the sender hears so, and a client.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use ratman_eris::Reference;
+use ratman_types::{
+    Address, ByteCount, Digest, Hop, Mtu, Now, Recipient, RouterId, Timestamp, WallTime, blake2b,
+};
+use ratman_wire::stream::{
+    Contents, DenyNotice, Lifetime, Manifest, Outcome, Progress, PullRequest, Receipt, SliceOf,
+};
+use ratman_wire::{FrameId, Mode};
+
+use super::record::Record;
+use super::store_queue::{Durable, Reader};
+use super::{Arrival, StreamEvent, StreamKey, Streams, Way, Write};
+use crate::DropReason;
+use crate::journal::{GroupKey, GroupNumber, Role};
+use crate::stream::{Receiving, SealedManifest, Step, Unreadable};
+
+/// The sender hears of its blocks after so many bytes, or after [`PROGRESS_WITHIN`] (decisions/window-of-streams.md).
+const PROGRESS_BYTES: u64 = 64 * 1024;
+const PROGRESS_WITHIN: Duration = Duration::from_millis(20);
+/// A repeated manifest of a finished stream is answered at most once in this time (source: wire page, streams).
+const RECEIPT_PAUSE: Duration = Duration::from_secs(2);
+/// Frames of blocks that are not whole, whose names are kept to answer for them.
+const MOST_PARTS: usize = 1024;
+
+/// One stream that comes here.
+pub(super) struct Inbound {
+    group: GroupNumber,
+    end: WallTime,
+    brought_by: Option<RouterId>,
+    sealed: Option<Vec<u8>>,
+    manifest: Option<Manifest>,
+    receiving: Option<Receiving>,
+    /// Blocks that are not durable yet: bounded with what waits for the store.
+    unstored: BTreeMap<Reference, Vec<u8>>,
+    /// What is being read for `receiving`.
+    reading: Option<Reference>,
+    received: u64,
+    told: u64,
+    newest: Option<Reference>,
+    progress_at: Option<Timestamp>,
+    parts: BTreeMap<Digest, Vec<FrameId>>,
+    stage: Stage,
+    /// When its sender was told that all of it is here.
+    answered: Option<Timestamp>,
+}
+
+/// How far a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Coming,
+    /// All of it is here, the last of it on its way to the disk.
+    Storing,
+    /// All of it is durable, and no client took it yet.
+    Whole,
+}
+
+/// What is remembered of a stream that is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Finished {
+    pub(super) group: GroupNumber,
+    pub(super) end: WallTime,
+    pub(super) outcome: Outcome,
+    answered: Option<Timestamp>,
+}
+
+impl Finished {
+    pub(super) const fn new(group: GroupNumber, end: WallTime, outcome: Outcome) -> Self {
+        Self { group, end, outcome, answered: None }
+    }
+}
+
+impl Inbound {
+    fn new(group: GroupNumber, end: WallTime, brought_by: Option<RouterId>) -> Self {
+        Self {
+            group,
+            end,
+            brought_by,
+            sealed: None,
+            manifest: None,
+            receiving: None,
+            unstored: BTreeMap::new(),
+            reading: None,
+            received: 0,
+            told: 0,
+            newest: None,
+            progress_at: None,
+            parts: BTreeMap::new(),
+            stage: Stage::Coming,
+            answered: None,
+        }
+    }
+
+    fn record(&self, key: StreamKey) -> Vec<u8> {
+        let complete = self.stage != Stage::Coming;
+        let (end, brought_by, sealed) = (self.end, self.brought_by, self.sealed.clone());
+        Record::Received { key, end, brought_by, sealed, complete }.encode()
+    }
+
+    #[cfg(test)]
+    pub(super) fn describe(&self) -> String {
+        let (manifest, wanted) = (self.sealed.is_some(), self.receiving.as_ref().map(Receiving::poll_timeout));
+        format!("{:?} manifest: {manifest}, unstored: {}, reading: {:?}, due: {wanted:?}", self.stage, self.unstored.len(), self.reading)
+    }
+
+    /// What a client is told of it, once it is whole.
+    pub(super) fn arrival(&self, key: StreamKey) -> Option<Arrival> {
+        let manifest = self.manifest.as_ref().filter(|_| self.stage == Stage::Whole)?;
+        Some(Arrival {
+            key,
+            group: self.group,
+            size: manifest.letterhead().stream_size,
+            created: manifest.created(),
+            end: self.end,
+            contents: manifest.contents().clone(),
+        })
+    }
+
+}
+
+impl Streams {
+    /// The stream of this name, begun if it is new.
+    fn inbound(&mut self, key: &StreamKey, end: WallTime, from: Hop) -> Result<Inbound, DropReason> {
+        if let Some(inbound) = self.received.remove(key) {
+            return Ok(inbound);
+        }
+        let group = GroupKey {
+            role: Role::Received,
+            sender: key.sender,
+            recipient: key.to(),
+            stream: Some(key.stream),
+        };
+        let group = self
+            .journal
+            .open(group, Some(from.neighbour), end)
+            .map_err(|_| DropReason::JournalFull)?;
+        let inbound = Inbound::new(group, end, Some(from.neighbour));
+        self.store.write(Write::Group { group, record: inbound.record(*key) });
+        Ok(inbound)
+    }
+
+    fn put_received(&mut self, key: StreamKey, inbound: Inbound, now: Now) {
+        let asks = inbound.stage == Stage::Coming && inbound.reading.is_none();
+        let pull = inbound.receiving.as_ref().filter(|_| asks);
+        let pull = pull.and_then(Receiving::poll_timeout).filter(|_| self.can_ask(&key));
+        let deadline = [pull, inbound.progress_at].into_iter().flatten().min();
+        self.received_deadlines.set(key, deadline.map(|at| at.max(now.at)));
+        self.received.insert(key, inbound);
+    }
+
+    fn can_ask(&self, key: &StreamKey) -> bool {
+        matches!(self.way(&key.sender), Way::Live(_) | Way::Local)
+    }
+
+    /// The sender of a stream may be reached by another way.
+    pub(super) fn received_way_changed(&mut self, key: &StreamKey, now: Now) {
+        if let Some(inbound) = self.received.remove(key) {
+            self.put_received(*key, inbound, now);
+        }
+    }
+
+    /// Blocks of one verified frame; the frame is answered for when all of them are durable.
+    pub(super) fn receive_blocks<'a>(
+        &mut self,
+        key: &StreamKey,
+        end: WallTime,
+        blocks: impl Iterator<Item = (Reference, &'a [u8])>,
+        (from, frames): (Hop, Vec<FrameId>),
+        now: Now,
+    ) -> Result<(), DropReason> {
+        if self.finished.contains_key(key) {
+            self.tell_custody(from, frames);
+            return Err(DropReason::StreamOver);
+        }
+        if !self.store.has_room() {
+            return Err(DropReason::StoreBusy);
+        }
+        let mut inbound = self.inbound(key, end, from)?;
+        let mut fresh = Vec::new();
+        let mut result = Ok(());
+        for (reference, bytes) in blocks {
+            match self.keep_block(&mut inbound, reference, bytes) {
+                Ok(None) => {}
+                Ok(Some(number)) => fresh.push((reference, number, bytes)),
+                Err(reason) => {
+                    result = Err(reason);
+                    break;
+                }
+            }
+        }
+        let is_stored = result.is_ok() && fresh.is_empty() && inbound.unstored.is_empty();
+        let last = fresh.len();
+        for (index, (reference, number, bytes)) in fresh.into_iter().enumerate() {
+            let frames = if index + 1 == last && result.is_ok() { frames.clone() } else { Vec::new() };
+            let name = *reference.as_bytes();
+            let write = Write::Entry { group: inbound.group, number, name, bytes: bytes.to_vec() };
+            let durable = Durable::Received { key: *key, reference, from: Some(from), frames };
+            self.store.write_then(inbound.group, write, durable);
+            inbound.unstored.insert(reference, bytes.to_vec());
+            inbound.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            inbound.newest = Some(reference);
+            if let Some(receiving) = &mut inbound.receiving {
+                receiving.arrived(&reference);
+            }
+        }
+        if is_stored {
+            self.tell_custody(from, frames);
+        }
+        if inbound.received > inbound.told && inbound.progress_at.is_none() {
+            inbound.progress_at = Some(now.at + PROGRESS_WITHIN);
+        }
+        if inbound.received - inbound.told >= PROGRESS_BYTES {
+            self.tell_progress(key, &mut inbound, now);
+        }
+        self.go_on(key, inbound, now);
+        result
+    }
+
+    /// Whether a block is new, and its number then.
+    fn keep_block(
+        &mut self,
+        inbound: &mut Inbound,
+        reference: Reference,
+        bytes: &[u8],
+    ) -> Result<Option<u32>, DropReason> {
+        let there = self.journal.get(inbound.group).is_some_and(|group| group.find(reference.as_bytes()).is_some());
+        if there || inbound.stage != Stage::Coming {
+            return Ok(None);
+        }
+        let length = u32::try_from(bytes.len()).map_err(|_| DropReason::MalformedPayload)?;
+        let leaving =
+            self.journal.room_for(inbound.group, length.into()).map_err(|_| DropReason::JournalFull)?;
+        self.evict(&leaving);
+        Ok(self.journal.insert(inbound.group, *reference.as_bytes(), length).map(|entry| entry.number))
+    }
+
+    /// One slice of a block or of a manifest was the last of it, or not.
+    pub(super) fn note_part(&mut self, key: &StreamKey, name: Digest, id: FrameId) {
+        if let Some(inbound) = self.received.get_mut(key) {
+            let kept: usize = inbound.parts.values().map(Vec::len).sum();
+            if kept >= MOST_PARTS {
+                inbound.parts.clear();
+            }
+            inbound.parts.entry(name).or_default().push(id);
+        }
+    }
+
+    /// The frames that brought something that is whole now, the last one included.
+    pub(super) fn take_parts(&mut self, key: &StreamKey, name: Digest, last: FrameId) -> Vec<FrameId> {
+        let inbound = self.received.get_mut(key);
+        let mut parts = inbound.and_then(|inbound| inbound.parts.remove(&name)).unwrap_or_default();
+        parts.push(last);
+        parts
+    }
+
+    /// A sealed manifest is whole.
+    pub(super) fn receive_manifest(
+        &mut self,
+        key: &StreamKey,
+        end: WallTime,
+        sealed: Vec<u8>,
+        (from, frames): (Hop, Vec<FrameId>),
+        now: Now,
+    ) -> Result<(), DropReason> {
+        if let Some(finished) = self.finished.get_mut(key) {
+            let pause = |answered: Timestamp| now.at.since(answered) < RECEIPT_PAUSE;
+            let (outcome, quiet) = (finished.outcome, finished.answered.is_some_and(pause));
+            if !quiet {
+                finished.answered = Some(now.at);
+                self.send_receipt(key, outcome, now);
+            }
+            self.tell_custody(from, frames);
+            return Ok(());
+        }
+        let manifest = self.open_manifest(key, &sealed).ok_or(DropReason::BadManifest)?;
+        if manifest.lifetime().end(manifest.created()) != end {
+            return Err(DropReason::BadManifest);
+        }
+        let size = manifest.letterhead().stream_size;
+        if self.refuses(key, size) {
+            self.tell_custody(from, frames);
+            self.refuse(key, end, now);
+            return Err(DropReason::StreamRefused);
+        }
+        if !self.store.has_room() {
+            return Err(DropReason::StoreBusy);
+        }
+        let mut inbound = self.inbound(key, end, from)?;
+        if inbound.sealed.is_some() {
+            // Its sender asks what became of it; what is missing is asked for already.
+            let is_quiet = inbound.answered.is_some_and(|answered| now.at.since(answered) < RECEIPT_PAUSE);
+            if inbound.stage == Stage::Whole && !is_quiet {
+                inbound.answered = Some(now.at);
+                self.send_receipt(key, Outcome::Delivered, now);
+            }
+            if inbound.unstored.is_empty() {
+                self.tell_custody(from, frames);
+            }
+            self.go_on(key, inbound, now);
+            return Ok(());
+        }
+        inbound.sealed = Some(sealed);
+        if !self.read_manifest(key, &mut inbound, manifest, now) {
+            self.received.insert(*key, inbound);
+            self.refuse(key, end, now);
+            return Err(DropReason::BadManifest);
+        }
+        let write = Write::Group { group: inbound.group, record: inbound.record(*key) };
+        let reference = Reference::from_bytes([0; 32]);
+        let durable = Durable::Received { key: *key, reference, from: Some(from), frames };
+        self.store.write_then(inbound.group, write, durable);
+        self.go_on(key, inbound, now);
+        Ok(())
+    }
+
+    fn open_manifest(&self, key: &StreamKey, sealed: &[u8]) -> Option<Manifest> {
+        let local = self.locals.get(&key.recipient)?;
+        let sealed = SealedManifest::from_slices(blake2b(&[sealed]), sealed.to_vec())?;
+        let manifest = sealed.open(&key.sender, &key.to(), &local.key).ok()?;
+        (manifest.stream() == key.stream).then_some(manifest)
+    }
+
+    /// Whether it names a tree that can be.
+    fn read_manifest(&mut self, key: &StreamKey, inbound: &mut Inbound, manifest: Manifest, now: Now) -> bool {
+        let size = manifest.letterhead().stream_size;
+        if let Contents::Blocks(capability) = manifest.contents() {
+            // What does not fit is refused at once, not when the journal is full of it.
+            if size.0 > self.config.quota.0 / 4 * 3 {
+                tracing::info!(sender = %key.sender.short(), bytes = size.0, "a stream larger than the journal");
+                return false;
+            }
+            match Receiving::new(capability, size, now.at) {
+                Ok(receiving) => inbound.receiving = Some(receiving),
+                Err(_) => return false,
+            }
+        }
+        inbound.manifest = Some(manifest);
+        true
+    }
+
+    /// Goes on with a stream as far as what is here allows, asks for the rest, and puts it back.
+    fn go_on(&mut self, key: &StreamKey, mut inbound: Inbound, now: Now) {
+        match self.advance(key, &mut inbound) {
+            Ok(true) => {
+                inbound.stage = Stage::Storing;
+                inbound.progress_at = None;
+                let write = Write::Group { group: inbound.group, record: inbound.record(*key) };
+                self.store.write_then(inbound.group, write, Durable::Complete { key: *key });
+            }
+            Ok(false) => self.pull(key, &mut inbound, now),
+            Err(unreadable) => {
+                tracing::info!(sender = %key.sender.short(), %unreadable, "a stream cannot be read");
+                let end = inbound.end;
+                self.received.insert(*key, inbound);
+                return self.refuse(key, end, now);
+            }
+        }
+        self.put_received(*key, inbound, now);
+    }
+
+    /// Whether all of it is here now.
+    fn advance(&mut self, key: &StreamKey, inbound: &mut Inbound) -> Result<bool, Unreadable> {
+        if inbound.stage != Stage::Coming || inbound.manifest.is_none() || inbound.reading.is_some() {
+            return Ok(false);
+        }
+        let Some(receiving) = &mut inbound.receiving else { return Ok(true) };
+        let Some(group) = self.journal.get(inbound.group) else { return Ok(false) };
+        loop {
+            match receiving.advance(|reference| group.find(reference.as_bytes()).is_some())? {
+                Step::Complete => return Ok(true),
+                Step::Await => return Ok(false),
+                Step::Read(reference) => {
+                    if let Some(block) = inbound.unstored.get(&reference) {
+                        receiving.handle_read(block)?;
+                        continue;
+                    }
+                    let Some(entry) = group.find(reference.as_bytes()) else { return Ok(false) };
+                    inbound.reading = Some(reference);
+                    let reader = Reader::Received { key: *key, reference };
+                    self.store.read(inbound.group, entry.number, reader);
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    fn pull(&mut self, key: &StreamKey, inbound: &mut Inbound, now: Now) {
+        let mtu = match self.way(&key.sender) {
+            Way::Live(via) => via.mtu,
+            Way::Local => Mtu(u32::MAX),
+            Way::Carry(_) | Way::None => return,
+        };
+        let (Some(receiving), Some(group)) = (&mut inbound.receiving, self.journal.get(inbound.group)) else { return };
+        if inbound.stage != Stage::Coming || inbound.reading.is_some() {
+            return;
+        }
+        let most = PullRequest::room(mtu).min(PullRequest::MAX_REFERENCES);
+        let wanted = receiving.pull(most, |reference| group.find(reference.as_bytes()).is_some(), now.at);
+        let wanted: Vec<Digest> = wanted.iter().map(Reference::digest).collect();
+        let time = self.stamp(now);
+        if let Ok(request) = PullRequest::blocks(time, key.stream, wanted) {
+            let mut payload = Vec::new();
+            request.encode_into(&mut payload);
+            self.answer(key, Mode::PULL_REQUEST, &payload);
+        }
+    }
+
+    /// A block was read from the store; nothing if it is not to be had.
+    pub(super) fn received_block_read(
+        &mut self,
+        key: &StreamKey,
+        reference: Reference,
+        bytes: Option<Vec<u8>>,
+        now: Now,
+    ) {
+        let Some(mut inbound) = self.received.remove(key) else { return };
+        inbound.reading = None;
+        let bytes = bytes.unwrap_or_default();
+        let receiving = inbound.receiving.as_mut().map(|receiving| receiving.handle_read(&bytes));
+        match receiving {
+            None | Some(Ok(true)) => {}
+            Some(Ok(false)) => {
+                tracing::warn!("a block of a stream is damaged: it is asked for again");
+                if let Some(entry) = self.journal.remove_entry(inbound.group, reference.as_bytes()) {
+                    self.store.write(Write::RemoveEntry { group: inbound.group, number: entry.number });
+                }
+            }
+            Some(Err(_)) => {
+                let end = inbound.end;
+                self.received.insert(*key, inbound);
+                return self.refuse(key, end, now);
+            }
+        }
+        self.go_on(key, inbound, now);
+    }
+
+    /// A block or a manifest is durable.
+    pub(super) fn received_is_durable(
+        &mut self,
+        key: &StreamKey,
+        reference: &Reference,
+        from: Option<Hop>,
+        frames: Vec<FrameId>,
+    ) {
+        if let Some(inbound) = self.received.get_mut(key) {
+            inbound.unstored.remove(reference);
+        }
+        if let Some(from) = from {
+            self.tell_custody(from, frames);
+        }
+    }
+
+    /// All of a stream is durable.
+    pub(super) fn received_is_complete(&mut self, key: &StreamKey, now: Now) {
+        let Some(inbound) = self.received.get_mut(key) else { return };
+        inbound.stage = Stage::Whole;
+        let (group, arrival) = (inbound.group, inbound.arrival(*key));
+        self.journal.hold(group);
+        self.send_receipt(key, Outcome::Delivered, now);
+        self.events.extend(arrival.map(|arrival| StreamEvent::Received(Box::new(arrival))));
+    }
+
+    /// A client has all of a stream: its blocks go, its name is remembered until its end.
+    pub fn taken(&mut self, key: &StreamKey, now: Now) {
+        if self.received.get(key).is_some_and(|inbound| inbound.stage == Stage::Whole) {
+            self.finish_received(key, Outcome::Delivered, now);
+        }
+    }
+
+    /// A stream that is not wanted, or cannot be read: its sender hears so.
+    pub(super) fn refuse(&mut self, key: &StreamKey, end: WallTime, now: Now) {
+        self.end_received(key, end, Outcome::Refused, now);
+        self.send_receipt(key, Outcome::Refused, now);
+    }
+
+    /// Nothing of a stream is kept but that it is over.
+    fn end_received(&mut self, key: &StreamKey, end: WallTime, outcome: Outcome, now: Now) {
+        if !self.received.contains_key(key) {
+            let group =
+                GroupKey { role: Role::Received, sender: key.sender, recipient: key.to(), stream: Some(key.stream) };
+            let Ok(group) = self.journal.open(group, None, end) else { return };
+            self.received.insert(*key, Inbound::new(group, end, None));
+        }
+        self.finish_received(key, outcome, now);
+    }
+
+    fn finish_received(&mut self, key: &StreamKey, outcome: Outcome, now: Now) {
+        let Some(inbound) = self.received.remove(key) else { return };
+        self.received_deadlines.set(*key, None);
+        let entries = self.journal.remove(inbound.group).map_or(0, |group| group.len());
+        let (group, end) = (inbound.group, inbound.end);
+        let entries = u32::try_from(entries).unwrap_or(u32::MAX);
+        self.store.write(Write::RemoveGroup { group, entries, record: false });
+        self.store.write(Write::Group { group, record: Record::Finished { key: *key, end }.encode() });
+        self.remember(*key, Finished { group, end, outcome, answered: Some(now.at) });
+    }
+
+    /// What was announced is not wanted: the sender hears so before it sends.
+    pub(super) fn receive_notice(&mut self, key: &StreamKey, size: ByteCount, now: Now) {
+        if !self.refuses(key, size) {
+            return;
+        }
+        let mut payload = Vec::new();
+        DenyNotice { time: self.wall(now), stream: key.stream }.encode_into(&mut payload);
+        self.answer(key, Mode::DENY_NOTICE, &payload);
+        if !self.finished.contains_key(key) {
+            // The notice does not say until when the stream is wanted.
+            let end = Lifetime::MAX.end(self.wall(now));
+            self.end_received(key, end, Outcome::Refused, now);
+        }
+    }
+
+    fn send_receipt(&mut self, key: &StreamKey, outcome: Outcome, now: Now) {
+        let mut payload = Vec::new();
+        Receipt { time: self.wall(now), stream: key.stream, outcome }.encode_into(&mut payload);
+        self.answer(key, Mode::RECEIPT, &payload);
+    }
+
+    fn tell_progress(&mut self, key: &StreamKey, inbound: &mut Inbound, now: Now) {
+        inbound.progress_at = None;
+        inbound.told = inbound.received;
+        let Some(newest) = inbound.newest.filter(|_| self.can_ask(key)) else { return };
+        let mut payload = Vec::new();
+        let received = ByteCount(inbound.received);
+        Progress { time: self.wall(now), stream: key.stream, newest: newest.digest(), received }
+            .encode_into(&mut payload);
+        self.answer(key, Mode::PROGRESS, &payload);
+    }
+
+    /// What a stream wants to be done now.
+    pub(super) fn received_timeout(&mut self, key: &StreamKey, now: Now) {
+        let Some(mut inbound) = self.received.remove(key) else { return };
+        if inbound.progress_at.is_some_and(|at| at <= now.at) {
+            self.tell_progress(key, &mut inbound, now);
+        }
+        self.pull(key, &mut inbound, now);
+        self.put_received(*key, inbound, now);
+        debug_assert!(self.received_deadlines.get(key).is_none_or(|at| at > now.at), "it would be asked for ever");
+    }
+
+    /// Puts a stream back that was coming before a restart; false if it can never be read.
+    pub(super) fn restored_received(&mut self, key: StreamKey, restored: Restored, now: Now) -> bool {
+        let mut inbound = Inbound::new(restored.group, restored.end, restored.brought_by);
+        if let Some(sealed) = restored.sealed {
+            let Some(manifest) = self.open_manifest(&key, &sealed) else { return false };
+            inbound.sealed = Some(sealed);
+            if !self.read_manifest(&key, &mut inbound, manifest, now) {
+                return false;
+            }
+        }
+        if restored.complete {
+            inbound.stage = Stage::Whole;
+            self.journal.hold(inbound.group);
+            self.received.insert(key, inbound);
+            return true;
+        }
+        self.go_on(&key, inbound, now);
+        true
+    }
+}
+
+/// What was stored of a stream that comes here.
+pub(super) struct Restored {
+    pub(super) group: GroupNumber,
+    pub(super) end: WallTime,
+    pub(super) brought_by: Option<RouterId>,
+    pub(super) sealed: Option<Vec<u8>>,
+    pub(super) complete: bool,
+}
+
+/// Slices of this make what.
+pub(super) const fn is_block(of: SliceOf) -> bool {
+    matches!(of, SliceOf::Block)
+}
+
+/// The recipient as an address; namespaces are not served yet.
+pub(super) const fn address_of(recipient: Recipient) -> Option<Address> {
+    match recipient {
+        Recipient::Address(address) => Some(address),
+        Recipient::Namespace(_) => None,
+    }
+}

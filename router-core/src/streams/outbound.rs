@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Streams that local clients send: content becomes blocks, and what becomes of them.
+
+mod pushing;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ratman_eris::{BlockSize, ConvergenceSecret, Encoder, Reference};
+use ratman_types::{ByteCount, Mtu, Now, Timestamp, WallTime, blake2b, is_valid_key};
+use ratman_wire::stream::{
+    Auxiliary, Contents, InlineContents, Letterhead, Lifetime, MAX_INLINE, Manifest, StreamId,
+};
+use ratman_wire::{FrameId, MAX_FRAME};
+use zeroize::Zeroizing;
+
+use super::record::Record;
+use super::store_queue::Durable;
+use super::{NewStream, SendError, StreamEvent, StreamKey, Streams, Way, Write};
+use crate::journal::{GroupKey, GroupNumber, Role};
+use crate::stream::{EphemeralKey, Routing, SealedManifest, Sending, convergence_secret};
+
+/// Blocks of a stream that wait in memory to be pushed, bytes: a client waits beyond. Above what a fast link takes in a
+/// turn of the daemon.
+const AT_HAND: usize = 1 << 20;
+/// Content whose length is not known is collected up to here, to choose its blocks: where the table has the largest ones.
+const COLLECTED: usize = 28 * 1024;
+/// Pull requests of a recipient that are remembered, so that none is answered twice (source: wire page, freshness).
+const REMEMBERED_PULLS: usize = 64;
+
+/// One stream that is sent.
+pub(super) struct Outbound {
+    pub(super) group: GroupNumber,
+    created: WallTime,
+    lifetime: Lifetime,
+    said: Option<ByteCount>,
+    content: Content,
+    block_size: BlockSize,
+    sealed: Option<SealedManifest>,
+    pub(super) sending: Sending,
+    /// Blocks that are next, in memory.
+    at_hand: BTreeMap<u32, Vec<u8>>,
+    reading: BTreeSet<u32>,
+    wants_room: bool,
+    notice: bool,
+    /// Times of the recipient's last requests.
+    pulls: BTreeSet<WallTime>,
+    way: Kind,
+    handed: Handed,
+}
+
+/// What a carrier was given.
+#[derive(Default)]
+struct Handed {
+    /// Frames without a word of the carrier yet, and the blocks that are in them or that they are slices of; none stands
+    /// for the manifest.
+    frames: BTreeMap<FrameId, Vec<Option<Reference>>>,
+    /// How many slices of a block are left.
+    slices: BTreeMap<Option<Reference>, usize>,
+    manifest: bool,
+    told: bool,
+}
+
+enum Content {
+    Collecting(Zeroizing<Vec<u8>>),
+    Encoding(Encoder),
+    Complete,
+}
+
+/// What a way is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    None,
+    Live,
+    Carry,
+}
+
+impl Outbound {
+    fn new(group: GroupNumber, created: WallTime, lifetime: Lifetime, said: Option<ByteCount>) -> Self {
+        Self {
+            group,
+            created,
+            lifetime,
+            said,
+            content: Content::Collecting(Zeroizing::default()),
+            block_size: BlockSize::Kib32,
+            sealed: None,
+            sending: Sending::new(Routing::Push),
+            at_hand: BTreeMap::new(),
+            reading: BTreeSet::new(),
+            wants_room: false,
+            notice: false,
+            pulls: BTreeSet::new(),
+            way: Kind::None,
+            handed: Handed::default(),
+        }
+    }
+
+    fn auxiliary(&self, stream: StreamId) -> Auxiliary {
+        Auxiliary { created: self.created, lifetime: self.lifetime, stream }
+    }
+
+    fn bytes_at_hand(&self) -> usize {
+        self.at_hand.len() * self.block_size.bytes()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        if self.way == Kind::None { None } else { self.sending.poll_timeout() }
+    }
+}
+
+impl Streams {
+    /// Begins a stream; its content follows with [`Streams::write`].
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn send(&mut self, new: NewStream, now: Now) -> Result<StreamKey, SendError> {
+        if !self.locals.contains_key(&new.sender) {
+            return Err(SendError::Sender);
+        }
+        if !is_valid_key(new.recipient.as_bytes()) {
+            return Err(SendError::Recipient);
+        }
+        if let Some(size) = new.size {
+            let path = self.path_mtu(&new);
+            BlockSize::choose(size, path).map_err(|narrow| SendError::PathTooNarrow { limit: narrow.limit })?;
+        }
+        let stream = StreamId::from_bytes(self.random());
+        let key = StreamKey { sender: new.sender, recipient: new.recipient, stream };
+        let (created, lifetime) = (self.wall(now), new.lifetime);
+        let group = GroupKey { role: Role::Sent, sender: key.sender, recipient: key.to(), stream: Some(stream) };
+        let group = self.journal.open(group, None, lifetime.end(created))?;
+        self.journal.hold(group);
+        let out = Outbound::new(group, created, lifetime, new.size);
+        self.sent.insert(key, out);
+        self.sent_way_changed(&key, now);
+        Ok(key)
+    }
+
+    /// Takes content from the front of a piece and says how many bytes. Where it takes less than all,
+    /// [`StreamEvent::Room`] says when there is room again.
+    ///
+    /// # Errors
+    /// [`SendError`]; the stream is to be abandoned then.
+    pub fn write(&mut self, key: &StreamKey, content: &[u8], now: Now) -> Result<usize, SendError> {
+        let mut out = self.sent.remove(key).ok_or(SendError::NotOpen)?;
+        let taken = self.take_content(key, &mut out, content);
+        self.put_sent(*key, out, now);
+        taken
+    }
+
+    /// Says that the content is complete; [`StreamEvent::Accepted`] follows when all of it is durable.
+    ///
+    /// # Errors
+    /// [`SendError`]; the stream is to be abandoned then.
+    pub fn finish(&mut self, key: &StreamKey, now: Now) -> Result<(), SendError> {
+        let mut out = self.sent.remove(key).ok_or(SendError::NotOpen)?;
+        let finished = self.complete_content(key, &mut out);
+        self.put_sent(*key, out, now);
+        finished
+    }
+
+    /// The client gave up before its content was complete: nothing of it is left.
+    pub fn abandon(&mut self, key: &StreamKey) {
+        if self.sent.get(key).is_some_and(|out| out.sealed.is_none()) {
+            self.remove_sent(key);
+        }
+    }
+
+    fn path_mtu(&self, new: &NewStream) -> Mtu {
+        match self.way(&new.recipient) {
+            Way::Live(via) | Way::Carry(via) => via.mtu,
+            Way::Local | Way::None => Mtu(u32::try_from(MAX_FRAME).expect("a small constant fits")),
+        }
+    }
+
+    fn take_content(&mut self, key: &StreamKey, out: &mut Outbound, content: &[u8]) -> Result<usize, SendError> {
+        let mut taken = 0;
+        while taken < content.len() {
+            if !self.store.has_room() || out.bytes_at_hand() >= AT_HAND {
+                out.wants_room = true;
+                break;
+            }
+            let rest = &content[taken..];
+            match &mut out.content {
+                Content::Complete => return Err(SendError::NotOpen),
+                Content::Collecting(collected) => {
+                    let most = if out.said.is_some() { MAX_INLINE + 1 } else { COLLECTED + 1 };
+                    let piece = rest.len().min(most.saturating_sub(collected.len()));
+                    collected.extend_from_slice(&rest[..piece]);
+                    taken += piece;
+                    if collected.len() == most {
+                        self.begin_encoding(key, out)?;
+                    }
+                }
+                Content::Encoding(encoder) => {
+                    let too_long = |_| SendError::Size { said: ByteCount(63), found: ByteCount(64) };
+                    let (pushed, length) = (encoder.push(rest).map_err(too_long)?, encoder.content_len());
+                    taken += pushed;
+                    if let Some(said) = out.said.filter(|said| *said < length) {
+                        return Err(SendError::Size { said, found: length });
+                    }
+                    self.drain_blocks(key, out)?;
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// What was collected is too much for a manifest: from now on it becomes blocks.
+    fn begin_encoding(&mut self, key: &StreamKey, out: &mut Outbound) -> Result<(), SendError> {
+        let Content::Collecting(collected) = core::mem::replace(&mut out.content, Content::Complete) else {
+            return Err(SendError::NotOpen);
+        };
+        let so_far = ByteCount(u64::try_from(collected.len()).unwrap_or(u64::MAX));
+        let path = Mtu(u32::try_from(MAX_FRAME).expect("a small constant fits"));
+        let path = match self.way(&key.recipient) {
+            Way::Live(via) | Way::Carry(via) => via.mtu,
+            Way::Local | Way::None => path,
+        };
+        out.block_size = BlockSize::choose(out.said.unwrap_or(so_far), path)
+            .map_err(|narrow| SendError::PathTooNarrow { limit: narrow.limit })?;
+        let local = self.locals.get(&key.sender).ok_or(SendError::Sender)?;
+        let secret = convergence_secret(&*local.key, &key.to(), &key.stream).ok_or(SendError::Recipient)?;
+        out.content =
+            Content::Encoding(Encoder::new(out.block_size, &ConvergenceSecret::from_bytes(*secret)));
+        let mut rest = &collected[..];
+        while !rest.is_empty() {
+            let Content::Encoding(encoder) = &mut out.content else { return Err(SendError::NotOpen) };
+            let too_long = |_| SendError::Size { said: ByteCount(63), found: so_far };
+            rest = &rest[encoder.push(rest).map_err(too_long)?..];
+            self.drain_blocks(key, out)?;
+        }
+        Ok(())
+    }
+
+    fn drain_blocks(&mut self, key: &StreamKey, out: &mut Outbound) -> Result<(), SendError> {
+        loop {
+            let Content::Encoding(encoder) = &mut out.content else { return Ok(()) };
+            let Some(block) = encoder.poll_block() else { return Ok(()) };
+            let (reference, bytes) = (block.reference, block.bytes.to_vec());
+            let Some(number) = out.sending.block_made(reference) else { continue };
+            let length = u32::try_from(bytes.len()).expect("a block is at most 32 KiB");
+            let leaving = self.journal.room_for(out.group, length.into())?;
+            self.evict(&leaving);
+            self.journal.insert(out.group, *reference.as_bytes(), length);
+            let name = *reference.as_bytes();
+            let write = Write::Entry { group: out.group, number, name, bytes: bytes.clone() };
+            self.store.write_then(out.group, write, Durable::Sent { key: *key, number });
+            if out.way != Kind::None {
+                out.at_hand.insert(number, bytes);
+            }
+        }
+    }
+
+    fn complete_content(&mut self, key: &StreamKey, out: &mut Outbound) -> Result<(), SendError> {
+        let (contents, size) = self.contents(key, out)?;
+        if let Some(said) = out.said.filter(|said| *said != size) {
+            return Err(SendError::Size { said, found: size });
+        }
+        let letterhead = Letterhead {
+            from: key.sender,
+            to: key.to(),
+            stream_size: size,
+            auxiliary_data: Default::default(),
+        };
+        let manifest = Manifest::new(key.stream, out.created, out.lifetime, letterhead, contents)
+            .expect("invariant: the tree is that of the content");
+        let ephemeral = EphemeralKey::new(Zeroizing::new(self.random()));
+        let local = self.locals.get(&key.sender).ok_or(SendError::Sender)?;
+        let sealed =
+            SealedManifest::seal(&manifest, &local.key, ephemeral).map_err(|_| SendError::Recipient)?;
+        let record = Record::Sent {
+            key: *key,
+            created: out.created,
+            lifetime: out.lifetime,
+            size,
+            sealed: sealed.as_bytes().to_vec(),
+        };
+        let write = Write::Group { group: out.group, record: record.encode() };
+        self.store.write_then(out.group, write, Durable::Accepted { key: *key });
+        out.sealed = Some(sealed);
+        out.sending.finished();
+        Ok(())
+    }
+
+    fn contents(&mut self, key: &StreamKey, out: &mut Outbound) -> Result<(Contents, ByteCount), SendError> {
+        if let Content::Collecting(collected) = &out.content {
+            if let Some(contents) = InlineContents::new(collected) {
+                let size = ByteCount(u64::try_from(collected.len()).unwrap_or(u64::MAX));
+                out.content = Content::Complete;
+                return Ok((Contents::Inline(contents), size));
+            }
+            self.begin_encoding(key, out)?;
+        }
+        let Content::Encoding(encoder) = &mut out.content else { return Err(SendError::NotOpen) };
+        encoder.finish();
+        self.drain_blocks(key, out)?;
+        let Content::Encoding(encoder) = core::mem::replace(&mut out.content, Content::Complete) else {
+            return Err(SendError::NotOpen);
+        };
+        let capability = encoder.capability().expect("invariant: all blocks were taken");
+        Ok((Contents::Blocks(capability), encoder.content_len()))
+    }
+
+    /// Puts a stream back that was taken out to work on it, or ends it.
+    pub(super) fn put_sent(&mut self, key: StreamKey, mut out: Outbound, now: Now) {
+        if let Some(ended) = out.sending.ended() {
+            self.sent.insert(key, out);
+            self.remove_sent(&key);
+            self.events.push_back(StreamEvent::Ended(key, ended));
+            return;
+        }
+        if out.wants_room && self.store.has_room() && out.bytes_at_hand() < AT_HAND / 2 {
+            out.wants_room = false;
+            self.events.push_back(StreamEvent::Room(key));
+        }
+        if out.wants_room {
+            self.waiting_for_room.insert(key);
+        }
+        if out.handed.manifest && out.sending.is_taken_over() && !out.handed.told {
+            out.handed.told = true;
+            self.events.push_back(StreamEvent::Stored(key));
+        }
+        self.sent_deadlines.set(key, out.deadline().map(|at| at.max(now.at)));
+        self.sent.insert(key, out);
+        self.active.insert(key);
+    }
+
+    pub(super) fn remove_sent(&mut self, key: &StreamKey) {
+        if let Some(out) = self.sent.get(key) {
+            self.remove_group(out.group);
+        }
+        self.forget_sent(key);
+    }
+
+    /// Forgets a stream whose group is gone.
+    pub(super) fn forget_sent(&mut self, key: &StreamKey) {
+        if let Some(out) = self.sent.remove(key) {
+            out.handed.frames.keys().for_each(|frame| _ = self.handed.remove(frame));
+        }
+        self.sent_deadlines.set(*key, None);
+        self.waiting_for_room.remove(key);
+        self.active.remove(key);
+    }
+
+    /// Works on one stream, if it is there.
+    pub(super) fn with_sent(&mut self, key: &StreamKey, now: Now, act: impl FnOnce(&mut Self, &mut Outbound)) {
+        if let Some(mut out) = self.sent.remove(key) {
+            act(self, &mut out);
+            self.put_sent(*key, out, now);
+        }
+    }
+
+    /// The way to a recipient may be another one.
+    pub(super) fn sent_way_changed(&mut self, key: &StreamKey, now: Now) {
+        let kind = self.way(&key.recipient).kind();
+        if self.sent.get(key).is_none_or(|out| out.way == kind) {
+            return;
+        }
+        self.with_sent(key, now, |streams, out| {
+            out.way = kind;
+            match kind {
+                Kind::None => {
+                    out.at_hand.clear();
+                    out.sending.interrupted();
+                }
+                Kind::Live => out.sending.reachable(),
+                Kind::Carry => {
+                    let before = core::mem::take(&mut out.handed);
+                    before.frames.keys().for_each(|frame| _ = streams.handed.remove(frame));
+                    out.sending.hand_over();
+                }
+            }
+        });
+    }
+
+    /// A block was read; nothing if it is not to be had.
+    pub(super) fn sent_block_read(&mut self, key: &StreamKey, number: u32, bytes: Option<Vec<u8>>, now: Now) {
+        self.with_sent(key, now, |_, out| {
+            out.reading.remove(&number);
+            // What was changed on the disk is another block: it is of no use to anybody.
+            if let Some(bytes) = bytes {
+                out.at_hand.insert(number, bytes);
+            } else {
+                tracing::warn!(number, "a block of a stream that is sent cannot be read");
+            }
+        });
+    }
+
+    /// The recipient asks for blocks.
+    pub(super) fn pulled(&mut self, key: &StreamKey, time: WallTime, references: Option<&[Reference]>, now: Now) {
+        self.with_sent(key, now, |_, out| {
+            let oldest = out.pulls.first().copied().filter(|_| out.pulls.len() >= REMEMBERED_PULLS);
+            if oldest.is_some_and(|oldest| time <= oldest) || !out.pulls.insert(time) {
+                return;
+            }
+            if out.pulls.len() > REMEMBERED_PULLS {
+                out.pulls.pop_first();
+            }
+            out.sending.pulled(references, now.at);
+        });
+    }
+
+    /// A carrier answers for a frame that it was given.
+    pub(super) fn sent_taken_over(&mut self, key: &StreamKey, frame: &FrameId, now: Now) {
+        self.with_sent(key, now, |_, out| {
+            for reference in out.handed.taken(frame) {
+                match reference {
+                    Some(reference) => out.sending.taken_over(&reference, now.at),
+                    None => out.handed.manifest = true,
+                }
+            }
+        });
+    }
+
+    /// Restores a stream whose content is complete.
+    pub(super) fn restore_sent(
+        &mut self,
+        group: GroupNumber,
+        key: StreamKey,
+        (created, lifetime, size): (WallTime, Lifetime, ByteCount),
+        sealed: Vec<u8>,
+    ) {
+        let mut out = Outbound::new(group, created, lifetime, Some(size));
+        out.content = Content::Complete;
+        out.sealed = SealedManifest::from_slices(blake2b(&[&sealed]), sealed);
+        self.sent.insert(key, out);
+    }
+
+    /// All blocks of the restored streams are known.
+    pub(super) fn restored_sent(&mut self, now: Now) {
+        for key in self.sent.keys().copied().collect::<Vec<_>>() {
+            self.with_sent(&key, now, |streams, out| {
+                let mut blocks: Vec<_> = streams.journal.get(out.group).map_or_else(Vec::new, |group| {
+                    group.entries().map(|(name, entry)| (entry.number, *name, entry.bytes)).collect()
+                });
+                blocks.sort_unstable();
+                for (_, name, bytes) in blocks {
+                    out.sending.block_made(Reference::from_bytes(name));
+                    out.block_size = usize::try_from(bytes)
+                        .ok()
+                        .and_then(BlockSize::from_bytes)
+                        .unwrap_or(out.block_size);
+                }
+                out.sending.finished();
+                out.sending.interrupted();
+            });
+        }
+    }
+}
+
+impl Handed {
+    fn add(&mut self, frame: FrameId, reference: Option<Reference>) {
+        let of_frame = self.frames.entry(frame).or_default();
+        if !of_frame.contains(&reference) {
+            of_frame.push(reference);
+            *self.slices.entry(reference).or_default() += 1;
+        }
+    }
+
+    /// What is taken as a whole with this frame.
+    fn taken(&mut self, frame: &FrameId) -> Vec<Option<Reference>> {
+        let mut whole = Vec::new();
+        for reference in self.frames.remove(frame).unwrap_or_default() {
+            let Some(left) = self.slices.get_mut(&reference) else { continue };
+            *left -= 1;
+            if *left == 0 {
+                self.slices.remove(&reference);
+                whole.push(reference);
+            }
+        }
+        whole
+    }
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+mod mesh;
+
+use core::time::Duration;
+
+use super::*;
+use mesh::{Cut, Mesh};
+use proptest::prelude::*;
+use ratman_wire::stream::StreamId;
+
+/// A stream of three bytes' naming.
+pub(super) fn key(sender: u8, recipient: u8, stream: u8) -> StreamKey {
+    StreamKey {
+        sender: Address::from_bytes([sender; 32]),
+        recipient: Address::from_bytes([recipient; 32]),
+        stream: StreamId::from_bytes([stream; 32]),
+    }
+}
+
+/// Content in which no two pieces are alike.
+fn content(length: usize) -> Vec<u8> {
+    (0..length.div_ceil(8)).flat_map(|word| (word * 0x9e37_79b9).to_be_bytes()).take(length).collect()
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn content_of_any_size_arrives_over_a_relay_and_to_oneself() {
+    for length in [0, 1, 63, 64, 65, 255, 256, 1024, 28 * 1024 - 1, 28 * 1024, 28 * 1024 + 1, 3_000_000] {
+        for (sender, recipient) in [(0, 2), (2, 0), (1, 1)] {
+            let mut mesh = Mesh::line(3);
+            let content = content(length);
+            let key = mesh.send(sender, recipient, &content);
+            mesh.run_until(MINUTE, |mesh| mesh.has_ended(sender, &key) == Some(Ended::Delivered));
+            assert_eq!(mesh.take_content(recipient, &key), content, "{length} bytes from {sender} to {recipient}");
+            assert_eq!(mesh.node(1).streams.status().carried, 0);
+            mesh.settle();
+            assert_eq!(mesh.entries(sender), 0, "nothing of it is left at its sender");
+            assert_eq!(mesh.entries(recipient), 0, "nor at its recipient, since a client has it");
+        }
+    }
+}
+
+#[test]
+fn a_narrow_way_slices_what_it_carries() {
+    for (mtu, length) in [(1400, 300_000), (600, 30_000), (400, 2_000)] {
+        let mut mesh = Mesh::line(3);
+        mesh.set_mtu(mtu);
+        let content = content(length);
+        let key = mesh.send(0, 2, &content);
+        mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+        assert_eq!(mesh.take_content(2, &key), content);
+        assert!(mesh.longest_frame() <= mtu, "{} bytes in one frame", mesh.longest_frame());
+    }
+}
+
+#[test]
+fn what_a_client_was_told_to_be_sent_is_delivered_once_however_much_is_lost() {
+    proptest!(ProptestConfig::with_cases(24), |(loss in 1_u32..25, length in 0_usize..400_000, seed: u64)| {
+        let mut mesh = Mesh::line(3);
+        mesh.lose(loss, seed);
+        let content = content(length);
+        let key = mesh.send(0, 2, &content);
+        mesh.run_until(50 * MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+        prop_assert_eq!(mesh.take_content(2, &key), content);
+        prop_assert_eq!(mesh.received(2), 1);
+    });
+}
+
+#[test]
+fn a_stream_is_stored_on_the_way_while_its_recipient_is_away_and_its_sender_goes() {
+    for length in [100, 10_000, 500_000] {
+        let mut mesh = Mesh::line(3);
+        mesh.cut(Cut::Between(1, 2));
+        let content = content(length);
+        let key = mesh.send(0, 2, &content);
+        mesh.run_until(MINUTE, |mesh| mesh.is_stored(0, &key));
+        mesh.cut(Cut::Between(0, 1));
+        mesh.run_for(MINUTE);
+        assert_eq!(mesh.received(2), 0);
+        mesh.join(1, 2);
+        mesh.run_until(MINUTE, |mesh| mesh.received(2) == 1);
+        assert_eq!(mesh.take_content(2, &key), content);
+        mesh.run_for(Duration::from_secs(1));
+        assert_eq!(mesh.frames_carried(1), 1, "all that is left is the receipt for who is away");
+        mesh.join(0, 1);
+        mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+        mesh.run_for(MINUTE);
+        assert_eq!(mesh.frames_carried(1), 0, "it was handed over, too");
+        assert_eq!(mesh.received(2), 1, "delivered once");
+    }
+}
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_when_the_carrier_stops_at_any_point() {
+    for point in 0..40 {
+        let mut mesh = Mesh::line(3);
+        mesh.cut(Cut::Between(1, 2));
+        let content = content(200_000);
+        let key = mesh.send(0, 2, &content);
+        mesh.run_for(Duration::from_millis(point));
+        mesh.restart(1);
+        mesh.run_until(MINUTE, |mesh| mesh.is_stored(0, &key));
+        mesh.restart(1);
+        mesh.cut(Cut::Between(0, 1));
+        mesh.join(1, 2);
+        mesh.run_for(Duration::from_millis(point));
+        mesh.restart(1);
+        mesh.run_until(MINUTE, |mesh| mesh.received(2) == 1);
+        assert_eq!(mesh.take_content(2, &key), content, "stopped after {point} ms");
+        mesh.run_for(MINUTE);
+        assert_eq!(mesh.received(2), 1);
+    }
+}
+
+#[test]
+fn a_sender_and_a_recipient_that_stop_go_on_where_they_were() {
+    for point in 1..40 {
+        let mut mesh = Mesh::line(3);
+        let content = content(300_000);
+        let key = mesh.send(0, 2, &content);
+        mesh.run_until(MINUTE, |mesh| mesh.is_accepted(0, &key));
+        mesh.run_for(Duration::from_millis(point / 2));
+        mesh.restart(if point % 2 == 0 { 0 } else { 2 });
+        mesh.run_until(10 * MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+        assert_eq!(mesh.take_content(2, &key), content, "stopped after {point} ms");
+    }
+}
+
+#[test]
+fn content_that_was_not_complete_is_forgotten_at_a_restart() {
+    let mut mesh = Mesh::line(3);
+    let key = mesh.open(0, 2, None);
+    mesh.write(0, &key, &content(200_000));
+    mesh.settle();
+    assert!(mesh.entries(0) > 5);
+    mesh.restart(0);
+    mesh.settle();
+    assert_eq!(mesh.entries(0), 0);
+    assert_eq!(mesh.node(0).streams.status().sending, 0);
+}
+
+#[test]
+fn a_recipient_refuses_what_its_rules_say_before_it_is_sent() {
+    let mut mesh = Mesh::line(3);
+    let largest = Some(ByteCount(10 << 20));
+    mesh.node_mut(2).streams.set_filter(StreamFilter { largest, ..StreamFilter::default() });
+    let key = mesh.send(0, 2, &content(11 << 20));
+    mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key).is_some());
+    assert_eq!(mesh.has_ended(0, &key), Some(Ended::Denied));
+    assert!(mesh.bytes_sent() < 2 << 20, "{} bytes were sent before the answer came", mesh.bytes_sent());
+    mesh.settle();
+    assert_eq!([mesh.entries(0), mesh.entries(1), mesh.entries(2)], [0; 3]);
+    // Below the size of a notice the manifest is what it goes by.
+    let sender = mesh.address(0);
+    let not_from = BTreeSet::from([sender]);
+    mesh.node_mut(2).streams.set_filter(StreamFilter { not_from, ..StreamFilter::default() });
+    let key = mesh.send(0, 2, &content(1000));
+    mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key).is_some());
+    assert_eq!(mesh.has_ended(0, &key), Some(Ended::Refused));
+    assert_eq!(mesh.received(2), 0);
+}
+
+#[test]
+fn a_full_journal_and_a_failing_disk_are_said() {
+    let mut mesh = Mesh::line(2);
+    mesh.restart_with(0, StreamsConfig { quota: ByteCount(200_000), ..StreamsConfig::default() });
+    mesh.cut(Cut::Between(0, 1));
+    let new = mesh.new_stream(0, 1, Some(300_000));
+    let now = mesh.now();
+    let key = mesh.node_mut(0).streams.send(new, now).unwrap();
+    let error = mesh.write_all(0, &key, &content(300_000)).unwrap_err();
+    assert!(matches!(error, SendError::Journal(_)), "{error}");
+    mesh.node_mut(0).streams.abandon(&key);
+    mesh.settle();
+    assert_eq!(mesh.entries(0), 0);
+    mesh.node_mut(0).disk_fails = true;
+    let key = mesh.send(0, 1, &content(50_000));
+    mesh.run_until(MINUTE, |mesh| mesh.has_failed(0, &key));
+    mesh.node_mut(0).disk_fails = false;
+    mesh.join(0, 1);
+    let key = mesh.send(0, 1, &content(50_000));
+    mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+}
+
+#[test]
+fn what_nobody_fetches_in_time_expires_everywhere() {
+    let mut mesh = Mesh::line(3);
+    mesh.cut(Cut::Between(1, 2));
+    let key = mesh.send(0, 2, &content(5000));
+    mesh.run_until(MINUTE, |mesh| mesh.is_stored(0, &key));
+    mesh.run_for(mesh::LIFETIME + MINUTE);
+    assert_eq!(mesh.has_ended(0, &key), Some(Ended::Expired));
+    assert_eq!(mesh.frames_carried(1), 0);
+    mesh.join(1, 2);
+    mesh.run_for(MINUTE);
+    assert_eq!([mesh.entries(0), mesh.entries(1), mesh.entries(2)], [0; 3]);
+}
+
+#[test]
+fn a_damaged_block_is_asked_for_again() {
+    let mut mesh = Mesh::line(2);
+    let content = content(40 << 15);
+    mesh.hold_back_manifests(true);
+    let key = mesh.send(0, 1, &content);
+    mesh.run_for(Duration::from_secs(1));
+    mesh.damage_inner_nodes(1);
+    mesh.hold_back_manifests(false);
+    mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+    assert_eq!(mesh.take_content(1, &key), content);
+}
+
+#[test]
+fn a_relay_sees_nothing_and_equal_contents_share_no_block() {
+    let mut mesh = Mesh::line(3);
+    let content = content(200_000);
+    let first = mesh.send(0, 2, &content);
+    let second = mesh.send(0, 2, &content);
+    mesh.run_until(MINUTE, |mesh| {
+        [first, second].iter().all(|key| mesh.has_ended(0, key) == Some(Ended::Delivered))
+    });
+    let seen = mesh.frames_seen_by(1);
+    for frame in &seen {
+        assert!(!content.chunks(16).any(|piece| frame.windows(16).any(|window| window == piece)));
+    }
+    let names = mesh.names_of_blocks(&seen);
+    let distinct: BTreeSet<_> = names.iter().collect();
+    assert_eq!(distinct.len(), names.len());
+}

@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Routers in a line, with links that take a millisecond and disks that take two, in simulated time.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use ratman_eris::{Decoded, Decoder};
+use ratman_types::{
+    Address, ByteCount, Digest, Ed25519Verifier, Hop, LinkId, Mtu, Now, RouterId, SecretKey, Signer, Timestamp, WallTime,
+};
+use ratman_wire::stream::{Contents, Lifetime};
+use ratman_wire::{Frame, Mode};
+
+use crate::fib::FibEntry;
+use crate::journal::GroupNumber;
+use crate::prng::Prng;
+use crate::stream::Ended;
+use crate::streams::{
+    Arrival, NewStream, SendError, StoreRequest, StreamEvent, StreamKey, Streams, StreamsConfig, Write,
+};
+use crate::{Fib, Via};
+
+const LINK: Duration = Duration::from_millis(1);
+const DISK: Duration = Duration::from_millis(2);
+pub(super) const LIFETIME: Duration = Duration::from_secs(3600);
+/// Frames at a time on a link, as a fair queue would hold.
+const START: u64 = 1_800_000_000_000_000;
+
+pub(super) struct Node {
+    pub(super) streams: Streams,
+    pub(super) disk_fails: bool,
+    key: Arc<SecretKey>,
+    config: StreamsConfig,
+    entries: BTreeMap<(u64, u32), ([u8; 32], Vec<u8>)>,
+    groups: BTreeMap<u64, Vec<u8>>,
+    /// What the disk is doing, with when it is done; lost when the node stops.
+    disk: VecDeque<(Timestamp, StoreRequest)>,
+    events: Vec<StreamEvent>,
+    starts: u8,
+}
+
+pub(super) enum Cut {
+    Between(usize, usize),
+}
+
+enum Packet {
+    Frame(Vec<u8>),
+    Custody(Vec<ratman_wire::FrameId>),
+}
+
+pub(super) struct Mesh {
+    nodes: Vec<Node>,
+    now: Timestamp,
+    up: BTreeSet<(usize, usize)>,
+    mtu: Mtu,
+    packets: VecDeque<(Timestamp, usize, usize, Packet)>,
+    loss: Option<(u32, Prng)>,
+    longest: usize,
+    bytes: usize,
+    seen: Vec<(usize, Vec<u8>)>,
+    without_manifests: bool,
+}
+
+impl Mesh {
+    pub(super) fn line(length: usize) -> Self {
+        let nodes = (0..length).map(|index| Node::new(index, StreamsConfig::default())).collect();
+        let up = (1..length).map(|index| (index - 1, index)).collect();
+        let mut mesh = Self {
+            nodes,
+            now: Timestamp::from_micros(1_000_000),
+            up,
+            mtu: Mtu(33_004),
+            packets: VecDeque::new(),
+            loss: None,
+            longest: 0,
+            bytes: 0,
+            seen: Vec::new(),
+            without_manifests: false,
+        };
+        mesh.routes_changed();
+        mesh
+    }
+
+    pub(super) fn node(&self, index: usize) -> &Node {
+        &self.nodes[index]
+    }
+
+    pub(super) fn node_mut(&mut self, index: usize) -> &mut Node {
+        &mut self.nodes[index]
+    }
+
+    pub(super) fn address(&self, index: usize) -> Address {
+        self.nodes[index].key.address()
+    }
+
+    pub(super) fn now(&self) -> Now {
+        Now { at: self.now, wall: WallTime::from_micros(START + self.now.as_micros()) }
+    }
+
+    pub(super) fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = Mtu(u32::try_from(mtu).unwrap());
+        self.routes_changed();
+    }
+
+    /// Loses so many of a hundred frames.
+    pub(super) fn lose(&mut self, percent: u32, seed: u64) {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&seed.to_be_bytes());
+        self.loss = Some((percent, Prng::new(key)));
+    }
+
+    pub(super) fn cut(&mut self, cut: Cut) {
+        let Cut::Between(one, other) = cut;
+        self.up.remove(&(one, other));
+        self.packets.retain(|(_, from, to, _)| (*from.min(to), *from.max(to)) != (one, other));
+        self.routes_changed();
+    }
+
+    pub(super) fn join(&mut self, one: usize, other: usize) {
+        self.up.insert((one, other));
+        self.routes_changed();
+    }
+
+    pub(super) fn hold_back_manifests(&mut self, hold: bool) {
+        self.without_manifests = hold;
+    }
+
+    /// Who lies behind a link that is down is not announced, and was known better by who is nearer.
+    fn routes_changed(&mut self) {
+        let now = self.now();
+        for index in 0..self.nodes.len() {
+            let mut fib = Fib::default();
+            let mut carriers = Vec::new();
+            for other in (0..self.nodes.len()).filter(|other| *other != index) {
+                let (next, way): (usize, Vec<usize>) =
+                    if other > index { (index + 1, (index..other).collect()) } else { (index - 1, (other..index).collect()) };
+                let is_up = |left: &usize| self.up.contains(&(*left, *left + 1));
+                let via = Via { hop: hop(next), mtu: self.mtu };
+                let address = self.address(other);
+                if way.iter().all(is_up) {
+                    fib.set(&address, Some(FibEntry::Remote { best: via, other: None }));
+                }
+                let first = index.min(next);
+                carriers.push((address, Some(via).filter(|_| is_up(&first))));
+            }
+            let streams = &mut self.nodes[index].streams;
+            for (address, via) in carriers {
+                streams.handle_carrier(address, via, now);
+            }
+            streams.handle_routes(Arc::new(fib), now);
+        }
+    }
+
+    pub(super) fn new_stream(&self, sender: usize, recipient: usize, size: Option<u64>) -> NewStream {
+        NewStream {
+            sender: self.address(sender),
+            recipient: self.address(recipient),
+            size: size.map(ByteCount),
+            lifetime: Lifetime::from_secs(u32::try_from(LIFETIME.as_secs()).unwrap()).unwrap(),
+        }
+    }
+
+    pub(super) fn open(&mut self, sender: usize, recipient: usize, size: Option<u64>) -> StreamKey {
+        let (new, now) = (self.new_stream(sender, recipient, size), self.now());
+        self.nodes[sender].streams.send(new, now).unwrap()
+    }
+
+    /// Writes as much as is taken at once.
+    pub(super) fn write(&mut self, sender: usize, key: &StreamKey, content: &[u8]) -> usize {
+        let now = self.now();
+        self.nodes[sender].streams.write(key, content, now).unwrap()
+    }
+
+    pub(super) fn write_all(&mut self, sender: usize, key: &StreamKey, mut content: &[u8]) -> Result<(), SendError> {
+        while !content.is_empty() {
+            let now = self.now();
+            let taken = self.nodes[sender].streams.write(key, content, now)?;
+            content = &content[taken..];
+            if taken == 0 {
+                self.step();
+            }
+            if self.has_ended(sender, key).is_some() || self.has_failed(sender, key) {
+                return Err(SendError::NotOpen);
+            }
+        }
+        let now = self.now();
+        self.nodes[sender].streams.finish(key, now)
+    }
+
+    /// Sends a whole stream of unknown length, the clock going on while it is read.
+    pub(super) fn send(&mut self, sender: usize, recipient: usize, content: &[u8]) -> StreamKey {
+        let size = (content.len() % 2 == 0).then(|| u64::try_from(content.len()).unwrap());
+        let key = self.open(sender, recipient, size);
+        match self.write_all(sender, &key, content) {
+            Ok(()) | Err(SendError::NotOpen) => key,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Takes what happened now, and lets the next thing happen.
+    pub(super) fn step(&mut self) {
+        self.settle_now();
+        let next = [
+            self.packets.iter().map(|(at, ..)| *at).min(),
+            self.nodes.iter().filter_map(|node| node.disk.front().map(|(at, _)| *at)).min(),
+            self.nodes.iter().filter_map(|node| node.streams.poll_timeout()).min(),
+        ];
+        let next = next.into_iter().flatten().min().unwrap();
+        self.now = next.max(self.now + Duration::from_micros(1));
+        self.settle_now();
+    }
+
+    fn settle_now(&mut self) {
+        let now = self.now();
+        loop {
+            while let Some(place) = self.packets.iter().position(|(at, ..)| *at <= now.at) {
+                let Some((_, from, to, packet)) = self.packets.remove(place) else { break };
+                match packet {
+                    Packet::Frame(frame) => {
+                        self.seen.push((to, frame.clone()));
+                        self.nodes[to].streams.handle_frame(hop(from), &frame, now);
+                    }
+                    Packet::Custody(frames) => self.nodes[to].streams.handle_custody(hop(from), &frames, now),
+                }
+            }
+            let mut sent = Vec::new();
+            let mut idle = true;
+            for (index, node) in self.nodes.iter_mut().enumerate() {
+                idle &= !node.turn(now, |to, packet| sent.push((index, to, packet)));
+            }
+            sent.into_iter().for_each(|(from, to, packet)| self.transmit(from, to, packet));
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn transmit(&mut self, from: usize, to: usize, packet: Packet) {
+        if !self.up.contains(&(from.min(to), from.max(to))) {
+            return;
+        }
+        if let Packet::Frame(frame) = &packet {
+            self.longest = self.longest.max(frame.len());
+            self.bytes += frame.len();
+            let is_manifest = Frame::decode(frame).unwrap().header.mode == Mode::MANIFEST;
+            let lost = self.loss.as_mut().is_some_and(|(percent, prng)| {
+                prng.below(Duration::from_micros(100)) < Duration::from_micros((*percent).into())
+            });
+            if lost || self.without_manifests && is_manifest {
+                return;
+            }
+        }
+        self.packets.push_back((self.now + LINK, from, to, packet));
+    }
+
+    pub(super) fn run_for(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.now < end {
+            self.step();
+        }
+    }
+
+    pub(super) fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) {
+        let end = self.now + limit;
+        self.settle_now();
+        while !done(self) {
+            assert!(self.now < end, "not within {limit:?}; {:?}", self.statuses());
+            self.step();
+        }
+    }
+
+    fn statuses(&self) -> Vec<String> {
+        let describe = |node: &Node| {
+            let drops: Vec<_> = node.streams.drops().iter().collect();
+            let coming: Vec<_> = node.streams.received.values().map(|inbound| inbound.describe()).collect();
+            let going: Vec<_> = node.streams.sent.iter().map(|(key, out)| (&out.sending, node.streams.sent_deadlines.get(key), node.streams.active.len())).collect();
+            format!("{:?} {drops:?} {coming:?} {going:?}", node.streams.status())
+        };
+        self.nodes.iter().map(describe).collect()
+    }
+
+    /// Until every disk and every link is at rest.
+    pub(super) fn settle(&mut self) {
+        self.settle_now();
+        while !self.packets.is_empty() || self.nodes.iter().any(|node| !node.disk.is_empty()) {
+            self.step();
+        }
+    }
+
+    /// Stops a node at once and starts it again with what its disk has.
+    pub(super) fn restart(&mut self, index: usize) {
+        let config = self.nodes[index].config.clone();
+        self.restart_with(index, config);
+    }
+
+    pub(super) fn restart_with(&mut self, index: usize, config: StreamsConfig) {
+        let now = self.now();
+        let node = &mut self.nodes[index];
+        let (entries, groups) = (core::mem::take(&mut node.entries), core::mem::take(&mut node.groups));
+        let starts = node.starts + 1;
+        let events = core::mem::take(&mut node.events);
+        *node = Node { starts, events, ..Node::new(index + 100 * usize::from(starts), config) };
+        node.key = Arc::new(SecretKey::from_seed([u8::try_from(index).unwrap() + 1; 32]));
+        node.streams.locals.clear();
+        node.streams.add_local(Arc::clone(&node.key), 60);
+        for (number, record) in &groups {
+            node.streams.restore_group(GroupNumber(*number), record);
+        }
+        for ((group, number), (name, bytes)) in &entries {
+            let length = u32::try_from(bytes.len()).unwrap();
+            node.streams.restore_entry(GroupNumber(*group), *number, *name, length);
+        }
+        (node.entries, node.groups) = (entries, groups);
+        node.streams.restored(now);
+        // Its links go down and come up again.
+        self.packets.retain(|(_, from, to, _)| *from != index && *to != index);
+        self.routes_changed();
+    }
+
+    fn events(&self, index: usize) -> impl Iterator<Item = &StreamEvent> {
+        self.nodes[index].events.iter()
+    }
+
+    pub(super) fn has_ended(&self, index: usize, stream: &StreamKey) -> Option<Ended> {
+        self.events(index).find_map(|event| match event {
+            StreamEvent::Ended(key, ended) if key == stream => Some(*ended),
+            _ => None,
+        })
+    }
+
+    pub(super) fn is_stored(&self, index: usize, stream: &StreamKey) -> bool {
+        self.events(index).any(|event| *event == StreamEvent::Stored(*stream))
+    }
+
+    pub(super) fn is_accepted(&self, index: usize, stream: &StreamKey) -> bool {
+        self.events(index).any(|event| *event == StreamEvent::Accepted(*stream))
+    }
+
+    pub(super) fn has_failed(&self, index: usize, stream: &StreamKey) -> bool {
+        self.events(index).any(|event| *event == StreamEvent::Failed(*stream))
+    }
+
+    /// How many streams were delivered.
+    pub(super) fn received(&self, index: usize) -> usize {
+        self.events(index).filter(|event| matches!(event, StreamEvent::Received(_))).count()
+    }
+
+    /// Reads a whole stream from the disk, as a client would, and takes it.
+    pub(super) fn take_content(&mut self, index: usize, key: &StreamKey) -> Vec<u8> {
+        let now = self.now();
+        let node = &mut self.nodes[index];
+        let arrival = node.streams.arrivals().find(|arrival| arrival.key == *key).expect("it is there");
+        let content = node.read(&arrival);
+        node.streams.taken(key, now);
+        self.settle();
+        content
+    }
+
+    pub(super) fn entries(&self, index: usize) -> usize {
+        self.nodes[index].entries.len()
+    }
+
+    pub(super) fn frames_carried(&self, index: usize) -> usize {
+        let carried = self.nodes[index].streams.journal.carried();
+        carried.iter().filter_map(|group| self.nodes[index].streams.journal.get(*group)).map(|group| group.len()).sum()
+    }
+
+    pub(super) fn longest_frame(&self) -> usize {
+        self.longest
+    }
+
+    pub(super) fn bytes_sent(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn frames_seen_by(&self, index: usize) -> Vec<Vec<u8>> {
+        self.seen.iter().filter(|(by, _)| *by == index).map(|(_, frame)| frame.clone()).collect()
+    }
+
+    /// The names of the blocks in frames that are one block each.
+    pub(super) fn names_of_blocks(&self, frames: &[Vec<u8>]) -> Vec<Digest> {
+        let headers = frames.iter().map(|frame| Frame::decode(frame).unwrap().header);
+        headers.filter(|header| header.mode == Mode::DATA).filter_map(|header| Some(header.seq_id?.hash)).collect()
+    }
+
+    /// Turns a bit of every block on a disk whose children are there, and of the last.
+    pub(super) fn damage_inner_nodes(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let last: Vec<_> = node.entries.keys().rev().take(2).copied().collect();
+        for key in last {
+            node.entries.get_mut(&key).unwrap().1[0] ^= 1;
+        }
+    }
+}
+
+impl Node {
+    fn new(index: usize, config: StreamsConfig) -> Self {
+        let seed = [u8::try_from(index % 250).unwrap() + 1; 32];
+        let key = Arc::new(SecretKey::from_seed(seed));
+        let mut streams = Streams::new(config.clone(), Arc::new(Ed25519Verifier), seed);
+        streams.add_local(Arc::clone(&key), 60);
+        Self {
+            streams,
+            disk_fails: false,
+            key,
+            config,
+            entries: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            disk: VecDeque::new(),
+            events: Vec::new(),
+            starts: 0,
+        }
+    }
+
+    /// Does all that is to be done now; whether there was anything.
+    fn turn(&mut self, now: Now, mut send: impl FnMut(usize, Packet)) -> bool {
+        let mut busy = false;
+        if self.streams.poll_timeout().is_some_and(|at| at <= now.at) {
+            self.streams.handle_timeout(now);
+        }
+        while let Some((_, request)) = self.disk.pop_front_if(|(at, _)| *at <= now.at) {
+            busy = true;
+            self.carry_out(request, now);
+        }
+        while let Some(transmit) = self.streams.poll_transmit(now) {
+            busy = true;
+            let to = usize::try_from(transmit.hop.link.0).unwrap() - 1;
+            send(to, Packet::Frame(transmit.frame));
+        }
+        while let Some(request) = self.streams.poll_store() {
+            busy = true;
+            self.disk.push_back((now.at + DISK, request));
+        }
+        while let Some(event) = self.streams.poll_event() {
+            busy = true;
+            if let StreamEvent::Custody { hop, frames } = event {
+                send(usize::try_from(hop.link.0).unwrap() - 1, Packet::Custody(frames));
+            } else {
+                self.events.push(event);
+            }
+        }
+        busy
+    }
+
+    fn carry_out(&mut self, request: StoreRequest, now: Now) {
+        match request {
+            StoreRequest::Commit { id, .. } if self.disk_fails => self.streams.handle_committed(id, false, now),
+            StoreRequest::Commit { id, writes } => {
+                writes.into_iter().for_each(|write| self.write(write));
+                self.streams.handle_committed(id, true, now);
+            }
+            StoreRequest::Read { id, group, number } => {
+                let entry = self.entries.get(&(group.0, number)).map(|(_, bytes)| bytes.clone());
+                self.streams.handle_read(id, entry, now);
+            }
+        }
+    }
+
+    fn write(&mut self, write: Write) {
+        match write {
+            Write::Entry { group, number, name, bytes } => {
+                self.entries.insert((group.0, number), (name, bytes));
+            }
+            Write::Group { group, record } => {
+                self.groups.insert(group.0, record);
+            }
+            Write::RemoveEntry { group, number } => {
+                self.entries.remove(&(group.0, number));
+            }
+            Write::RemoveGroup { group, record, .. } => {
+                self.entries.retain(|(of, _), _| *of != group.0);
+                if record {
+                    self.groups.remove(&group.0);
+                }
+            }
+        }
+    }
+
+    fn read(&self, arrival: &Arrival) -> Vec<u8> {
+        let capability = match &arrival.contents {
+            Contents::Inline(contents) => return contents.as_bytes().to_vec(),
+            Contents::Blocks(capability) => capability,
+        };
+        let blocks: BTreeMap<[u8; 32], &[u8]> = self
+            .entries
+            .iter()
+            .filter(|((group, _), _)| *group == arrival.group.0)
+            .map(|(_, (name, bytes))| (*name, &bytes[..]))
+            .collect();
+        let mut decoder = Decoder::whole(capability, arrival.size).unwrap();
+        let mut content = Vec::new();
+        while let Some(wanted) = decoder.next_wanted() {
+            match decoder.handle_block(blocks[wanted.as_bytes()]).unwrap() {
+                Decoded::Content(bytes) => content.extend_from_slice(bytes),
+                Decoded::Node => {}
+                Decoded::Early | Decoded::NotWanted => panic!("a block is damaged"),
+            }
+        }
+        content
+    }
+}
+
+/// The hop to a node of the mesh.
+fn hop(index: usize) -> Hop {
+    let number = u8::try_from(index).unwrap() + 1;
+    Hop { link: LinkId(number.into()), neighbour: RouterId::from_bytes([number; 32]) }
+}
