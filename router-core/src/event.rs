@@ -108,6 +108,11 @@ pub enum Event {
         /// The address.
         address: Address,
     },
+    /// [`Router::carrier`](crate::Router::carrier) of an address is another one.
+    Carrier {
+        /// The address.
+        address: Address,
+    },
     /// [`Event::Learned`], [`Event::Forgotten`] and [`Event::RouteChanged`] found no room: what they told is to be read
     /// anew from [`Router::known_addresses`](crate::Router::known_addresses) and [`Router::fib`](crate::Router::fib).
     Resync,

@@ -3,8 +3,9 @@
 //!
 //! This file holds the doors. What happens behind them: [`receipt`] decides about announcements, [`routes`] keeps
 //! selections and the forwarding table, [`events`] what the driver is to hear, [`flood`] sends announcements on, [`one_hop`] and [`links`] talk with
-//! neighbours, [`routed`] forwards signed frames.
+//! neighbours, [`routed`] forwards signed frames, [`carriers`] knows who was near to whom.
 
+mod carriers;
 mod events;
 mod flood;
 mod links;
@@ -35,6 +36,7 @@ use crate::{
     Class, CloseReason, Counters, DropCounters, DropReason, Event, Fib, LEAST_ANNOUNCE_INTERVAL, LinkEvent,
     RouterConfig, Timer, Transmit,
 };
+use carriers::Lost;
 use events::Events;
 
 /// The control plane of one router.
@@ -52,6 +54,7 @@ pub struct Router {
     // As many as the operator gave us.
     locals: BTreeMap<Address, LocalAddress>,
     rib: Rib,
+    lost: Lost,
     scorer: Box<dyn RouteScorer>,
     scorer_config: ScorerConfiguration,
     fib: Arc<Fib>,
@@ -95,6 +98,7 @@ impl Router {
             neighbours: Neighbours::default(),
             locals: BTreeMap::new(),
             rib: Rib::new(config.max_addresses),
+            lost: Lost::default(),
             scorer,
             scorer_config,
             fib: Arc::default(),

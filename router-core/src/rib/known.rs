@@ -11,7 +11,7 @@ use ratman_wire::announcement::{Announcement, PathLatency, Peer};
 
 use crate::clock::LagCheck;
 use crate::fib::{FibEntry, Via};
-use crate::limits::{FORGET_AFTER, believed_interval, fresh_window, live_window};
+use crate::limits::{FORGET_AFTER, MAX_HOPS_PER_ADDRESS, believed_interval, fresh_window, live_window};
 use crate::link::Link;
 use crate::newest::Newest;
 use crate::origin_times::OriginTimes;
@@ -102,6 +102,8 @@ pub(crate) struct Known {
     pub(crate) told: bool,
     /// When the last announcement arrived that was newer than all others.
     pub(crate) heard: Timestamp,
+    // INVARIANT: neighbours whose last feasible claim was of this time, each once, at most MAX_HOPS_PER_ADDRESS.
+    nearer: Vec<(RouterId, WallTime)>,
     // INVARIANT: at most one for each hop, MAX_HOPS_PER_NEIGHBOUR for each neighbour, MAX_HOPS_PER_ADDRESS in all.
     entries: Vec<Entry>,
 }
@@ -118,6 +120,7 @@ impl Known {
             flooded_at: None,
             told: false,
             heard: Timestamp::default(),
+            nearer: Vec::new(),
             entries: Vec::new(),
         }
     }
@@ -133,6 +136,21 @@ impl Known {
     /// The hop in use.
     pub(crate) fn hop_in_use(&self) -> Option<Hop> {
         self.selection.current().map(|choice| choice.hop)
+    }
+
+    /// Notes that a neighbour is nearer to the address than we are, by an announcement of this time; kept when its route dies.
+    pub(crate) fn note_nearer(&mut self, neighbour: RouterId, time: WallTime) {
+        self.nearer.retain(|(other, _)| *other != neighbour);
+        if self.nearer.len() >= MAX_HOPS_PER_ADDRESS {
+            self.nearer.remove(0);
+        }
+        self.nearer.push((neighbour, time));
+    }
+
+    /// Who was nearer by the newest announcement: frames that are handed to them cannot go in a circle.
+    pub(crate) fn nearer(&self) -> impl Iterator<Item = RouterId> + '_ {
+        let newest = self.times.newest().map(|slot| slot.time);
+        self.nearer.iter().filter(move |(_, time)| Some(*time) == newest).map(|(neighbour, _)| *neighbour)
     }
 
     /// Removes the entry of a hop; whether there was one.

@@ -21,6 +21,8 @@ pub(super) struct Events {
     // INVARIANT: at most MAX_EVENTS.
     others: VecDeque<Event>,
     fib_changed: bool,
+    // At most one for each address that the router remembers.
+    carriers: BTreeSet<Address>,
     // At most one for each link that the driver has.
     stalled: BTreeSet<Hop>,
     resync: bool,
@@ -37,6 +39,7 @@ impl Events {
             Event::OriginTime { address, time } => _ = self.ceilings.insert(address, time),
             Event::CloseLink { hop, reason } => _ = self.closing.insert(hop, reason),
             Event::FibChanged => self.fib_changed = true,
+            Event::Carrier { address } => _ = self.carriers.insert(address),
             Event::LinkStalled { hop } => _ = self.stalled.insert(hop),
             Event::Resync => self.resync = true,
             Event::Learned { .. } | Event::Forgotten { .. } | Event::RouteChanged { .. } => {
@@ -86,6 +89,9 @@ impl Events {
         }
         if core::mem::take(&mut self.fib_changed) {
             return Some(Event::FibChanged);
+        }
+        if let Some(address) = self.carriers.pop_first() {
+            return Some(Event::Carrier { address });
         }
         if let Some(hop) = self.stalled.pop_first() {
             return Some(Event::LinkStalled { hop });

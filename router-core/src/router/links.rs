@@ -42,6 +42,7 @@ impl Router {
             }
             self.reselect(&address, now);
         }
+        self.choose_carriers_over(hop, now);
     }
 
     pub(super) fn link_mtu(&mut self, hop: Hop, mtu: Mtu, now: Now) {

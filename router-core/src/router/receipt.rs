@@ -284,6 +284,10 @@ impl Router {
         if let Some(slot) = slot.filter(|slot| slot.first_arrived >= copy.live_since) {
             entry.ping.observe(&slot.first, copy.arrived);
         }
+        let slot = known.times.get(copy.announcement.origin_time);
+        if entry.claim.is_some() && slot.is_some_and(|slot| slot.is_feasible(copy.from, entry.claim)) {
+            known.note_nearer(copy.from.neighbour, copy.announcement.origin_time);
+        }
         if known.set_entry(entry, &self.links, now.at)?.is_some() {
             self.drops.count(DropReason::HopReplaced);
         }

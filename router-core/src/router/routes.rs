@@ -37,12 +37,16 @@ impl Router {
         }
         self.set_fib(address, entry);
         if let Some(change) = change {
-            self.follow(address, change);
+            self.follow(address, change, now);
         }
     }
 
     /// Tells everybody concerned that traffic moves.
-    fn follow(&mut self, address: &Address, change: Change) {
+    fn follow(&mut self, address: &Address, change: Change, now: Now) {
+        match change.to {
+            None => self.note_lost(address, now),
+            Some(_) => self.note_found(address),
+        }
         match (change.from, change.to) {
             (_, None) => self.retract_known(address),
             (Some(from), Some(to)) if from.neighbour != to.neighbour => {
@@ -68,6 +72,7 @@ impl Router {
         for address in self.reached_over(hop) {
             self.reselect(&address, now);
         }
+        self.choose_carriers_over(hop, now);
     }
 
     /// Every address that was announced over `hop`: a scan of the whole table, since links change rarely.

@@ -3,6 +3,7 @@
 //! what they get. Signatures are real.
 
 mod announcing;
+mod carriers;
 mod measured;
 mod one_hop;
 mod receipt;

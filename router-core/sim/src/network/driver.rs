@@ -90,6 +90,7 @@ impl Network {
             Event::RouteChanged { .. }
             | Event::Learned { .. }
             | Event::Forgotten { .. }
+            | Event::Carrier { .. }
             | Event::Resync
             | Event::LinkStalled { .. }
             | Event::ClockSkew { .. }
