@@ -7,12 +7,14 @@
 //! frame of a stream carries the stream's name (decisions/every-frame-names-its-stream.md).
 
 mod carriage;
+mod config;
 mod deadlines;
 mod event;
 mod frames;
 mod inbound;
 mod outbound;
 mod record;
+mod restore;
 mod store_queue;
 
 use core::fmt;
@@ -21,12 +23,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ratman_types::{
-    Address, ByteCount, Hop, LinkId, Now, Recipient, RouterId, SecretKey, Signer, Timestamp, Verifier, WallTime,
+    Address, ByteCount, Hop, LinkId, Now, Recipient, RouterId, SecretKey, Signer, Timestamp, Verifier,
+    WallTime,
 };
 use ratman_wire::FrameId;
-use ratman_wire::stream::Outcome;
 
-use crate::journal::{Group, GroupKey, GroupNumber, Journal, JournalCounters, Role};
+use crate::journal::{Group, GroupNumber, Journal, JournalCounters, Role};
 use crate::prng::Prng;
 use crate::stream::{Collector, Ended};
 use crate::{DropCounters, Fib, Lookup, Via};
@@ -34,9 +36,9 @@ use carriage::Carriage;
 use deadlines::Deadlines;
 use inbound::{Finished, Inbound, Restored};
 use outbound::{Kind, Outbound};
-use record::Record;
 use store_queue::{Durable, Reader, StoreQueue};
 
+pub use config::{StreamFilter, StreamsConfig};
 pub use event::{Arrival, NewStream, SendError, StoreRequest, StreamEvent, StreamKey, Write};
 
 /// Streams that are over and not to come again: each takes about 150 bytes. Where there are more within their lifetime, the
@@ -50,44 +52,6 @@ const MAX_CUSTODY: usize = 4096;
 const SWEEP: Duration = Duration::from_secs(10);
 /// Where frames from us to ourselves go.
 const LOOPBACK: Hop = Hop { link: LinkId(0), neighbour: RouterId::from_bytes([0; 32]) };
-
-/// What the operator decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamsConfig {
-    /// The most that the journal takes, costs included; default 1 GiB.
-    pub quota: ByteCount,
-    /// A recipient is asked before the first block of a stream larger than this; default 8 MiB (source: wire page).
-    pub notice_above: ByteCount,
-    /// Which streams are taken.
-    pub filter: StreamFilter,
-}
-
-impl Default for StreamsConfig {
-    fn default() -> Self {
-        let (quota, notice_above) = (ByteCount(1 << 30), ByteCount(8 << 20));
-        Self { quota, notice_above, filter: StreamFilter::default() }
-    }
-}
-
-/// Rules by which streams for our addresses are refused; by default none is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StreamFilter {
-    /// Content larger than this is refused.
-    pub largest: Option<ByteCount>,
-    /// Where given, streams of all other senders are refused.
-    pub only_from: Option<BTreeSet<Address>>,
-    /// Streams of these senders are refused.
-    pub not_from: BTreeSet<Address>,
-}
-
-impl StreamFilter {
-    /// Whether a stream of `sender` with so much content is refused.
-    pub fn refuses(&self, sender: &Address, size: ByteCount) -> bool {
-        self.largest.is_some_and(|largest| size > largest)
-            || self.only_from.as_ref().is_some_and(|only| !only.contains(sender))
-            || self.not_from.contains(sender)
-    }
-}
 
 /// A frame that the driver is to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,68 +202,6 @@ impl Streams {
         self.locals.insert(key.address(), Local { key, hops: hops_left });
     }
 
-    /// Takes a record of the store at a start, in the order of their groups; all of them come before the entries.
-    pub fn restore_group(&mut self, number: GroupNumber, record: &[u8]) {
-        match Record::decode(record) {
-            Ok(record) => self.restore_record(number, record),
-            Err(error) => {
-                tracing::warn!(group = number.0, %error, "a stored stream cannot be read");
-                self.store.write(Write::RemoveGroup { group: number, entries: u32::MAX, record: true });
-            }
-        }
-    }
-
-    fn restore_record(&mut self, number: GroupNumber, record: Record) {
-        let group = |role, key: &StreamKey| GroupKey {
-            role,
-            sender: key.sender,
-            recipient: key.to(),
-            stream: Some(key.stream),
-        };
-        match record {
-            Record::Sent { key, created, lifetime, size, sealed } => {
-                let restored = Group::new(group(Role::Sent, &key), None, lifetime.end(created));
-                self.journal.restore(number, restored);
-                self.journal.hold(number);
-                self.restore_sent(number, key, (created, lifetime, size), sealed);
-            }
-            Record::Received { key, end, brought_by, sealed, complete } => {
-                self.journal.restore(number, Group::new(group(Role::Received, &key), brought_by, end));
-                let restored = Restored { group: number, end, brought_by, sealed, complete };
-                self.restoring.push((key, restored));
-            }
-            Record::Finished { key, end } => {
-                self.remember(key, Finished::new(number, end, Outcome::Delivered));
-            }
-            Record::Carried { key, end, brought_by } => {
-                self.journal.restore(number, Group::new(key, brought_by, end));
-                self.journal.hold(number);
-            }
-        }
-    }
-
-    /// Takes an entry of the store at a start.
-    pub fn restore_entry(&mut self, group: GroupNumber, number: u32, name: [u8; 32], bytes: u32) {
-        if !self.journal.restore_entry(group, number, name, bytes) {
-            // Of content that was never complete, or of a stream that is over.
-            self.store.write(Write::RemoveEntry { group, number });
-        }
-    }
-
-    /// Everything was restored.
-    pub fn restored(&mut self, now: Now) {
-        self.restored_sent(now);
-        for (key, restored) in core::mem::take(&mut self.restoring) {
-            let group = restored.group;
-            if !self.restored_received(key, restored, now) {
-                self.remove_group(group);
-            }
-        }
-        for group in self.journal.carried() {
-            self.restored_carried(group, now);
-        }
-    }
-
     /// Takes another forwarding table.
     pub fn handle_routes(&mut self, fib: Arc<Fib>, now: Now) {
         self.fib = fib;
@@ -424,7 +326,9 @@ impl Streams {
     pub fn handle_read(&mut self, id: u64, entry: Option<Vec<u8>>, now: Now) {
         match self.store.answered(id) {
             Some(Reader::Sent { key, number }) => self.sent_block_read(&key, number, entry, now),
-            Some(Reader::Received { key, reference }) => self.received_block_read(&key, reference, entry, now),
+            Some(Reader::Received { key, reference }) => {
+                self.received_block_read(&key, reference, entry, now)
+            }
             Some(Reader::Carried { group, number }) => self.carried_read(group, number, entry),
             None => {}
         }

@@ -64,7 +64,8 @@ struct Flight {
 impl Carriage {
     /// When something is to be done.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let leaves = self.flight.front().filter(|_| !self.queue.is_empty()).map(|flight| flight.at + LEAVES_WITHIN);
+        let leaves =
+            self.flight.front().filter(|_| !self.queue.is_empty()).map(|flight| flight.at + LEAVES_WITHIN);
         [leaves, self.again.next()].into_iter().flatten().min()
     }
 

@@ -5,7 +5,8 @@ use ratman_eris::Reference;
 use ratman_types::{Address, Hop, Now, Recipient};
 use ratman_wire::carrier::set_hops_left;
 use ratman_wire::stream::{
-    Auxiliary, DenyNotice, Lifetime, PackedBlocks, Progress, PullRequest, PushNotice, Receipt, Slice, StreamId,
+    Auxiliary, DenyNotice, Lifetime, PackedBlocks, Progress, PullRequest, PushNotice, Receipt, Slice,
+    StreamId,
 };
 use ratman_wire::{Frame, FrameId, Header, Mode};
 
@@ -83,7 +84,12 @@ impl Streams {
     }
 
     /// Keeps what is of use later; what is only said between two ends that hear each other is not.
-    fn receive_to_carry(&mut self, arrived: &Arrived<'_>, why: DropReason, now: Now) -> Result<(), DropReason> {
+    fn receive_to_carry(
+        &mut self,
+        arrived: &Arrived<'_>,
+        why: DropReason,
+        now: Now,
+    ) -> Result<(), DropReason> {
         let Frame { header, payload } = arrived.frame;
         let (stream, end) = match header.mode {
             Mode::DATA | Mode::MANIFEST | Mode::PACKED => {
@@ -170,7 +176,9 @@ impl Streams {
                 self.verify(arrived)?;
                 let newest = Reference::from_bytes(*progress.newest.as_bytes());
                 let key = arrived.key_of_ours(progress.stream);
-                self.with_sent(&key, now, |_, out| out.sending.progressed(&newest, progress.received, now.at));
+                self.with_sent(&key, now, |_, out| {
+                    out.sending.progressed(&newest, progress.received, now.at)
+                });
                 Ok(())
             }
             _ => Err(DropReason::NotDelivered),

@@ -2,16 +2,14 @@
 //! Streams that come for local addresses: blocks and manifests are stored as they arrive, what is missing is asked for,
 //! and when all of it is durable the sender hears so, and a client.
 
+mod words;
+
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use ratman_eris::Reference;
-use ratman_types::{
-    Address, ByteCount, Digest, Hop, Mtu, Now, Recipient, RouterId, Timestamp, WallTime, blake2b,
-};
-use ratman_wire::stream::{
-    Contents, DenyNotice, Lifetime, Manifest, Outcome, Progress, PullRequest, Receipt, SliceOf,
-};
+use ratman_types::{Address, Digest, Hop, Mtu, Now, Recipient, RouterId, Timestamp, WallTime, blake2b};
+use ratman_wire::stream::{Contents, Manifest, Outcome, PullRequest, SliceOf};
 use ratman_wire::{FrameId, Mode};
 
 use super::record::Record;
@@ -105,8 +103,14 @@ impl Inbound {
 
     #[cfg(test)]
     pub(super) fn describe(&self) -> String {
-        let (manifest, wanted) = (self.sealed.is_some(), self.receiving.as_ref().map(Receiving::poll_timeout));
-        format!("{:?} manifest: {manifest}, unstored: {}, reading: {:?}, due: {wanted:?}", self.stage, self.unstored.len(), self.reading)
+        let (manifest, wanted) =
+            (self.sealed.is_some(), self.receiving.as_ref().map(Receiving::poll_timeout));
+        format!(
+            "{:?} manifest: {manifest}, unstored: {}, reading: {:?}, due: {wanted:?}",
+            self.stage,
+            self.unstored.len(),
+            self.reading
+        )
     }
 
     /// What a client is told of it, once it is whole.
@@ -121,7 +125,6 @@ impl Inbound {
             contents: manifest.contents().clone(),
         })
     }
-
 }
 
 impl Streams {
@@ -136,10 +139,8 @@ impl Streams {
             recipient: key.to(),
             stream: Some(key.stream),
         };
-        let group = self
-            .journal
-            .open(group, Some(from.neighbour), end)
-            .map_err(|_| DropReason::JournalFull)?;
+        let group =
+            self.journal.open(group, Some(from.neighbour), end).map_err(|_| DropReason::JournalFull)?;
         let inbound = Inbound::new(group, end, Some(from.neighbour));
         self.store.write(Write::Group { group, record: inbound.record(*key) });
         Ok(inbound)
@@ -229,7 +230,8 @@ impl Streams {
         reference: Reference,
         bytes: &[u8],
     ) -> Result<Option<u32>, DropReason> {
-        let there = self.journal.get(inbound.group).is_some_and(|group| group.find(reference.as_bytes()).is_some());
+        let there =
+            self.journal.get(inbound.group).is_some_and(|group| group.find(reference.as_bytes()).is_some());
         if there || inbound.stage != Stage::Coming {
             return Ok(None);
         }
@@ -327,7 +329,13 @@ impl Streams {
     }
 
     /// Whether it names a tree that can be.
-    fn read_manifest(&mut self, key: &StreamKey, inbound: &mut Inbound, manifest: Manifest, now: Now) -> bool {
+    fn read_manifest(
+        &mut self,
+        key: &StreamKey,
+        inbound: &mut Inbound,
+        manifest: Manifest,
+        now: Now,
+    ) -> bool {
         let size = manifest.letterhead().stream_size;
         if let Contents::Blocks(capability) = manifest.contents() {
             // What does not fit is refused at once, not when the journal is full of it.
@@ -396,7 +404,9 @@ impl Streams {
             Way::Local => Mtu(u32::MAX),
             Way::Carry(_) | Way::None => return,
         };
-        let (Some(receiving), Some(group)) = (&mut inbound.receiving, self.journal.get(inbound.group)) else { return };
+        let (Some(receiving), Some(group)) = (&mut inbound.receiving, self.journal.get(inbound.group)) else {
+            return;
+        };
         if inbound.stage != Stage::Coming || inbound.reading.is_some() {
             return;
         }
@@ -466,73 +476,6 @@ impl Streams {
         self.events.extend(arrival.map(|arrival| StreamEvent::Received(Box::new(arrival))));
     }
 
-    /// A client has all of a stream: its blocks go, its name is remembered until its end.
-    pub fn taken(&mut self, key: &StreamKey, now: Now) {
-        if self.received.get(key).is_some_and(|inbound| inbound.stage == Stage::Whole) {
-            self.finish_received(key, Outcome::Delivered, now);
-        }
-    }
-
-    /// A stream that is not wanted, or cannot be read: its sender hears so.
-    pub(super) fn refuse(&mut self, key: &StreamKey, end: WallTime, now: Now) {
-        self.end_received(key, end, Outcome::Refused, now);
-        self.send_receipt(key, Outcome::Refused, now);
-    }
-
-    /// Nothing of a stream is kept but that it is over.
-    fn end_received(&mut self, key: &StreamKey, end: WallTime, outcome: Outcome, now: Now) {
-        if !self.received.contains_key(key) {
-            let group =
-                GroupKey { role: Role::Received, sender: key.sender, recipient: key.to(), stream: Some(key.stream) };
-            let Ok(group) = self.journal.open(group, None, end) else { return };
-            self.received.insert(*key, Inbound::new(group, end, None));
-        }
-        self.finish_received(key, outcome, now);
-    }
-
-    fn finish_received(&mut self, key: &StreamKey, outcome: Outcome, now: Now) {
-        let Some(inbound) = self.received.remove(key) else { return };
-        self.received_deadlines.set(*key, None);
-        let entries = self.journal.remove(inbound.group).map_or(0, |group| group.len());
-        let (group, end) = (inbound.group, inbound.end);
-        let entries = u32::try_from(entries).unwrap_or(u32::MAX);
-        self.store.write(Write::RemoveGroup { group, entries, record: false });
-        self.store.write(Write::Group { group, record: Record::Finished { key: *key, end }.encode() });
-        self.remember(*key, Finished { group, end, outcome, answered: Some(now.at) });
-    }
-
-    /// What was announced is not wanted: the sender hears so before it sends.
-    pub(super) fn receive_notice(&mut self, key: &StreamKey, size: ByteCount, now: Now) {
-        if !self.refuses(key, size) {
-            return;
-        }
-        let mut payload = Vec::new();
-        DenyNotice { time: self.wall(now), stream: key.stream }.encode_into(&mut payload);
-        self.answer(key, Mode::DENY_NOTICE, &payload);
-        if !self.finished.contains_key(key) {
-            // The notice does not say until when the stream is wanted.
-            let end = Lifetime::MAX.end(self.wall(now));
-            self.end_received(key, end, Outcome::Refused, now);
-        }
-    }
-
-    fn send_receipt(&mut self, key: &StreamKey, outcome: Outcome, now: Now) {
-        let mut payload = Vec::new();
-        Receipt { time: self.wall(now), stream: key.stream, outcome }.encode_into(&mut payload);
-        self.answer(key, Mode::RECEIPT, &payload);
-    }
-
-    fn tell_progress(&mut self, key: &StreamKey, inbound: &mut Inbound, now: Now) {
-        inbound.progress_at = None;
-        inbound.told = inbound.received;
-        let Some(newest) = inbound.newest.filter(|_| self.can_ask(key)) else { return };
-        let mut payload = Vec::new();
-        let received = ByteCount(inbound.received);
-        Progress { time: self.wall(now), stream: key.stream, newest: newest.digest(), received }
-            .encode_into(&mut payload);
-        self.answer(key, Mode::PROGRESS, &payload);
-    }
-
     /// What a stream wants to be done now.
     pub(super) fn received_timeout(&mut self, key: &StreamKey, now: Now) {
         let Some(mut inbound) = self.received.remove(key) else { return };
@@ -541,7 +484,10 @@ impl Streams {
         }
         self.pull(key, &mut inbound, now);
         self.put_received(*key, inbound, now);
-        debug_assert!(self.received_deadlines.get(key).is_none_or(|at| at > now.at), "it would be asked for ever");
+        debug_assert!(
+            self.received_deadlines.get(key).is_none_or(|at| at > now.at),
+            "it would be asked for ever"
+        );
     }
 
     /// Puts a stream back that was coming before a restart; false if it can never be read.

@@ -122,12 +122,14 @@ impl Streams {
         }
         if let Some(size) = new.size {
             let path = self.path_mtu(&new);
-            BlockSize::choose(size, path).map_err(|narrow| SendError::PathTooNarrow { limit: narrow.limit })?;
+            BlockSize::choose(size, path)
+                .map_err(|narrow| SendError::PathTooNarrow { limit: narrow.limit })?;
         }
         let stream = StreamId::from_bytes(self.random());
         let key = StreamKey { sender: new.sender, recipient: new.recipient, stream };
         let (created, lifetime) = (self.wall(now), new.lifetime);
-        let group = GroupKey { role: Role::Sent, sender: key.sender, recipient: key.to(), stream: Some(stream) };
+        let group =
+            GroupKey { role: Role::Sent, sender: key.sender, recipient: key.to(), stream: Some(stream) };
         let group = self.journal.open(group, None, lifetime.end(created))?;
         self.journal.hold(group);
         let out = Outbound::new(group, created, lifetime, new.size);
@@ -173,7 +175,12 @@ impl Streams {
         }
     }
 
-    fn take_content(&mut self, key: &StreamKey, out: &mut Outbound, content: &[u8]) -> Result<usize, SendError> {
+    fn take_content(
+        &mut self,
+        key: &StreamKey,
+        out: &mut Outbound,
+        content: &[u8],
+    ) -> Result<usize, SendError> {
         let mut taken = 0;
         while taken < content.len() {
             if !self.store.has_room() || out.bytes_at_hand() >= AT_HAND {
@@ -344,7 +351,12 @@ impl Streams {
     }
 
     /// Works on one stream, if it is there.
-    pub(super) fn with_sent(&mut self, key: &StreamKey, now: Now, act: impl FnOnce(&mut Self, &mut Outbound)) {
+    pub(super) fn with_sent(
+        &mut self,
+        key: &StreamKey,
+        now: Now,
+        act: impl FnOnce(&mut Self, &mut Outbound),
+    ) {
         if let Some(mut out) = self.sent.remove(key) {
             act(self, &mut out);
             self.put_sent(*key, out, now);
@@ -388,7 +400,13 @@ impl Streams {
     }
 
     /// The recipient asks for blocks.
-    pub(super) fn pulled(&mut self, key: &StreamKey, time: WallTime, references: Option<&[Reference]>, now: Now) {
+    pub(super) fn pulled(
+        &mut self,
+        key: &StreamKey,
+        time: WallTime,
+        references: Option<&[Reference]>,
+        now: Now,
+    ) {
         self.with_sent(key, now, |_, out| {
             let oldest = out.pulls.first().copied().filter(|_| out.pulls.len() >= REMEMBERED_PULLS);
             if oldest.is_some_and(|oldest| time <= oldest) || !out.pulls.insert(time) {
@@ -437,10 +455,8 @@ impl Streams {
                 blocks.sort_unstable();
                 for (_, name, bytes) in blocks {
                     out.sending.block_made(Reference::from_bytes(name));
-                    out.block_size = usize::try_from(bytes)
-                        .ok()
-                        .and_then(BlockSize::from_bytes)
-                        .unwrap_or(out.block_size);
+                    out.block_size =
+                        usize::try_from(bytes).ok().and_then(BlockSize::from_bytes).unwrap_or(out.block_size);
                 }
                 out.sending.finished();
                 out.sending.interrupted();

@@ -20,7 +20,13 @@ pub(super) enum Record {
     /// A stream of ours whose content is complete.
     Sent { key: StreamKey, created: WallTime, lifetime: Lifetime, size: ByteCount, sealed: Vec<u8> },
     /// A stream that comes here; the sealed manifest once it is here.
-    Received { key: StreamKey, end: WallTime, brought_by: Option<RouterId>, sealed: Option<Vec<u8>>, complete: bool },
+    Received {
+        key: StreamKey,
+        end: WallTime,
+        brought_by: Option<RouterId>,
+        sealed: Option<Vec<u8>>,
+        complete: bool,
+    },
     /// A stream that was here and is not to come again.
     Finished { key: StreamKey, end: WallTime },
     /// Frames for somebody else.
@@ -72,7 +78,8 @@ impl Record {
             SENT => Ok(Self::Sent {
                 key: read_key(&mut reader)?,
                 created: read_time(&mut reader)?,
-                lifetime: Lifetime::from_secs(reader.u32("lifetime")?).ok_or(DecodeError::Value("lifetime"))?,
+                lifetime: Lifetime::from_secs(reader.u32("lifetime")?)
+                    .ok_or(DecodeError::Value("lifetime"))?,
                 size: ByteCount(reader.u64("size")?),
                 sealed: reader.rest().to_vec(),
             }),
@@ -140,7 +147,8 @@ mod tests {
     use ratman_types::{Namespace, Recipient};
 
     fn keys() -> impl Strategy<Value = StreamKey> {
-        any::<[u8; 3]>().prop_map(|[sender, recipient, stream]| super::super::tests::key(sender, recipient, stream))
+        any::<[u8; 3]>()
+            .prop_map(|[sender, recipient, stream]| super::super::tests::key(sender, recipient, stream))
     }
 
     fn records() -> impl Strategy<Value = Record> {
@@ -158,7 +166,13 @@ mod tests {
                 }
             ),
             (keys(), time(), router(), prop::option::of(bytes()), any::<bool>()).prop_map(
-                |(key, end, brought_by, sealed, complete)| Record::Received { key, end, brought_by, sealed, complete }
+                |(key, end, brought_by, sealed, complete)| Record::Received {
+                    key,
+                    end,
+                    brought_by,
+                    sealed,
+                    complete
+                }
             ),
             (keys(), time()).prop_map(|(key, end)| Record::Finished { key, end }),
             (keys(), any::<bool>(), any::<bool>(), time(), router()).prop_map(

@@ -32,7 +32,11 @@ fn content_of_any_size_arrives_over_a_relay_and_to_oneself() {
             let content = content(length);
             let key = mesh.send(sender, recipient, &content);
             mesh.run_until(MINUTE, |mesh| mesh.has_ended(sender, &key) == Some(Ended::Delivered));
-            assert_eq!(mesh.take_content(recipient, &key), content, "{length} bytes from {sender} to {recipient}");
+            assert_eq!(
+                mesh.take_content(recipient, &key),
+                content,
+                "{length} bytes from {sender} to {recipient}"
+            );
             assert_eq!(mesh.node(1).streams.status().carried, 0);
             mesh.settle();
             assert_eq!(mesh.entries(sender), 0, "nothing of it is left at its sender");

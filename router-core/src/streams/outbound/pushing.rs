@@ -67,10 +67,8 @@ impl Streams {
         let Some(payload) = payload.or_else(|| packing.take()) else { return false };
         let place = PackedBlocks::place(&payload);
         let hash = Some(place.hash);
-        let header = Header {
-            seq_id: Some(place),
-            ..self.header(Mode::PACKED, key, out.auxiliary(key.stream))
-        };
+        let header =
+            Header { seq_id: Some(place), ..self.header(Mode::PACKED, key, out.auxiliary(key.stream)) };
         let frame = self.emit(key, header, (&payload, hash), way);
         if let (true, Some(id)) = (way.carry, frame) {
             references.iter().for_each(|reference| out.handed.add(id, Some(*reference)));

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use ratman_eris::{Decoded, Decoder};
 use ratman_types::{
-    Address, ByteCount, Digest, Ed25519Verifier, Hop, LinkId, Mtu, Now, RouterId, SecretKey, Signer, Timestamp, WallTime,
+    Address, ByteCount, Digest, Ed25519Verifier, Hop, LinkId, Mtu, Now, RouterId, SecretKey, Signer,
+    Timestamp, WallTime,
 };
 use ratman_wire::stream::{Contents, Lifetime};
 use ratman_wire::{Frame, Mode};
@@ -133,8 +134,11 @@ impl Mesh {
             let mut fib = Fib::default();
             let mut carriers = Vec::new();
             for other in (0..self.nodes.len()).filter(|other| *other != index) {
-                let (next, way): (usize, Vec<usize>) =
-                    if other > index { (index + 1, (index..other).collect()) } else { (index - 1, (other..index).collect()) };
+                let (next, way): (usize, Vec<usize>) = if other > index {
+                    (index + 1, (index..other).collect())
+                } else {
+                    (index - 1, (other..index).collect())
+                };
                 let is_up = |left: &usize| self.up.contains(&(*left, *left + 1));
                 let via = Via { hop: hop(next), mtu: self.mtu };
                 let address = self.address(other);
@@ -172,7 +176,12 @@ impl Mesh {
         self.nodes[sender].streams.write(key, content, now).unwrap()
     }
 
-    pub(super) fn write_all(&mut self, sender: usize, key: &StreamKey, mut content: &[u8]) -> Result<(), SendError> {
+    pub(super) fn write_all(
+        &mut self,
+        sender: usize,
+        key: &StreamKey,
+        mut content: &[u8],
+    ) -> Result<(), SendError> {
         while !content.is_empty() {
             let now = self.now();
             let taken = self.nodes[sender].streams.write(key, content, now)?;
@@ -190,7 +199,7 @@ impl Mesh {
 
     /// Sends a whole stream of unknown length, the clock going on while it is read.
     pub(super) fn send(&mut self, sender: usize, recipient: usize, content: &[u8]) -> StreamKey {
-        let size = (content.len() % 2 == 0).then(|| u64::try_from(content.len()).unwrap());
+        let size = content.len().is_multiple_of(2).then(|| u64::try_from(content.len()).unwrap());
         let key = self.open(sender, recipient, size);
         match self.write_all(sender, &key, content) {
             Ok(()) | Err(SendError::NotOpen) => key,
@@ -274,7 +283,14 @@ impl Mesh {
         let describe = |node: &Node| {
             let drops: Vec<_> = node.streams.drops().iter().collect();
             let coming: Vec<_> = node.streams.received.values().map(|inbound| inbound.describe()).collect();
-            let going: Vec<_> = node.streams.sent.iter().map(|(key, out)| (&out.sending, node.streams.sent_deadlines.get(key), node.streams.active.len())).collect();
+            let going: Vec<_> = node
+                .streams
+                .sent
+                .iter()
+                .map(|(key, out)| {
+                    (&out.sending, node.streams.sent_deadlines.get(key), node.streams.active.len())
+                })
+                .collect();
             format!("{:?} {drops:?} {coming:?} {going:?}", node.streams.status())
         };
         self.nodes.iter().map(describe).collect()
@@ -323,9 +339,9 @@ impl Mesh {
     }
 
     pub(super) fn has_ended(&self, index: usize, stream: &StreamKey) -> Option<Ended> {
-        self.events(index).find_map(|event| match event {
-            StreamEvent::Ended(key, ended) if key == stream => Some(*ended),
-            _ => None,
+        self.events(index).find_map(|event| {
+            let StreamEvent::Ended(key, ended) = event else { return None };
+            (key == stream).then_some(*ended)
         })
     }
 
@@ -363,7 +379,11 @@ impl Mesh {
 
     pub(super) fn frames_carried(&self, index: usize) -> usize {
         let carried = self.nodes[index].streams.journal.carried();
-        carried.iter().filter_map(|group| self.nodes[index].streams.journal.get(*group)).map(|group| group.len()).sum()
+        carried
+            .iter()
+            .filter_map(|group| self.nodes[index].streams.journal.get(*group))
+            .map(|group| group.len())
+            .sum()
     }
 
     pub(super) fn longest_frame(&self) -> usize {
@@ -381,7 +401,10 @@ impl Mesh {
     /// The names of the blocks in frames that are one block each.
     pub(super) fn names_of_blocks(&self, frames: &[Vec<u8>]) -> Vec<Digest> {
         let headers = frames.iter().map(|frame| Frame::decode(frame).unwrap().header);
-        headers.filter(|header| header.mode == Mode::DATA).filter_map(|header| Some(header.seq_id?.hash)).collect()
+        headers
+            .filter(|header| header.mode == Mode::DATA)
+            .filter_map(|header| Some(header.seq_id?.hash))
+            .collect()
     }
 
     /// Turns a bit of every block on a disk whose children are there, and of the last.
@@ -445,7 +468,9 @@ impl Node {
 
     fn carry_out(&mut self, request: StoreRequest, now: Now) {
         match request {
-            StoreRequest::Commit { id, .. } if self.disk_fails => self.streams.handle_committed(id, false, now),
+            StoreRequest::Commit { id, .. } if self.disk_fails => {
+                self.streams.handle_committed(id, false, now)
+            }
             StoreRequest::Commit { id, writes } => {
                 writes.into_iter().for_each(|write| self.write(write));
                 self.streams.handle_committed(id, true, now);

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What the sender of a stream hears of us, and how a stream ends here.
+
+use ratman_types::{ByteCount, Now, WallTime};
+use ratman_wire::Mode;
+use ratman_wire::stream::{DenyNotice, Lifetime, Outcome, Progress, Receipt};
+
+use super::{Finished, Inbound, Stage};
+use crate::journal::{GroupKey, Role};
+use crate::streams::record::Record;
+use crate::streams::{StreamKey, Streams, Write};
+
+impl Streams {
+    /// A client has all of a stream: its blocks go, its name is remembered until its end.
+    pub fn taken(&mut self, key: &StreamKey, now: Now) {
+        if self.received.get(key).is_some_and(|inbound| inbound.stage == Stage::Whole) {
+            self.finish_received(key, Outcome::Delivered, now);
+        }
+    }
+
+    /// A stream that is not wanted, or cannot be read: its sender hears so.
+    pub(in crate::streams) fn refuse(&mut self, key: &StreamKey, end: WallTime, now: Now) {
+        self.end_received(key, end, Outcome::Refused, now);
+        self.send_receipt(key, Outcome::Refused, now);
+    }
+
+    /// Nothing of a stream is kept but that it is over.
+    fn end_received(&mut self, key: &StreamKey, end: WallTime, outcome: Outcome, now: Now) {
+        if !self.received.contains_key(key) {
+            let group = GroupKey {
+                role: Role::Received,
+                sender: key.sender,
+                recipient: key.to(),
+                stream: Some(key.stream),
+            };
+            let Ok(group) = self.journal.open(group, None, end) else { return };
+            self.received.insert(*key, Inbound::new(group, end, None));
+        }
+        self.finish_received(key, outcome, now);
+    }
+
+    fn finish_received(&mut self, key: &StreamKey, outcome: Outcome, now: Now) {
+        let Some(inbound) = self.received.remove(key) else { return };
+        self.received_deadlines.set(*key, None);
+        let entries = self.journal.remove(inbound.group).map_or(0, |group| group.len());
+        let (group, end) = (inbound.group, inbound.end);
+        let entries = u32::try_from(entries).unwrap_or(u32::MAX);
+        self.store.write(Write::RemoveGroup { group, entries, record: false });
+        self.store.write(Write::Group { group, record: Record::Finished { key: *key, end }.encode() });
+        self.remember(*key, Finished { group, end, outcome, answered: Some(now.at) });
+    }
+
+    /// What was announced is not wanted: the sender hears so before it sends.
+    pub(in crate::streams) fn receive_notice(&mut self, key: &StreamKey, size: ByteCount, now: Now) {
+        if !self.refuses(key, size) {
+            return;
+        }
+        let mut payload = Vec::new();
+        DenyNotice { time: self.wall(now), stream: key.stream }.encode_into(&mut payload);
+        self.answer(key, Mode::DENY_NOTICE, &payload);
+        if !self.finished.contains_key(key) {
+            // The notice does not say until when the stream is wanted.
+            let end = Lifetime::MAX.end(self.wall(now));
+            self.end_received(key, end, Outcome::Refused, now);
+        }
+    }
+
+    pub(super) fn send_receipt(&mut self, key: &StreamKey, outcome: Outcome, now: Now) {
+        let mut payload = Vec::new();
+        Receipt { time: self.wall(now), stream: key.stream, outcome }.encode_into(&mut payload);
+        self.answer(key, Mode::RECEIPT, &payload);
+    }
+
+    pub(super) fn tell_progress(&mut self, key: &StreamKey, inbound: &mut Inbound, now: Now) {
+        inbound.progress_at = None;
+        inbound.told = inbound.received;
+        let Some(newest) = inbound.newest.filter(|_| self.can_ask(key)) else { return };
+        let mut payload = Vec::new();
+        let received = ByteCount(inbound.received);
+        Progress { time: self.wall(now), stream: key.stream, newest: newest.digest(), received }
+            .encode_into(&mut payload);
+        self.answer(key, Mode::PROGRESS, &payload);
+    }
+}
