@@ -14,6 +14,8 @@ pub enum Forward {
     Local,
     /// A frame for [`Router::handle_frame`](crate::Router::handle_frame).
     Control,
+    /// A frame of a stream, or of the user range, for [`Streams::handle_frame`](crate::streams::Streams::handle_frame).
+    Stream,
     /// A session frame for somebody else: to be sent over this hop, `hops_left` already taken down by one.
     Send {
         /// The next hop.
@@ -34,12 +36,11 @@ pub fn forward(fib: &Fib, from: Hop, frame: &mut [u8]) -> Forward {
     };
     match header.mode.class() {
         ModeClass::Session => {}
+        ModeClass::Stream | ModeClass::User => return Forward::Stream,
         ModeClass::Announcement
-        | ModeClass::Stream
         | ModeClass::Peering
         | ModeClass::OneHop
         | ModeClass::Anycast
-        | ModeClass::User
         | ModeClass::Unknown => return Forward::Control,
     }
     let to = match header.recipient {

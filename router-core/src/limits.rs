@@ -27,9 +27,6 @@ pub(crate) const VERIFICATIONS: Rate = Rate { per_second: 2_000, burst: 2_000 };
 /// One-hop frames that we verify for one neighbour in a second, apart from [`VERIFICATIONS`]: a burst of announcements
 /// must not make its links look dead. A dozen parallel links that are all probed urgently stay below it.
 pub(crate) const ONE_HOP_VERIFICATIONS: Rate = Rate { per_second: 500, burst: 500 };
-/// Routed frames that we verify for one neighbour in a second, apart from [`VERIFICATIONS`]: anybody with an address may
-/// send them, through honest neighbours too, and they must not keep announcements from being verified.
-pub(crate) const ROUTED_VERIFICATIONS: Rate = Rate { per_second: 1_000, burst: 1_000 };
 /// Addresses never seen before that one neighbour may bring in a second (source: wire page).
 pub(crate) const NEW_ADDRESSES: Rate = Rate { per_second: 20, burst: 1_000 };
 /// More bad signatures than this within [`BAD_SIGNATURE_WINDOW`] cut a neighbour off (source: wire page).
@@ -59,6 +56,9 @@ pub(crate) const MAX_TRANSMITS: usize = 65_536;
 /// Changes of addresses and routes that wait for the driver, which takes all of them after each call: the loss of a
 /// link can move every route of a full table, which is a quarter of this. Beyond, the driver reads the tables anew.
 pub(crate) const MAX_EVENTS: usize = 65_536;
+/// Custodies that wait for the driver, which takes all of them after each call: 8 MiB of the largest. What is dropped is told
+/// again when the frames come again.
+pub(crate) const MAX_CUSTODIES: usize = 256;
 /// Announcements that a new link gets every [`RESEND_PAUSE`]: 800 a second, whose 1 600 signatures leave room in the
 /// [`VERIFICATIONS`] of the other end for what is flooded meanwhile; 2 000 addresses are across within 2.5 s.
 pub(crate) const RESEND_BATCH: usize = 8;

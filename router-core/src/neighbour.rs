@@ -8,7 +8,7 @@ use ratman_types::{RouterId, Timestamp};
 
 use crate::limits::{
     BAD_SIGNATURE_WINDOW, BAD_SIGNATURES, CUT_OFF, CUT_OFF_DECAY, CUT_OFF_LONGEST, MAX_NEIGHBOURS,
-    NEW_ADDRESSES, ONE_HOP_VERIFICATIONS, ROUTED_VERIFICATIONS, TokenBucket, VERIFICATIONS,
+    NEW_ADDRESSES, ONE_HOP_VERIFICATIONS, TokenBucket, VERIFICATIONS,
 };
 
 /// What a verification is counted against; one kind of frame must not starve another.
@@ -18,8 +18,6 @@ pub(crate) enum Quota {
     Announcements,
     /// What the neighbour signed for one link.
     OneHop,
-    /// Routed frames, which the neighbour need not have made.
-    Routed,
 }
 
 /// One proven neighbour.
@@ -28,7 +26,6 @@ pub(crate) struct Neighbour {
     links: usize,
     verifications: TokenBucket,
     one_hop_verifications: TokenBucket,
-    routed_verifications: TokenBucket,
     new_addresses: TokenBucket,
     // INVARIANT: at most BAD_SIGNATURES + 1 of them, ascending.
     bad_signatures: VecDeque<Timestamp>,
@@ -49,7 +46,6 @@ impl Neighbour {
             links: 0,
             verifications: TokenBucket::new(VERIFICATIONS, now),
             one_hop_verifications: TokenBucket::new(ONE_HOP_VERIFICATIONS, now),
-            routed_verifications: TokenBucket::new(ROUTED_VERIFICATIONS, now),
             new_addresses: TokenBucket::new(NEW_ADDRESSES, now),
             bad_signatures: VecDeque::new(),
             cut_off: None,
@@ -61,7 +57,6 @@ impl Neighbour {
         match quota {
             Quota::Announcements => self.verifications.take(now),
             Quota::OneHop => self.one_hop_verifications.take(now),
-            Quota::Routed => self.routed_verifications.take(now),
         }
     }
 

@@ -3,7 +3,8 @@
 //!
 //! This file holds the doors. What happens behind them: [`receipt`] decides about announcements, [`routes`] keeps
 //! selections and the forwarding table, [`events`] what the driver is to hear, [`flood`] sends announcements on, [`one_hop`] and [`links`] talk with
-//! neighbours, [`routed`] forwards signed frames, [`carriers`] knows who was near to whom.
+//! neighbours, [`carriers`] knows who was near to whom. Frames of streams are not its business but that of
+//! [`Streams`](crate::streams::Streams).
 
 mod carriers;
 mod events;
@@ -11,7 +12,6 @@ mod flood;
 mod links;
 mod one_hop;
 mod receipt;
-mod routed;
 mod routes;
 
 use core::fmt;
@@ -254,9 +254,10 @@ impl Router {
         match frame.header.mode.class() {
             ModeClass::Announcement => self.receive_announcement(from, &frame, arrived, now),
             ModeClass::OneHop => self.receive_one_hop(from, &frame, arrived, now),
-            ModeClass::Stream | ModeClass::User => self.receive_routed(from, &frame, bytes, now),
             ModeClass::Peering => Err(DropReason::PeeringMode),
-            ModeClass::Anycast | ModeClass::Session => Err(DropReason::ModeNotServed),
+            ModeClass::Stream | ModeClass::User | ModeClass::Anycast | ModeClass::Session => {
+                Err(DropReason::ModeNotServed)
+            }
             ModeClass::Unknown => Err(DropReason::UnknownMode),
         }
     }

@@ -94,6 +94,4 @@ pub struct Counters {
     pub signatures_verified: u64,
     /// Signatures made.
     pub signatures_made: u64,
-    /// Routed signed frames forwarded.
-    pub frames_forwarded: u64,
 }

@@ -144,7 +144,6 @@ impl Driver {
             ("retractions_sent", router.retractions_sent),
             ("signatures_verified", router.signatures_verified),
             ("signatures_made", router.signatures_made),
-            ("frames_forwarded", router.frames_forwarded),
             ("session_frames_relayed", self.parts.forwarder.relayed()),
             ("frames_without_way_out", self.without_way_out),
             ("link_lines_unwritten", self.lines.unwritten),

@@ -4,10 +4,10 @@
 
 mod announcing;
 mod carriers;
+mod forwarding;
 mod measured;
 mod one_hop;
 mod receipt;
-mod routed;
 mod routes;
 mod sybils;
 

@@ -55,7 +55,7 @@ impl Network {
                 Forward::Send { hop } => (at, next) = (node, hop),
                 Forward::Local => return Walk { fate: Fate::Delivered, way },
                 Forward::Drop(reason) => return Walk { fate: Fate::Dropped { by: node, reason }, way },
-                Forward::Control => unreachable!("session frames are the data plane's"),
+                Forward::Control | Forward::Stream => unreachable!("session frames are the data plane's"),
             }
         }
     }
@@ -100,7 +100,8 @@ impl Network {
         self.count_arrival(id, link);
         let hop = Hop { link, neighbour: self.router_id(neighbour) };
         match forward(&self.nodes[id.0].fib, hop, &mut frame) {
-            Forward::Control => self.hear(id, hop, &frame),
+            // There are no streams here: the router counts what is not its own.
+            Forward::Control | Forward::Stream => self.hear(id, hop, &frame),
             Forward::Send { hop } => self.carry(id, hop, frame),
             Forward::Local => self.end_probe_of(&frame, Fate::Delivered),
             Forward::Drop(reason) => {
