@@ -5,6 +5,7 @@ use core::fmt;
 use core::time::Duration;
 
 use ratman_types::{Address, Digest, Hop, LinkSample, Mtu, WallTime};
+use ratman_wire::FrameId;
 
 use crate::LinkCost;
 
@@ -131,6 +132,14 @@ pub enum Event {
     LinkStalled {
         /// The hop that is stalled.
         hop: Hop,
+    },
+    /// A neighbour answers for frames from now on that it got from us: for
+    /// [`Streams::handle_custody`](crate::streams::Streams::handle_custody).
+    Custody {
+        /// The hop to it.
+        from: Hop,
+        /// Their names, at least one.
+        frames: Vec<FrameId>,
     },
     /// The link is of no use; the driver closes it and may dial again.
     CloseLink {

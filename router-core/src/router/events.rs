@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ratman_types::{Address, Hop, WallTime};
 
-use crate::limits::MAX_EVENTS;
+use crate::limits::{MAX_CUSTODIES, MAX_EVENTS};
 use crate::{CloseReason, Event};
 
 /// Events in the order in which they came, but what must not be lost first.
@@ -20,6 +20,8 @@ pub(super) struct Events {
     closing: BTreeMap<Hop, CloseReason>,
     // INVARIANT: at most MAX_EVENTS.
     others: VecDeque<Event>,
+    // INVARIANT: at most MAX_CUSTODIES, each an [`Event::Custody`].
+    custodies: VecDeque<Event>,
     fib_changed: bool,
     // At most one for each address that the router remembers.
     carriers: BTreeSet<Address>,
@@ -46,6 +48,13 @@ impl Events {
                 let kept = self.push_other(event);
                 self.resync |= !kept;
                 return kept;
+            }
+            Event::Custody { .. } => {
+                let room = self.custodies.len() < MAX_CUSTODIES;
+                if room {
+                    self.custodies.push_back(event);
+                }
+                return room;
             }
             Event::ClockSkew { .. } | Event::ClockSetBack { .. } | Event::KeyUsedTwice { .. } => {
                 return self.push_other(event);
@@ -87,6 +96,9 @@ impl Events {
         if let Some(event) = self.others.pop_front() {
             return Some(event);
         }
+        if let Some(custody) = self.custodies.pop_front() {
+            return Some(custody);
+        }
         if core::mem::take(&mut self.fib_changed) {
             return Some(Event::FibChanged);
         }
@@ -104,6 +116,7 @@ impl Events {
 mod tests {
     use super::*;
     use ratman_types::{LinkId, RouterId};
+    use ratman_wire::FrameId;
 
     fn address(byte: u8) -> Address {
         Address::from_bytes([byte; 32])
@@ -154,6 +167,15 @@ mod tests {
         events.link_is_live(hop(2));
         events.link_is_down(hop(3));
         assert_eq!(drain(&mut events), [Event::FibChanged, Event::LinkStalled { hop: hop(1) }]);
+    }
+
+    #[test]
+    fn custodies_find_room_beside_the_others_and_have_a_limit() {
+        let mut events = full();
+        let custody = Event::Custody { from: hop(1), frames: vec![FrameId::from_bytes([1; 32])] };
+        assert!((0..MAX_CUSTODIES).all(|_| events.push(custody.clone())));
+        assert!(!events.push(custody));
+        assert_eq!(drain(&mut events).len(), MAX_CUSTODIES);
     }
 
     #[test]

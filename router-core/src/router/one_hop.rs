@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! What two neighbours say to each other over one link: echoes and RouterMeta, signed under both proofs of the link.
+//! What two neighbours say to each other over one link: echoes, RouterMeta and custody, signed under both proofs of the link.
 
 use core::time::Duration;
 
-use ratman_types::{Hop, Now, Timestamp};
+use ratman_types::{Hop, Now, Timestamp, WallTime};
+use ratman_wire::custody::Custody;
 use ratman_wire::echo::Echo;
 use ratman_wire::router_meta::RouterMeta;
-use ratman_wire::{Frame, Header, Mode};
+use ratman_wire::{Frame, FrameId, Header, Mode};
 
 use super::Router;
 use crate::neighbour::Quota;
@@ -16,23 +17,32 @@ use crate::{Class, DropReason, Event, Timer};
 const META_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The payloads that we serve.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum OneHop {
     Request(Echo),
     Reply(Echo),
     Meta(RouterMeta),
+    Custody(Custody),
 }
 
 impl OneHop {
     fn decode(frame: &Frame<'_>) -> Result<Self, DropReason> {
-        let echo = || Echo::decode(frame.payload).map_err(|_| DropReason::MalformedPayload);
-        match frame.header.mode {
-            Mode::ECHO_REQUEST => echo().map(Self::Request),
-            Mode::ECHO_REPLY => echo().map(Self::Reply),
-            Mode::ROUTER_META => {
-                RouterMeta::decode(frame.payload).map(Self::Meta).map_err(|_| DropReason::MalformedPayload)
-            }
-            _ => Err(DropReason::ModeNotServed),
+        let decoded = match frame.header.mode {
+            Mode::ECHO_REQUEST => Echo::decode(frame.payload).map(Self::Request),
+            Mode::ECHO_REPLY => Echo::decode(frame.payload).map(Self::Reply),
+            Mode::ROUTER_META => RouterMeta::decode(frame.payload).map(Self::Meta),
+            Mode::CUSTODY => Custody::decode(frame.payload).map(Self::Custody),
+            _ => return Err(DropReason::ModeNotServed),
+        };
+        decoded.map_err(|_| DropReason::MalformedPayload)
+    }
+
+    /// When it was made, by its sender's clock.
+    const fn time(&self) -> WallTime {
+        match self {
+            Self::Request(echo) | Self::Reply(echo) => echo.time,
+            Self::Meta(meta) => meta.time,
+            Self::Custody(custody) => custody.time,
         }
     }
 }
@@ -53,11 +63,7 @@ impl Router {
             return Err(DropReason::WrongSender);
         }
         let signature = frame.header.signature.ok_or(DropReason::Unsigned)?;
-        let mode = frame.header.mode;
-        let time = match message {
-            OneHop::Request(echo) | OneHop::Reply(echo) => echo.time,
-            OneHop::Meta(meta) => meta.time,
-        };
+        let (mode, time) = (frame.header.mode, message.time());
         let link = self.links.get(&from).ok_or(DropReason::UnknownHop)?;
         if !link.is_newer(mode, time) {
             return Err(DropReason::StaleOneHop);
@@ -74,6 +80,9 @@ impl Router {
             OneHop::Request(echo) => self.send_echo(from, Mode::ECHO_REPLY, echo.nonce, now),
             OneHop::Reply(echo) => self.take_reply(from, &echo, arrived, now),
             OneHop::Meta(meta) => link.meta = Some(meta),
+            OneHop::Custody(custody) => {
+                self.tell(Event::Custody { from, frames: custody.frames().to_vec() });
+            }
         }
         Ok(())
     }
@@ -125,6 +134,22 @@ impl Router {
         let meta = RouterMeta { time, key_id: self.id, available_buffer: None, known_peers };
         self.send_one_hop(hop, Mode::ROUTER_META, &meta.encode());
         self.timers.set(Timer::RouterMeta(hop), now.at + META_INTERVAL);
+    }
+
+    /// Tells the neighbour behind a hop that we answer for frames from now on that came over it, in as many frames as the link's MTU makes
+    /// of it. Nothing is sent where the hop is gone.
+    pub fn send_custody(&mut self, hop: Hop, frames: &[FrameId], now: Now) {
+        self.now = now;
+        let corrected = self.clock.corrected(now);
+        let room = self.links.get(&hop).map(|link| Custody::room(link.mtu));
+        let Some(room) = room.filter(|room| *room > 0) else { return };
+        for names in frames.chunks(room) {
+            let Some(link) = self.links.get_mut(&hop) else { return };
+            let custody = Custody::new(link.stamp(corrected), names.to_vec());
+            let mut payload = Vec::new();
+            custody.expect("invariant: no chunk is empty or above the limit").encode_into(&mut payload);
+            self.send_one_hop(hop, Mode::CUSTODY, &payload);
+        }
     }
 
     fn send_one_hop(&mut self, hop: Hop, mode: Mode, payload: &[u8]) {

@@ -93,6 +93,7 @@ impl Network {
             | Event::Carrier { .. }
             | Event::Resync
             | Event::LinkStalled { .. }
+            | Event::Custody { .. }
             | Event::ClockSkew { .. }
             | Event::ClockSetBack { .. }
             | Event::KeyUsedTwice { .. }

@@ -2,6 +2,8 @@
 //! Echoes, RouterMeta, their signatures and freshness, and the clocks in them.
 
 use super::*;
+use ratman_wire::FrameId;
+use ratman_wire::custody::Custody;
 use ratman_wire::router_meta::RouterMeta;
 
 fn frames(rig: &mut Rig, index: usize, mode: Mode) -> Vec<Vec<u8>> {
@@ -108,6 +110,51 @@ fn router_meta_goes_out_every_thirty_seconds_and_is_kept_when_it_comes() {
     let frame = rig.neighbours[index].one_hop(Mode::ROUTER_META, &theirs.encode());
     rig.receive(index, &frame);
     assert_eq!(rig.router.links().next().unwrap().meta, Some(theirs));
+}
+
+#[test]
+fn custody_is_told_once_and_only_by_the_neighbour_itself() {
+    let mut rig = Rig::with_neighbours(2);
+    let frames = vec![FrameId::from_bytes([3; 32]), FrameId::from_bytes([4; 32])];
+    let mut payload = Vec::new();
+    Custody::new(rig.neighbours[0].next_time(), frames.clone()).unwrap().encode_into(&mut payload);
+    let good = rig.neighbours[0].one_hop(Mode::CUSTODY, &payload);
+    rig.events.clear();
+    let mut forged = good.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(rig.dropped(DropReason::BadSignature, |rig| rig.receive(0, &forged)), 1);
+    assert_eq!(rig.dropped(DropReason::WrongSender, |rig| rig.receive(1, &good)), 1);
+    rig.receive(0, &good);
+    assert_eq!(rig.dropped(DropReason::StaleOneHop, |rig| rig.receive(0, &good)), 1);
+    let empty = rig.neighbours[0].one_hop(Mode::CUSTODY, &[0; 10]);
+    assert_eq!(rig.dropped(DropReason::MalformedPayload, |rig| rig.receive(0, &empty)), 1);
+    let told: Vec<_> = rig.events.iter().filter(|event| matches!(event, Event::Custody { .. })).collect();
+    assert_eq!(told, [&Event::Custody { from: rig.hop(0).unwrap(), frames }]);
+}
+
+#[test]
+fn custody_goes_out_in_frames_that_the_link_takes() {
+    let mut rig = Rig::with_neighbours(1);
+    let hop = rig.hop(0).unwrap();
+    rig.router.handle_link(LinkEvent::Mtu { hop, mtu: Mtu(576) }, rig.now);
+    let names: Vec<_> = (0..40).map(|byte| FrameId::from_bytes([byte; 32])).collect();
+    rig.router.send_custody(hop, &names, rig.now);
+    let gone = Hop { link: LinkId(99), ..hop };
+    rig.router.send_custody(gone, &names, rig.now);
+    rig.collect();
+    let (mut told, mut times) = (Vec::new(), Vec::new());
+    for bytes in frames(&mut rig, 0, Mode::CUSTODY) {
+        assert!(bytes.len() <= 576);
+        let frame = Frame::decode(&bytes).unwrap();
+        let signed = frame.hop_signed_bytes(&rig.neighbours[0].proofs);
+        let id = rig.router.id();
+        assert!(Ed25519Verifier.verify(id.as_bytes(), &signed, &frame.header.signature.unwrap()));
+        let custody = Custody::decode(frame.payload).unwrap();
+        times.push(custody.time);
+        told.extend_from_slice(custody.frames());
+    }
+    assert_eq!(told, names);
+    assert!(times.len() > 2 && times.is_sorted_by(|earlier, later| earlier < later), "{times:?}");
 }
 
 #[test]
