@@ -6,12 +6,11 @@ mod batches;
 mod leave;
 mod notices;
 mod reports;
+mod shares;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
 use gateway_core::flow::HashSeed;
 use netmod_api::{DownReason, FrameParts, Inbox, LinkUp};
 use ratman_types::{Hop, LinkId, Timestamp};
@@ -24,13 +23,11 @@ use batches::{Ours, Relayed};
 use reports::Reports;
 
 pub use notices::{Notice, NoticeSender, Notices, notices};
+pub use shares::{Place, Shares};
 
 /// How many bytes of one link may wait for the control plane: two seconds of announcements of 4 000 addresses in one
 /// burst; a neighbour that floods fills its own share and nobody else's.
 pub const CONTROL_BYTES_PER_LINK: usize = 2 * 1024 * 1024;
-
-/// What a waiting frame costs beside its bytes, so that tiny frames cannot wait in millions.
-const FRAME_COST: usize = 256;
 
 /// A frame for the control plane, copied out of the reader's buffer.
 #[derive(Debug)]
@@ -42,31 +39,6 @@ pub struct ControlFrame {
     /// The whole frame.
     pub bytes: Vec<u8>,
     _place: Place,
-}
-
-/// A share of the [`CONTROL_BYTES_PER_LINK`], given back when the frame is dropped.
-#[derive(Debug)]
-struct Place {
-    waiting: Arc<AtomicUsize>,
-    cost: usize,
-}
-
-impl Place {
-    fn take(waiting: &Arc<AtomicUsize>, frame: &[u8]) -> Option<Self> {
-        let cost = frame.len() + FRAME_COST;
-        waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bytes| {
-                Some(bytes + cost).filter(|bytes| *bytes <= CONTROL_BYTES_PER_LINK)
-            })
-            .ok()
-            .map(|_| Self { waiting: Arc::clone(waiting), cost })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.waiting.fetch_sub(self.cost, Ordering::Relaxed);
-    }
 }
 
 /// Where session frames for this gateway go; irdest-proxy implements it, a router alone has none.
@@ -85,7 +57,7 @@ pub struct Forwarder {
     seed: HashSeed,
     budget: Arc<Budget>,
     reports: Reports,
-    waiting: ArcSwap<HashMap<LinkId, Arc<AtomicUsize>>>,
+    waiting: Shares,
     next_link: AtomicU32,
     drops: Drops,
 }
@@ -100,7 +72,8 @@ impl Forwarder {
         control: NoticeSender,
         (seed, reports): (HashSeed, [u8; 16]),
     ) -> Self {
-        let (waiting, next_link, drops) = (ArcSwap::default(), AtomicU32::new(1), Drops::default());
+        let waiting = Shares::new(CONTROL_BYTES_PER_LINK);
+        let (next_link, drops) = (AtomicU32::new(1), Drops::default());
         let (budget, reports) = (Arc::default(), Reports::new(reports));
         Self { clock, ways, sessions, control, seed, budget, reports, waiting, next_link, drops }
     }
@@ -127,8 +100,7 @@ impl Forwarder {
     }
 
     fn to_control(&self, from: Hop, arrived: Timestamp, frame: &[u8]) {
-        let place = self.waiting.load().get(&from.link).and_then(|waiting| Place::take(waiting, frame));
-        let Some(place) = place else {
+        let Some(place) = self.waiting.take(from.link, frame.len()) else {
             self.drops.control_queue_full.fetch_add(1, Ordering::Relaxed);
             return;
         };
@@ -158,11 +130,7 @@ impl Inbox for Forwarder {
     }
 
     fn link_up(&self, link: LinkUp) {
-        self.waiting.rcu(|waiting| {
-            let mut waiting = HashMap::clone(waiting);
-            waiting.insert(link.hop.link, Arc::default());
-            waiting
-        });
+        self.waiting.open(link.hop.link);
         let egress = Egress::new(Arc::clone(&link.outbox), self.seed, Arc::clone(&self.budget));
         self.ways.add(link.hop.link, &Arc::new(egress));
         self.control.send(Notice::LinkUp(link));
@@ -170,11 +138,7 @@ impl Inbox for Forwarder {
 
     fn link_down(&self, hop: Hop, reason: DownReason) {
         self.ways.remove(hop.link);
-        self.waiting.rcu(|waiting| {
-            let mut waiting = HashMap::clone(waiting);
-            waiting.remove(&hop.link);
-            waiting
-        });
+        self.waiting.close(hop.link);
         self.control.send(Notice::LinkDown(hop, reason));
     }
 

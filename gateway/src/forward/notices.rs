@@ -111,13 +111,15 @@ mod tests {
     use ratman_types::{LinkId, RouterId, Timestamp};
     use ratman_wire::{Frame, Header, Mode};
 
-    use super::super::Place;
+    use super::super::Shares;
     use super::*;
 
     fn frame(mode: Mode) -> Notice {
         let bytes = Frame { header: Header::new(mode, [1; 32]), payload: &[] }.encode();
         let from = Hop { link: LinkId(1), neighbour: RouterId::from_bytes([1; 32]) };
-        let place = Place { waiting: Default::default(), cost: 0 };
+        let shares = Shares::new(1 << 20);
+        shares.open(from.link);
+        let place = shares.take(from.link, bytes.len()).unwrap();
         Notice::Frame(ControlFrame { from, arrived: Timestamp::default(), bytes, _place: place })
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 
 use gateway_core::session::{Sealed, SessionDrop};
 use netmod_api::{Activity, Class, Outbox, Sent};
@@ -204,7 +205,7 @@ fn one_link_fills_its_own_share_of_the_control_queue_and_gives_it_back() {
     bed.link(NEAR, 9);
     bed.link(far, 9);
     let control = Frame { header: Header::new(Mode::ANNOUNCEMENT, [7; 32]), payload: b"any" }.encode();
-    let limit = CONTROL_BYTES_PER_LINK / (control.len() + FRAME_COST);
+    let limit = CONTROL_BYTES_PER_LINK / (control.len() + shares::COST);
     bed.receive(NEAR, &mut vec![control.clone(); limit + 3]);
     assert_eq!(bed.dropped("control_queue_full"), 3);
     bed.receive(far, &mut [control.clone()]);
@@ -213,6 +214,17 @@ fn one_link_fills_its_own_share_of_the_control_queue_and_gives_it_back() {
     assert!(matches!(bed.notices.waiting(), Some(Notice::Frame(_))), "one is handled");
     bed.receive(NEAR, &mut [control.clone(), control]);
     assert_eq!(bed.dropped("control_queue_full"), 4, "one place was free again");
+}
+
+#[test]
+fn frames_of_streams_go_to_the_message_plane_where_there_is_one() {
+    let mut bed = Bed::new(fib());
+    bed.link(NEAR, 9);
+    let header = Header::new(Mode::DATA, [7; 32]).to(Recipient::Address(ours()));
+    let frame = Frame { header, payload: b"block" }.encode();
+    bed.receive(NEAR, &mut [frame]);
+    assert_eq!(bed.dropped("mode_not_served"), 1);
+    assert!(bed.notices.waiting().is_none(), "not to the control plane");
 }
 
 #[test]
