@@ -85,7 +85,7 @@ pub struct StoreThread {
 
 #[derive(Debug)]
 struct Shared {
-    store: Store,
+    store: Arc<Store>,
     waiting: AtomicUsize,
     refused: AtomicU64,
     stored: AtomicU64,
@@ -114,7 +114,7 @@ impl StoreThread {
     /// The system gives no thread.
     pub fn start(store: Store, done: impl Fn(Completion) + Send + Sync + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            store,
+            store: Arc::new(store),
             waiting: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
             stored: AtomicU64::new(0),
@@ -169,6 +169,11 @@ impl StoreThread {
     /// 1024 questions wait.
     pub fn list(&self, id: u64, table: Table, prefix: Key, after: Option<Key>) -> Result<(), Refused> {
         self.ask(Read::List { id, table, prefix, after })
+    }
+
+    /// The store itself, for who may wait for the disk.
+    pub fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.shared.store)
     }
 
     /// What it is doing.
