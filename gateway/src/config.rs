@@ -40,7 +40,7 @@ use section::{Limit, Section};
 pub use sources::{DEFAULT_FILE, Sources};
 use value::{
     ABSOLUTE_PATH, ACCEPT, DEVICE_ADDRESS, DEVICE_NAME, FLAG, LINK_MTU, LISTEN, LOG_FILTER, PEER_TARGET,
-    ROUTER_KEY, SOCKET_BUFFER, SOCKET_PATH, TRAIN_SHARE, TUN_MTU,
+    ROUTER_KEY, SOCKET_BUFFER, SOCKET_PATH, STREAM_QUOTA, TRAIN_SHARE, TUN_MTU,
 };
 pub use value::{LogFilter, PeerTarget};
 
@@ -88,6 +88,8 @@ pub struct Config {
     pub links: Vec<LinkRule>,
     /// How idle links are measured by packet trains; none where they are not. Default 1 % of a link, once a minute.
     pub trains: Option<TrainConfig>,
+    /// Streams.
+    pub streams: StreamsConfig,
     /// Whether probes in the kernel measure links, where they can be had; default true.
     pub probes: bool,
     /// The control socket; default `/run/irdest-gateway/control.sock`.
@@ -121,6 +123,16 @@ pub struct TunConfig {
     pub offload: bool,
     /// Its addresses besides the overlay address; default none.
     pub addresses: Vec<IpNet>,
+}
+
+/// `[streams]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamsConfig {
+    /// Whether streams are sent, taken and carried; default true.
+    pub enable: bool,
+    /// What the journal may hold of them, from 16 MiB to 1 TiB; default 1 GiB.
+    pub quota: ByteCount,
 }
 
 /// `[inet]`.
@@ -189,6 +201,7 @@ impl Config {
             )?,
             links: root.list("link", link::LINKS, link::link, |rule| (rule.neighbour, rule.remote))?,
             trains: only(root.section("trains")?, trains)?,
+            streams: only(root.section("streams")?, StreamsConfig::parse)?,
             probes: only(root.section("probes")?, |probes| probes.get("enabled", &FLAG))?,
             control_socket: only(root.section("control")?, |control| control.get("socket", &SOCKET_PATH))?,
             log_filter: only(root.section("log")?, |log| log.get("filter", &LOG_FILTER))?,
@@ -243,6 +256,12 @@ impl InetConfig {
             mtu: inet.get_optional("mtu", &LINK_MTU)?,
             buffer: inet.get_optional("buffer", &SOCKET_BUFFER)?,
         })
+    }
+}
+
+impl StreamsConfig {
+    fn parse(streams: &mut Section<'_>) -> Result<Self, ConfigError> {
+        Ok(Self { enable: streams.get("enable", &FLAG)?, quota: streams.get("quota", &STREAM_QUOTA)? })
     }
 }
 

@@ -35,6 +35,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.firewall_rules, []);
     assert_eq!(config.links, []);
     assert!(config.probes);
+    assert_eq!((config.streams.enable, config.streams.quota), (true, ByteCount(1 << 30)));
     assert_eq!(config.trains, Some(TrainConfig::default()));
     assert_eq!(config.control_socket, Path::new("/run/irdest-gateway/control.sock"));
     assert_eq!(config.log_filter.as_str(), "info");
@@ -51,6 +52,7 @@ fn every_key_is_taken() {
         sessions.accept = "configured"
         control.socket = "/c"
         probes.enabled = false
+        streams = {{ enable = false, quota = 16777216 }}
         trains.share = 0
         log.filter = "warn,irdest_proxy=trace"
         firewall.accept = [
@@ -110,6 +112,7 @@ fn every_key_is_taken() {
     );
     assert_eq!(config.routes[1].via, KEY.parse().unwrap());
     assert!(!config.probes);
+    assert_eq!((config.streams.enable, config.streams.quota), (false, ByteCount(1 << 24)));
     assert_eq!(config.trains, None);
     assert_eq!(config.links[0].cost.as_duration(), Duration::from_micros(250));
     let host = &config.host;
@@ -155,6 +158,10 @@ fn mistakes_are_named_with_place_key_and_expectation() {
             "inet.buffer = 65_535",
             "gateway.toml:1: inet.buffer: expected an integer from 65536 to 1073741824, got 65535".into(),
         ),
+        (
+            "streams.quota = 1_000",
+            "gateway.toml:1: streams.quota: expected an integer from 16777216 to 1099511627776, got 1000".into(),
+        ),
         ("trains.share = 101", "gateway.toml:1: trains.share: expected an integer from 0 to 100, got 101".into()),
         ("tun.mtu = 1279", format!("gateway.toml:1: tun.mtu: {mtu}, got 1279")),
         ("tun.mtu = 65_536", format!("gateway.toml:1: tun.mtu: {mtu}, got 65536")),
@@ -167,7 +174,7 @@ fn mistakes_are_named_with_place_key_and_expectation() {
         (
             "\n\n[tune]\nmtu = 1",
             "gateway.toml:3: tune: unknown key, expected accept_unknown_peers, contacts, control, firewall, forward, host, \
-             identity, inet, limit, link, log, peers, probes, route, sessions, state_dir, trains or tun"
+             identity, inet, limit, link, log, peers, probes, route, sessions, state_dir, streams, trains or tun"
                 .into(),
         ),
         ("state_dir = \"here\"", "gateway.toml:1: state_dir: expected an absolute path, got \"here\"".into()),

@@ -117,6 +117,17 @@ pub(super) const SOCKET_BUFFER: Form<ByteCount> = Form {
     },
 };
 
+/// From what some streams have on the way, up to a disk.
+pub(super) const STREAM_QUOTA: Form<ByteCount> = Form {
+    expected: "an integer from 16777216 to 1099511627776",
+    parse: |value| match value {
+        Value::Integer(number) => {
+            u64::try_from(*number).ok().filter(|bytes| (1 << 24..=1 << 40).contains(bytes)).map(ByteCount)
+        }
+        Value::Text(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Other(_) => None,
+    },
+};
+
 /// Nothing at 0.
 pub(super) const TRAIN_SHARE: Form<Option<Percent>> = Form {
     expected: "an integer from 0 to 100",
