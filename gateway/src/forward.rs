@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What happens to every received frame, on the thread that read it: sessions of others leave over the next hop,
-//! sessions of ours go to irdest-proxy, the rest waits for the control plane in a bounded queue.
+//! sessions of ours go to irdest-proxy, streams wait for the message plane and the rest for the control plane, each in a queue
+//! that is bounded.
 
 mod batches;
 mod leave;
@@ -18,6 +19,7 @@ use router_core::{DropReason, Forward, forward};
 
 use crate::clock::Clock;
 use crate::egress::{Budget, Egress, OURS, Seal};
+use crate::message_plane::Inlet;
 use crate::ways::Ways;
 use batches::{Ours, Relayed};
 use reports::Reports;
@@ -54,6 +56,7 @@ pub struct Forwarder {
     ways: Arc<Ways>,
     sessions: Option<Arc<dyn LocalSessions>>,
     control: NoticeSender,
+    streams: Option<Inlet>,
     seed: HashSeed,
     budget: Arc<Budget>,
     reports: Reports,
@@ -63,19 +66,19 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// A forwarder that reads `ways`, hands our sessions to `sessions` and everything else to `control`; the seeds key the
-    /// hashes of relayed flows and of reported sessions, and must be random.
+    /// A forwarder that reads `ways`, hands our sessions to `sessions`, streams to the message plane and everything else to
+    /// `control`; the seeds key the hashes of relayed flows and of reported sessions, and must be random.
     pub fn new(
         clock: Clock,
         ways: Arc<Ways>,
         sessions: Option<Arc<dyn LocalSessions>>,
-        control: NoticeSender,
+        (control, streams): (NoticeSender, Option<Inlet>),
         (seed, reports): (HashSeed, [u8; 16]),
     ) -> Self {
         let waiting = Shares::new(CONTROL_BYTES_PER_LINK);
         let (next_link, drops) = (AtomicU32::new(1), Drops::default());
         let (budget, reports) = (Arc::default(), Reports::new(reports));
-        Self { clock, ways, sessions, control, seed, budget, reports, waiting, next_link, drops }
+        Self { clock, ways, sessions, control, streams, seed, budget, reports, waiting, next_link, drops }
     }
 
     /// What was dropped here, beside what the router itself dropped.
@@ -96,7 +99,12 @@ impl Forwarder {
     /// Sends a frame that the control plane made, behind or between the data that waits for the link.
     pub fn send_own(&self, egress: &Egress, frame: &[u8], now: Timestamp) {
         // What the queue does not take, it counts.
-        egress.send_frames(OURS, &[FrameParts::whole(frame)], self.sealer(), now);
+        self.send_for(OURS, egress, &[FrameParts::whole(frame)], now);
+    }
+
+    /// Sends frames that came over the link `group`, or that are [`OURS`], as [`Egress::send_frames`].
+    pub fn send_for(&self, group: u32, egress: &Egress, frames: &[FrameParts<'_>], now: Timestamp) -> usize {
+        egress.send_frames(group, frames, self.sealer(), now)
     }
 
     fn to_control(&self, from: Hop, arrived: Timestamp, frame: &[u8]) {
@@ -106,6 +114,14 @@ impl Forwarder {
         };
         let frame = ControlFrame { from, arrived, bytes: frame.to_vec(), _place: place };
         self.control.send(Notice::Frame(frame));
+    }
+
+    fn to_streams(&self, from: Hop, frame: &[u8]) {
+        match &self.streams {
+            Some(streams) if streams.frame(from, frame) => {}
+            Some(_) => _ = self.drops.stream_queue_full.fetch_add(1, Ordering::Relaxed),
+            None => self.drops.count(DropReason::ModeNotServed),
+        }
     }
 
     /// Who seals our packets, if this router has any.
@@ -131,6 +147,7 @@ impl Inbox for Forwarder {
 
     fn link_up(&self, link: LinkUp) {
         self.waiting.open(link.hop.link);
+        self.streams.iter().for_each(|streams| streams.link_up(link.hop.link));
         let egress = Egress::new(Arc::clone(&link.outbox), self.seed, Arc::clone(&self.budget));
         self.ways.add(link.hop.link, &Arc::new(egress));
         self.control.send(Notice::LinkUp(link));
@@ -139,6 +156,7 @@ impl Inbox for Forwarder {
     fn link_down(&self, hop: Hop, reason: DownReason) {
         self.ways.remove(hop.link);
         self.waiting.close(hop.link);
+        self.streams.iter().for_each(|streams| streams.link_down(hop.link));
         self.control.send(Notice::LinkDown(hop, reason));
     }
 
@@ -150,6 +168,7 @@ impl Inbox for Forwarder {
             match forward(ways.fib(), from, frame) {
                 Forward::Local if ours.takes(frame) => ours.push(frame),
                 Forward::Local | Forward::Control => self.to_control(from, arrived, frame),
+                Forward::Stream => self.to_streams(from, frame),
                 Forward::Send { hop } => relayed.push(hop, frame),
                 Forward::Drop(reason) => {
                     self.drops.count(reason);
@@ -173,6 +192,7 @@ impl Inbox for Forwarder {
 struct Drops {
     by_reason: [AtomicU64; DropReason::ALL.len()],
     control_queue_full: AtomicU64,
+    stream_queue_full: AtomicU64,
     link_gone: AtomicU64,
     relayed: AtomicU64,
 }
@@ -182,6 +202,7 @@ impl Default for Drops {
         Self {
             by_reason: core::array::from_fn(|_| AtomicU64::new(0)),
             control_queue_full: AtomicU64::new(0),
+            stream_queue_full: AtomicU64::new(0),
             link_gone: AtomicU64::new(0),
             relayed: AtomicU64::new(0),
         }
@@ -199,7 +220,11 @@ impl Drops {
     fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let reasons =
             DropReason::ALL.iter().zip(&self.by_reason).map(|(reason, count)| (reason.name(), count));
-        let own = [("control_queue_full", &self.control_queue_full), ("link_gone", &self.link_gone)];
+        let own = [
+            ("control_queue_full", &self.control_queue_full),
+            ("stream_queue_full", &self.stream_queue_full),
+            ("link_gone", &self.link_gone),
+        ];
         reasons.chain(own).map(|(name, count)| (name, count.load(Ordering::Relaxed)))
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! [`cli`] reads the command line and [`config`] the layers of configuration; [`state`] locks the state directory and
 //! [`identity`] opens the secrets in it. Then [`daemon`] runs until SIGTERM, with [`host`] for addresses, routes and forwarding,
-//! told over [`netlink`], and [`control`] for those who ask for its [`status`]; [`doctor`] looks at
-//! all of it from outside. No protocol decision is made here.
+//! told over [`netlink`], [`message_plane`] for streams, kept in the [`store`], and [`control`] for those who ask for its
+//! [`status`] or send something; [`doctor`] looks at all of it from outside. No protocol decision is made here.
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -21,6 +21,7 @@ pub mod host;
 pub mod identity;
 pub mod irdest_proxy;
 pub mod links;
+pub mod message_plane;
 pub mod netlink;
 pub mod notify;
 pub mod privilege;

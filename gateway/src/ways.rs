@@ -26,6 +26,11 @@ impl Ways {
         Snapshot { fib: self.fib.load(), links: self.links.load() }
     }
 
+    /// The forwarding table, for who keeps it.
+    pub fn fib(&self) -> Arc<Fib> {
+        self.fib.load_full()
+    }
+
     /// Replaces the forwarding table.
     pub fn set_fib(&self, fib: Arc<Fib>) {
         self.fib.store(fib);

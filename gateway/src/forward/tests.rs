@@ -150,7 +150,7 @@ impl Bed {
         ways.set_fib(Arc::new(fib));
         let sessions = Arc::new(Sessions::default());
         let (sender, notices) = notices();
-        let forwarder = Forwarder::new(Clock, ways.clone(), Some(sessions.clone()), sender, SEED);
+        let forwarder = Forwarder::new(Clock, ways.clone(), Some(sessions.clone()), (sender, None), SEED);
         Self { forwarder, notices, sessions, ways }
     }
 

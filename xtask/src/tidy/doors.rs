@@ -58,6 +58,7 @@ const HOUSE: &[Room] = &[
             "netmod-api",
             "netmod-inet",
             "netmod-mem",
+            "ratman-eris",
             "ratman-types",
             "ratman-wire",
             "router-core",

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The one way into the message plane.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::mpsc;
+
+use ratman_types::{Hop, LinkId};
+use ratman_wire::FrameId;
+
+use super::registry::Ask;
+use crate::forward::{Place, Shares};
+use crate::store::Completion;
+
+/// How many bytes of one link may wait for the message plane: what three streams have on the way (1 MiB each: wire page,
+/// streams), and a burst beside them.
+const STREAM_BYTES_PER_LINK: usize = 4 * 1024 * 1024;
+
+/// What happens to the message plane.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A frame of a stream, or of the user range, came over a hop.
+    Frame { from: Hop, bytes: Vec<u8>, _place: Place },
+    /// A neighbour answers for frames of ours.
+    Custody { from: Hop, frames: Vec<FrameId>, _place: Place },
+    /// The forwarding table is another one.
+    Routes,
+    /// The store has done something.
+    Stored(Completion),
+    /// A client wants something.
+    Ask(Ask),
+    /// It is to end.
+    End,
+}
+
+/// Takes what happens, never waiting. What waits is bounded by each link's share for frames and custody, by the store's own
+/// limit for what it does, and by the places of the control socket for clients.
+#[derive(Clone, Debug)]
+pub struct Inlet {
+    inputs: mpsc::Sender<Input>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    shares: Shares,
+    /// Whether an [`Input::Routes`] waits.
+    routes: AtomicBool,
+    clock_correction: AtomicI64,
+}
+
+/// An empty inlet, and what comes out of it.
+pub(super) fn inlet() -> (Inlet, mpsc::Receiver<Input>) {
+    let (inputs, outlet) = mpsc::channel();
+    let shared = Shared {
+        shares: Shares::new(STREAM_BYTES_PER_LINK),
+        routes: AtomicBool::new(false),
+        clock_correction: AtomicI64::new(0),
+    };
+    (Inlet { inputs, shared: Arc::new(shared) }, outlet)
+}
+
+impl Inlet {
+    /// A link came up; before, nothing is taken of it.
+    pub fn link_up(&self, link: LinkId) {
+        self.shared.shares.open(link);
+    }
+
+    /// A link is gone.
+    pub fn link_down(&self, link: LinkId) {
+        self.shared.shares.close(link);
+    }
+
+    /// A frame came for which the data path says [`Forward::Stream`](router_core::Forward::Stream); whether it found room.
+    pub fn frame(&self, from: Hop, frame: &[u8]) -> bool {
+        let place = self.shared.shares.take(from.link, frame.len());
+        place.is_some_and(|_place| self.put(Input::Frame { from, bytes: frame.to_vec(), _place }))
+    }
+
+    /// A neighbour answers for frames of ours; whether that found room.
+    pub fn custody(&self, from: Hop, frames: Vec<FrameId>) -> bool {
+        let place = self.shared.shares.take(from.link, frames.len() * size_of::<FrameId>());
+        place.is_some_and(|_place| self.put(Input::Custody { from, frames, _place }))
+    }
+
+    /// The forwarding table of the [`Ways`](crate::ways::Ways) is another one.
+    pub fn routes_changed(&self) {
+        if !self.shared.routes.swap(true, Ordering::AcqRel) {
+            self.put(Input::Routes);
+        }
+    }
+
+    /// What the router adds to this host's clock, in microseconds; heeded from the next input on.
+    pub fn set_clock_correction(&self, micros: i64) {
+        self.shared.clock_correction.store(micros, Ordering::Relaxed);
+    }
+
+    /// What the router adds to this host's clock.
+    pub(super) fn clock_correction(&self) -> i64 {
+        self.shared.clock_correction.load(Ordering::Relaxed)
+    }
+
+    /// The table is about to be read: what changes from now on is another change.
+    pub(super) fn routes_taken(&self) {
+        self.shared.routes.store(false, Ordering::Release);
+    }
+
+    /// The store has done something.
+    pub(super) fn stored(&self, completion: Completion) {
+        self.put(Input::Stored(completion));
+    }
+
+    /// A client wants something; false once the message plane has ended.
+    pub(super) fn ask(&self, ask: Ask) -> bool {
+        self.put(Input::Ask(ask))
+    }
+
+    /// It is to end.
+    pub(super) fn end(&self) {
+        self.put(Input::End);
+    }
+
+    fn put(&self, input: Input) -> bool {
+        self.inputs.send(input).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratman_types::RouterId;
+
+    const NEAR: Hop = Hop { link: LinkId(1), neighbour: RouterId::from_bytes([1; 32]) };
+    const OTHER: Hop = Hop { link: LinkId(2), neighbour: RouterId::from_bytes([2; 32]) };
+
+    #[test]
+    fn a_neighbour_fills_its_share_and_nobody_elses() {
+        let (inlet, outlet) = inlet();
+        assert!(!inlet.frame(NEAR, &[1; 1000]), "a link that is not up");
+        [NEAR, OTHER].iter().for_each(|hop| inlet.link_up(hop.link));
+        let taken = (0..10_000).take_while(|_| inlet.frame(NEAR, &[1; 1000])).count();
+        assert!((3000..4000).contains(&taken), "{taken}");
+        assert!(!inlet.custody(NEAR, vec![FrameId::from_bytes([1; 32]); 1000]));
+        assert!(inlet.frame(OTHER, &[2; 1000]));
+        drop(outlet.recv().unwrap());
+        assert!(inlet.frame(NEAR, &[1; 1000]), "what was handled makes room");
+    }
+
+    #[test]
+    fn changes_of_routes_that_wait_are_one() {
+        let (inlet, outlet) = inlet();
+        (0..3).for_each(|_| inlet.routes_changed());
+        assert!(matches!(outlet.try_recv(), Ok(Input::Routes)));
+        assert!(outlet.try_recv().is_err());
+        inlet.routes_taken();
+        inlet.routes_changed();
+        assert!(matches!(outlet.try_recv(), Ok(Input::Routes)));
+    }
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The thread of the message plane: waits for what happens, gives it to the machine, and carries out what that wants.
+
+use std::iter;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use netmod_api::FrameParts;
+use ratman_types::{LinkId, Now, Timestamp};
+use router_core::streams::{StreamEvent, StreamTransmit, Streams};
+use tokio::sync::mpsc;
+
+use super::clients::News;
+use super::inlet::{Inlet, Input};
+use super::journal::{Done, Journal};
+use super::registry::Registry;
+use super::{Custody, PlaneReport};
+use crate::clock::Clock;
+use crate::egress::OURS;
+use crate::forward::Forwarder;
+use crate::ways::Ways;
+
+/// Inputs handled in a row before what the machine wants is carried out.
+const INPUTS_PER_TURN: usize = 64;
+
+/// Frames sent in one call, and at most in one turn before the inputs are asked again: so many of 32 KiB are all that a stream
+/// may have on the way (1 MiB: wire page, streams).
+const FRAMES_PER_TURN: usize = 32;
+
+/// How often the machine is asked what it looks like while something happens.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+/// Without a deadline of the machine's it waits so long: any time does.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Through what it acts.
+#[derive(Debug)]
+pub(super) struct Doors {
+    /// Whose queues the frames leave by.
+    pub(super) forwarder: Arc<Forwarder>,
+    /// The way out over each link, and the forwarding table.
+    pub(super) ways: Arc<Ways>,
+    /// What the control loop is to tell neighbours.
+    pub(super) custody: mpsc::Sender<Custody>,
+    /// Where it tells what it looks like.
+    pub(super) report: Arc<Mutex<PlaneReport>>,
+}
+
+/// All that the thread owns.
+#[derive(Debug)]
+pub(super) struct Plane {
+    streams: Streams,
+    journal: Journal,
+    registry: Registry,
+    inlet: Inlet,
+    inputs: Receiver<Input>,
+    doors: Doors,
+    clock_correction: i64,
+    counts: PlaneReport,
+    /// When the report is to be renewed; nothing while it says what is so.
+    next_report: Option<Timestamp>,
+}
+
+impl Plane {
+    /// A message plane that has not begun.
+    pub(super) fn new(
+        streams: Streams,
+        journal: Journal,
+        (inlet, inputs): (Inlet, Receiver<Input>),
+        doors: Doors,
+    ) -> Self {
+        Self {
+            streams,
+            journal,
+            registry: Registry::new(inlet.clone()),
+            inlet,
+            inputs,
+            doors,
+            clock_correction: 0,
+            counts: PlaneReport::default(),
+            next_report: Some(Clock.now().at),
+        }
+    }
+
+    /// Runs until the end is asked for; what was handed to the store by then is durable when this returns.
+    pub(super) fn run(mut self) {
+        let mut more = true;
+        loop {
+            let Some(first) = self.next(more) else { return };
+            if !self.handle_all(first) {
+                return;
+            }
+            let now = Clock.now();
+            if self.streams.poll_timeout().is_some_and(|deadline| deadline <= now.at) {
+                self.streams.handle_timeout(now);
+            }
+            more = self.settle(now);
+            self.report(now.at);
+        }
+    }
+
+    /// The next input, or none within the time to the next deadline, or without waiting if there is `more` to do; nothing where
+    /// nobody is there who could tell anything.
+    fn next(&self, more: bool) -> Option<Option<Input>> {
+        if more {
+            return match self.inputs.try_recv() {
+                Ok(input) => Some(Some(input)),
+                Err(TryRecvError::Empty) => Some(None),
+                Err(TryRecvError::Disconnected) => None,
+            };
+        }
+        let now = Clock.now();
+        let deadlines = [self.streams.poll_timeout(), self.next_report];
+        let wait = deadlines.into_iter().flatten().min().map_or(IDLE, |deadline| deadline.since(now.at));
+        match self.inputs.recv_timeout(wait) {
+            Ok(input) => Some(Some(input)),
+            Err(RecvTimeoutError::Timeout) => Some(None),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Handles what has arrived, the first first; false at the end.
+    fn handle_all(&mut self, first: Option<Input>) -> bool {
+        let Some(first) = first else { return true };
+        let now = Clock.now();
+        self.next_report.get_or_insert(now.at + REPORT_EVERY);
+        let correction = self.inlet.clock_correction();
+        if self.clock_correction != correction {
+            self.clock_correction = correction;
+            self.streams.set_clock_correction(correction);
+        }
+        let mut next = Some(first);
+        for _ in 0..INPUTS_PER_TURN {
+            let Some(input) = next else { break };
+            if !self.handle(input, now) {
+                return false;
+            }
+            next = self.inputs.try_recv().ok();
+        }
+        next.is_none_or(|input| self.handle(input, now))
+    }
+
+    fn handle(&mut self, input: Input, now: Now) -> bool {
+        match input {
+            Input::Frame { from, bytes, .. } => self.streams.handle_frame(from, &bytes, now),
+            Input::Custody { from, frames, .. } => self.streams.handle_custody(from, &frames, now),
+            Input::Routes => {
+                self.inlet.routes_taken();
+                self.streams.handle_routes(self.doors.ways.fib(), now);
+            }
+            Input::Stored(completion) => match self.journal.completed(completion) {
+                Some(Done::Committed { id, durable }) => self.streams.handle_committed(id, durable, now),
+                Some(Done::Read { id, entry }) => self.streams.handle_read(id, entry, now),
+                None => {}
+            },
+            Input::Ask(ask) => self.registry.handle(ask, &mut self.streams, now),
+            Input::End => return false,
+        }
+        true
+    }
+
+    /// Carries out what the machine wants; whether there is more of it.
+    fn settle(&mut self, now: Now) -> bool {
+        while let Some(event) = self.streams.poll_event() {
+            self.handle_event(event, now);
+        }
+        while self.journal.has_room()
+            && let Some(request) = self.streams.poll_store()
+        {
+            self.journal.hand_in(request);
+        }
+        let frames: Vec<_> =
+            iter::from_fn(|| self.streams.poll_transmit(now)).take(FRAMES_PER_TURN).collect();
+        self.send(&frames, now.at);
+        frames.len() == FRAMES_PER_TURN
+    }
+
+    fn handle_event(&mut self, event: StreamEvent, now: Now) {
+        match event {
+            StreamEvent::Room(key) => self.registry.write_on(&key, &mut self.streams, now),
+            StreamEvent::Accepted(key) => self.registry.tell(&key, News::Accepted),
+            StreamEvent::Stored(key) => self.registry.tell(&key, News::Stored),
+            StreamEvent::Ended(key, ended) => self.registry.tell(&key, News::Ended(ended)),
+            StreamEvent::Failed(key) => self.registry.tell(&key, News::Failed),
+            StreamEvent::Received(_) => self.registry.hand_out(&self.streams),
+            StreamEvent::Custody { hop, frames } => {
+                if self.doors.custody.try_send((hop, frames)).is_err() {
+                    self.counts.custodies_lost += 1;
+                }
+            }
+        }
+    }
+
+    /// Sends frames in their order, those that leave together in one call.
+    fn send(&mut self, frames: &[StreamTransmit], now: Timestamp) {
+        let ways = self.doors.ways.load();
+        for together in frames.chunk_by(|one, other| (one.hop, one.came_over) == (other.hop, other.came_over))
+        {
+            let [StreamTransmit { hop, came_over, .. }, ..] = together else { continue };
+            let count = u64::try_from(together.len()).unwrap_or(u64::MAX);
+            let Some(egress) = ways.egress(*hop) else {
+                self.counts.without_way_out += count;
+                continue;
+            };
+            let parts: Vec<_> = together.iter().map(|transmit| FrameParts::whole(&transmit.frame)).collect();
+            let group = came_over.map_or(OURS, |LinkId(link)| link);
+            let taken = self.doors.forwarder.send_for(group, egress, &parts, now);
+            let taken = u64::try_from(taken).unwrap_or(u64::MAX);
+            self.counts.sent += taken;
+            self.counts.not_taken += count.saturating_sub(taken);
+        }
+    }
+
+    /// Tells what it looks like, when that is due.
+    fn report(&mut self, now: Timestamp) {
+        if self.next_report.is_some_and(|due| due <= now) {
+            self.next_report = None;
+            let PlaneReport { sent, not_taken, without_way_out, custodies_lost, .. } = self.counts;
+            let (streams, store) = (self.streams.status(), self.journal.status());
+            let drops = self.streams.drops().clone();
+            let report =
+                PlaneReport { streams, drops, store, sent, not_taken, without_way_out, custodies_lost };
+            *self.doors.report.lock().unwrap_or_else(PoisonError::into_inner) = report;
+        }
+    }
+}
