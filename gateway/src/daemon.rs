@@ -3,9 +3,10 @@
 //! SIGTERM.
 //!
 //! Two runtimes. The control plane has a thread of its own, where signatures are verified; the data plane has one
-//! thread per core, where frames and packets move and nothing else does.
+//! thread per core, where frames and packets move and nothing else does. Beside them the message plane has its threads.
 
 mod reload;
+mod streams;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -38,6 +39,7 @@ use crate::hardware::has_aes;
 use crate::host::{Host, Plan};
 use crate::identity::Identity;
 use crate::irdest_proxy::{Asks, ControlHalf, DataHalf, ProxyConfig};
+use crate::message_plane::{MessagePlane, Restored};
 use crate::netlink::Watch;
 use crate::probing::{Loaded, Probing};
 use crate::state::State;
@@ -118,6 +120,7 @@ struct Gateway {
     server: tokio::task::JoinHandle<()>,
     /// One task per queue of the TUN device; each ends only with an error.
     pumps: JoinSet<std::io::Result<()>>,
+    streams: Option<MessagePlane>,
     host: Option<Host>,
     inet: Option<Arc<Inet>>,
     /// The runtime of the data path.
@@ -144,12 +147,15 @@ impl Gateway {
             now,
         );
         let ways = Arc::new(Ways::default());
+        let hops_left = router.initial_hops(&own);
+        let (streams, no_streams) = streams::open(config, identity, &state, hops_left)?;
         let mut host = None;
         let mut proxy = None;
-        if config.tun.enable {
-            let last = state.last_origin(&identity.address()).unwrap_or_default();
+        if config.tun.enable || streams.is_some() {
+            let last = state.last_origin(&own).unwrap_or_default();
             router.add_local(Arc::new(identity.address.clone()), last, now);
-            let hops_left = router.initial_hops(&identity.address());
+        }
+        if config.tun.enable {
             let halves = {
                 let _data = data.enter();
                 open_proxy(config, identity, &state, hops_left, &ways)?
@@ -159,9 +165,12 @@ impl Gateway {
         }
         let sessions = proxy.as_ref().map(|(_, half, _)| -> Arc<dyn LocalSessions> { half.clone() });
         let (notices_in, notices) = notices();
-        let forwarder =
-            Forwarder::new(clock, Arc::clone(&ways), sessions, notices_in, (hash_seed()?, random_16()?));
+        let inlet = streams.as_ref().map(|streams| streams.inlet().clone());
+        let seeds = (hash_seed()?, random_16()?);
+        let forwarder = Forwarder::new(clock, Arc::clone(&ways), sessions, (notices_in, inlet), seeds);
         let forwarder = Arc::new(forwarder);
+        let start = |streams: Restored| streams.start(Arc::clone(&forwarder), Arc::clone(&ways));
+        let mut streams = streams.map(start).transpose().context("cannot start the message plane")?;
         let inet = {
             let _data = data.enter();
             start_inet(config, identity, &forwarder)?
@@ -180,6 +189,8 @@ impl Gateway {
             proxy,
             forwarder,
             ways,
+            streams: streams.as_ref().map(MessagePlane::door),
+            no_streams,
             netmods: inet.clone().into_iter().map(|inet| -> Arc<dyn Netmod> { inet }).collect(),
             control_refused: server.refused(),
             state,
@@ -188,10 +199,12 @@ impl Gateway {
             probing: Probing::new(probes, if config.tun.enable { config.host.mark } else { 0 }),
             watchdog: Watchdog::of_service_manager(data.handle().clone(), now.at),
         };
-        let inputs = Inputs { notices, asks, requests, network: watch_network() };
-        let server = tokio::spawn(server.serve(requests_in));
+        let custody = streams.as_mut().and_then(MessagePlane::take_custody);
+        let inputs = Inputs { notices, asks, custody, requests, network: watch_network() };
+        let clients = streams.as_ref().map(|streams| streams.clients().clone());
+        let server = tokio::spawn(server.serve(requests_in, clients));
         let driver = Driver::new(clock, parts);
-        Ok(Self { own, driver, inputs, server, pumps, host, inet, data: data.handle().clone() })
+        Ok(Self { own, driver, inputs, server, pumps, streams, host, inet, data: data.handle().clone() })
     }
 
     /// Runs until something fails, and says what; follows the configuration on SIGHUP.
@@ -223,8 +236,15 @@ impl Gateway {
                 None => std::future::pending::<()>().await,
             }
         };
+        let streams = async {
+            match &mut self.streams {
+                Some(streams) => streams.ended().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             error = pump => error,
+            () = streams => anyhow!("the message plane failed"),
             () = host => anyhow!("nobody looks after the host"),
             () = self.driver.run(&mut self.inputs) => anyhow!("the control plane ended"),
         }
@@ -235,6 +255,10 @@ impl Gateway {
         // Awaited, so that its socket is removed before we say that we ended.
         let _ = self.server.await;
         self.driver.end();
+        if let Some(streams) = self.streams.take() {
+            // It waits for the disk.
+            let _ = tokio::task::spawn_blocking(move || streams.end()).await;
+        }
         if let Some(host) = self.host.take() {
             host.end().await;
         }

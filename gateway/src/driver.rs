@@ -25,6 +25,7 @@ use crate::config::LinkRule;
 use crate::control::{Answer, Query, Request};
 use crate::forward::{ControlFrame, Forwarder, Notice, Notices};
 use crate::irdest_proxy::{Asks, ControlHalf, Outgoing};
+use crate::message_plane::{Custody, PlaneDoor};
 use crate::netlink::Watch;
 use crate::notify::StatusLine;
 use crate::probing::Probing;
@@ -66,6 +67,10 @@ pub struct Parts {
     pub forwarder: Arc<Forwarder>,
     /// The snapshots that the data path reads.
     pub ways: Arc<Ways>,
+    /// The message plane, where there is one.
+    pub streams: Option<PlaneDoor>,
+    /// Why there is none, though there should be.
+    pub no_streams: Option<String>,
     /// The network drivers.
     pub netmods: Vec<Arc<dyn Netmod>>,
     /// How many clients the control socket refused.
@@ -89,6 +94,8 @@ pub struct Inputs {
     pub notices: Notices,
     /// What irdest-proxy's data half asks for.
     pub asks: Option<Asks>,
+    /// What neighbours are to be told of streams.
+    pub custody: Option<mpsc::Receiver<Custody>>,
     /// Requests of the control socket.
     pub requests: mpsc::Receiver<Request>,
     /// Changes of the host's network; nothing where netlink cannot be watched.
@@ -107,6 +114,8 @@ pub struct Driver {
     lines: Lines,
     /// Frames of ours whose link or route went before they could leave.
     without_way_out: u64,
+    /// Custodies of neighbours that found no room in the message plane.
+    custodies_unheard: u64,
     /// Why the last reload was refused; nothing once one was taken.
     refused: Option<String>,
     status_line: StatusLine,
@@ -125,6 +134,7 @@ impl Driver {
             next_measure: started + SAMPLES_EVERY,
             lines: Lines::default(),
             without_way_out: 0,
+            custodies_unheard: 0,
             refused: None,
             status_line: StatusLine::default(),
         }
@@ -165,6 +175,9 @@ impl Driver {
                 }
             }
             Some(ask) = next_ask(inputs.asks.as_mut()) => self.handle_ask(ask),
+            Some((hop, frames)) = next_custody(inputs.custody.as_mut()) => {
+                self.parts.router.send_custody(hop, &frames, self.clock.now());
+            }
             Some(Request { query, reply }) = inputs.requests.recv() => {
                 // A client that has left needs no answer.
                 let _ = reply.send(match query {
@@ -295,6 +308,9 @@ impl Driver {
             }
         }
         self.next_sample = now.at + if busy { BUSY_SAMPLE } else { IDLE_SAMPLE };
+        if let Some(streams) = &self.parts.streams {
+            streams.inlet().set_clock_correction(self.parts.router.clock_correction());
+        }
         let (sessions, warning) = (self.remotes_in_use().count(), self.warnings().next());
         self.status_line.show(self.links.len(), sessions, warning);
     }
@@ -340,7 +356,18 @@ impl Driver {
     fn handle_event(&mut self, event: Event, now: Now) {
         match event {
             // The data path has it already.
-            Event::FibChanged => {}
+            Event::FibChanged => {
+                if let Some(streams) = &self.parts.streams {
+                    streams.inlet().routes_changed();
+                }
+            }
+            Event::Custody { from, frames } => {
+                if let Some(streams) = &self.parts.streams
+                    && !streams.inlet().custody(from, frames)
+                {
+                    self.custodies_unheard += 1;
+                }
+            }
             Event::RouteChanged { address, from, to, reason } => {
                 self.log_route(address, from, to, &reason);
                 if let Some(proxy) = &mut self.parts.proxy {
@@ -435,6 +462,13 @@ async fn next_ask(asks: Option<&mut Asks>) -> Option<Ask> {
     tokio::select! {
         Some(remote) = asks.confirmed.recv() => Some(Ask::Confirmed(remote)),
         () = asks.waiting.arrived() => Some(Ask::Waits),
+    }
+}
+
+async fn next_custody(custody: Option<&mut mpsc::Receiver<Custody>>) -> Option<Custody> {
+    match custody {
+        Some(custody) => custody.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -46,6 +46,9 @@ pub struct Status {
     /// One per rule of the firewall, in their order.
     #[serde(default)]
     pub rules: Vec<RuleStatus>,
+    /// The message plane; absent where there are no streams.
+    #[serde(default)]
+    pub streams: Option<StreamsStatus>,
     /// Frames and packets dropped, by reason.
     pub drops: BTreeMap<String, u64>,
     /// Everything else that is counted.
@@ -247,6 +250,27 @@ pub struct RuleStatus {
     pub denied: u64,
     /// Flows above its rate.
     pub limited: u64,
+}
+
+/// The message plane and its journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamsStatus {
+    /// Streams of local clients that are not at their end.
+    pub sending: u64,
+    /// Streams for this gateway that are not whole.
+    pub receiving: u64,
+    /// Whole streams that no client took.
+    pub waiting: u64,
+    /// Streams of others that are kept until they can go on.
+    pub carried: u64,
+    /// Bytes that they take of the quota.
+    pub journal_bytes: u64,
+    /// The quota.
+    pub quota_bytes: u64,
+    /// Bytes that the journal takes of the disk.
+    pub disk_bytes: u64,
+    /// Bytes that are not durable yet.
+    pub unsaved_bytes: u64,
 }
 
 /// One end of a flow.

@@ -28,7 +28,7 @@ fn spawn(server: Server) -> tokio::task::JoinHandle<()> {
             });
         }
     });
-    tokio::spawn(server.serve(sender))
+    tokio::spawn(server.serve(sender, None))
 }
 
 async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
@@ -72,7 +72,7 @@ async fn bad_requests_get_an_error_and_the_next_one_an_answer() {
             let reply = exchange(&stream, line.as_bytes());
             assert!(
                 reply.starts_with(
-                    "{\"error\":\"expected {\\\"get\\\":\\\"status\\\"} or {\\\"get\\\":\\\"links\\\"}: "
+                    "{\"error\":\"expected {\\\"get\\\":\\\"status\\\"}, {\\\"get\\\":\\\"links\\\"} or {\\\"stream\\\":"
                 ),
                 "{reply}"
             );
@@ -150,7 +150,7 @@ async fn a_loop_that_has_ended_is_told() {
     let path = dir.path().join("control.sock");
     let (sender, receiver) = requests();
     drop(receiver);
-    let _server = tokio::spawn(Server::bind(&path).unwrap().serve(sender));
+    let _server = tokio::spawn(Server::bind(&path).unwrap().serve(sender, None));
     let error = blocking(move || status(&path)).await.unwrap_err().to_string();
     assert!(error.ends_with("the daemon answered: the daemon is ending"), "{error}");
 }

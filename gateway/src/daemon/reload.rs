@@ -105,6 +105,8 @@ fn hold_back(old: &Config, new: &mut Config) -> String {
     hold("inet.listen", &old.inet.listen, &mut new.inet.listen, &mut held);
     hold("inet.mtu", &old.inet.mtu, &mut new.inet.mtu, &mut held);
     hold("inet.buffer", &old.inet.buffer, &mut new.inet.buffer, &mut held);
+    hold("streams.enable", &old.streams.enable, &mut new.streams.enable, &mut held);
+    hold("streams.quota", &old.streams.quota, &mut new.streams.quota, &mut held);
     hold("trains.share", &old.trains, &mut new.trains, &mut held);
     hold("probes.enabled", &old.probes, &mut new.probes, &mut held);
     hold("host.table", &old.host.table, &mut new.host.table, &mut held);
@@ -136,11 +138,12 @@ mod tests {
             tun = { enable = false, name = 'mesh', mtu = 1400, offload = false, addresses = ['10.0.0.1/8'] }
             probes.enabled = false
             trains.share = 0
+            streams = { enable = false, quota = 16777216 }
             inet = { enable = false, listen = [], mtu = 1280, buffer = 65536 }
             host = { table = 7, mark = 7 }";
         let mut new = config(changed);
         let held = hold_back(&old, &mut new);
-        assert_eq!(held.split(", ").count(), 16, "{held}");
+        assert_eq!(held.split(", ").count(), 18, "{held}");
         assert_eq!(new, old);
         assert_eq!(hold_back(&old, &mut new), "");
     }

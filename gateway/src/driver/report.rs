@@ -16,9 +16,10 @@ use router_core::RouteStatus as Way;
 
 use super::{Attachment, Driver};
 use crate::irdest_proxy::ControlHalf;
+use crate::message_plane::{PlaneDoor, PlaneReport};
 use crate::status::{
     FlowEnd, FlowStatus, LinkStatus, NextHop, PeerStatus, RouteState, RouteStatus, RuleStatus, SessionRole,
-    SessionState, SessionStatus, Status,
+    SessionState, SessionStatus, Status, StreamsStatus,
 };
 
 /// Flows in one reply: more than a person reads, and well below what a reply may hold.
@@ -38,6 +39,7 @@ impl Driver {
         let now = self.clock.now().at;
         let Identification { address, router_id } = self.parts.identification;
         let proxy = self.parts.proxy.as_ref();
+        let plane = self.parts.streams.as_ref().map(PlaneDoor::report);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             address,
@@ -58,8 +60,9 @@ impl Driver {
             sessions: proxy.map(|proxy| session_rows(proxy, now)).unwrap_or_default(),
             flows: proxy.map(|proxy| flow_rows(proxy, now)).unwrap_or_default(),
             rules: proxy.map(rule_rows).unwrap_or_default(),
-            drops: self.drop_rows(),
-            counters: self.counter_rows(),
+            streams: plane.as_ref().map(streams_row),
+            drops: self.drop_rows(plane.as_ref()),
+            counters: self.counter_rows(plane.as_ref()),
         }
     }
 
@@ -83,7 +86,7 @@ impl Driver {
                     mtu: link.mtu.0,
                     rtt_us: link.latency.map(|latency| micros(latency.value)),
                     clock_offset_us: link.clock_offset,
-                    queued_bytes: activity.queued_bytes + bytes(queue.waiting),
+                    queued_bytes: activity.queued_bytes + count(queue.waiting),
                     dropped_frames: activity.dropped + queue.dropped,
                     up_s: now.since(link.since).as_secs(),
                 })
@@ -105,7 +108,7 @@ impl Driver {
         best.into_values().map(|way| route_row(&way)).collect()
     }
 
-    fn drop_rows(&self) -> BTreeMap<String, u64> {
+    fn drop_rows(&self, plane: Option<&PlaneReport>) -> BTreeMap<String, u64> {
         let mut rows = BTreeMap::new();
         let mut add = |name: &str, count: u64| {
             if count > 0 {
@@ -117,6 +120,9 @@ impl Driver {
         }
         for (name, count) in self.parts.forwarder.drops() {
             add(name, count);
+        }
+        for (reason, count) in plane.iter().flat_map(|plane| plane.drops.iter()) {
+            add(reason.name(), count);
         }
         for netmod in &self.parts.netmods {
             for (name, count) in netmod.drops() {
@@ -134,7 +140,7 @@ impl Driver {
         rows
     }
 
-    fn counter_rows(&self) -> BTreeMap<String, u64> {
+    fn counter_rows(&self, plane: Option<&PlaneReport>) -> BTreeMap<String, u64> {
         let router = self.parts.router.counters();
         let mut rows = BTreeMap::from([
             ("announcements_made", router.announcements_made),
@@ -152,6 +158,24 @@ impl Driver {
         ]);
         let (reported, limited) = self.parts.forwarder.reported();
         rows.extend([("path_reports_sent", reported), ("path_reports_limited", limited)]);
+        if let Some(plane) = plane {
+            rows.extend([
+                ("stream_frames_relayed", plane.streams.relayed),
+                ("stream_frames_sent", plane.sent),
+                ("stream_frames_not_taken", plane.not_taken),
+                ("stream_frames_without_way_out", plane.without_way_out),
+                ("custodies_not_told", plane.custodies_lost),
+                ("custodies_unheard", self.custodies_unheard),
+                ("journal_groups_evicted", plane.streams.journal.evicted),
+                ("journal_groups_expired", plane.streams.journal.expired),
+                ("journal_no_room", plane.streams.journal.refused),
+                ("journal_batches", plane.store.batches),
+                ("journal_commits", plane.store.commits),
+                ("journal_syncs", plane.store.syncs),
+                ("journal_busy", plane.store.refused),
+                ("journal_begun_anew", plane.store.begun_anew),
+            ]);
+        }
         if let Some(proxy) = &self.parts.proxy {
             let tun = proxy.data().tun_counters();
             let (flows, _) = proxy.data().flows(0, |_| ());
@@ -196,6 +220,20 @@ fn route_row(way: &Way) -> RouteStatus {
             .map(Bandwidth::as_bytes_per_second),
         state: if local || in_use { RouteState::Live } else { RouteState::Idle },
         reason: way.reason.clone(),
+    }
+}
+
+fn streams_row(plane: &PlaneReport) -> StreamsStatus {
+    let PlaneReport { streams, store, .. } = plane;
+    StreamsStatus {
+        sending: count(streams.sending),
+        receiving: count(streams.receiving),
+        waiting: count(streams.waiting),
+        carried: count(streams.carried),
+        journal_bytes: streams.used.0,
+        quota_bytes: streams.quota.0,
+        disk_bytes: store.on_disk.0,
+        unsaved_bytes: store.waiting.0,
     }
 }
 
@@ -281,7 +319,7 @@ fn protocol_name(number: u8) -> String {
     }
 }
 
-fn bytes(count: usize) -> u64 {
+fn count(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn just_started() -> Status {
         sessions: Vec::new(),
         flows: Vec::new(),
         rules: Vec::new(),
+        streams: None,
         drops: BTreeMap::new(),
         counters: BTreeMap::new(),
     }
@@ -114,6 +115,16 @@ fn sample() -> Status {
             denied: 25,
             limited: 0,
         }],
+        streams: Some(StreamsStatus {
+            sending: 2,
+            receiving: 1,
+            waiting: 3,
+            carried: 0,
+            journal_bytes: 1_100_000,
+            quota_bytes: 1 << 30,
+            disk_bytes: 1_600_000,
+            unsaved_bytes: 640,
+        }),
         drops: BTreeMap::from([("replayed frame".into(), 7)]),
         counters: BTreeMap::new(),
     }
@@ -133,6 +144,7 @@ fn json_round_trips_and_names_things_as_documented() {
     assert_eq!(json["address"], status.address.to_string());
     assert_eq!(json["sessions"][0]["role"], "initiator");
     assert_eq!(json["flows"][0]["source"]["port"], 40_000);
+    assert_eq!(json["streams"]["journal_bytes"], 1_100_000);
     assert_eq!(json["drops"]["replayed frame"], 7);
     assert_eq!(serde_json::from_value::<Status>(json).unwrap(), status);
 }
@@ -177,6 +189,10 @@ Flows (1)
 Rules (1)
   rule     direction  action  accepted  denied  limited
   no mail  out        deny    0         25      0
+
+Streams (1)
+  sending  receiving  waiting  carried  journal  quota    on disk  not yet on disk
+  2        1          3        0        1100 kB  1073 MB  1600 kB  640 B
 
 Drops (1)
   reason          count

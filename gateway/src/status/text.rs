@@ -9,7 +9,7 @@ use ratman_types::{Bandwidth, ByteCount, Mtu, RouterId};
 use super::table::Table;
 use super::{
     FlowEnd, FlowStatus, LinkState, LinkStatus, PeerStatus, RouteState, RouteStatus, RuleStatus, SessionRole,
-    SessionState, SessionStatus, Status,
+    SessionState, SessionStatus, Status, StreamsStatus,
 };
 
 impl fmt::Display for Status {
@@ -31,6 +31,7 @@ impl fmt::Display for Status {
         sessions(&self.sessions).fmt(f)?;
         flows(&self.flows).fmt(f)?;
         rules(&self.rules).fmt(f)?;
+        streams(self.streams.as_ref()).fmt(f)?;
         counts("Drops", "reason", &self.drops).fmt(f)?;
         counts("Counters", "name", &self.counters).fmt(f)
     }
@@ -156,6 +157,25 @@ fn rules(rules: &[RuleStatus]) -> Table<6> {
     };
     let header = ["rule", "direction", "action", "accepted", "denied", "limited"];
     Table::new("Rules", header, rules.iter().map(row).collect())
+}
+
+/// One row, where there are streams.
+fn streams(streams: Option<&StreamsStatus>) -> Table<8> {
+    let row = |streams: &StreamsStatus| {
+        [
+            streams.sending.to_string(),
+            streams.receiving.to_string(),
+            streams.waiting.to_string(),
+            streams.carried.to_string(),
+            ByteCount(streams.journal_bytes).to_string(),
+            ByteCount(streams.quota_bytes).to_string(),
+            ByteCount(streams.disk_bytes).to_string(),
+            ByteCount(streams.unsaved_bytes).to_string(),
+        ]
+    };
+    let header =
+        ["sending", "receiving", "waiting", "carried", "journal", "quota", "on disk", "not yet on disk"];
+    Table::new("Streams", header, streams.into_iter().map(row).collect())
 }
 
 fn counts(title: &'static str, what: &'static str, counts: &BTreeMap<String, u64>) -> Table<2> {
