@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The command line: what can be asked of the program, and the exit code that answers.
 
+mod stream;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::{self, Write};
@@ -19,6 +21,7 @@ use crate::identity::{Identity, Passphrase, PassphraseError};
 use crate::state::{State, StateError};
 use crate::status::Status;
 use crate::{control, daemon, doctor, host, telemetry};
+use stream::StreamCommand;
 
 /// The program could not do what it was asked, though it was asked properly.
 pub const EXIT_FAILED: u8 = 1;
@@ -36,6 +39,8 @@ Examples:
   irdest-gateway status --json                     the same for programs
   irdest-gateway doctor                            what is wrong here, and what to do about it
   irdest-gateway links --watch                     what is measured about each link, every second
+  irdest-gateway stream send --to ADDRESS FILE     exit code 0 once it is delivered, or stored on the way
+  irdest-gateway stream recv -o FILE               the oldest message that is here, or the next that comes
   ratmand                                          the router alone: the same program under another name
 
 Layers of configuration, each over the one before: built-in defaults, gateway.toml, PROFILE.toml,
@@ -91,6 +96,9 @@ enum Command {
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
     },
+    /// Send a message of any size to an address, or take one: it arrives, now or later
+    #[command(subcommand)]
+    Stream(StreamCommand),
     /// Find what is wrong with this host and its gateway, and say what to do; changes nothing, and tells more to root
     Doctor {
         /// Everything in full, as one line of JSON
@@ -186,6 +194,12 @@ impl Cli {
                 print(shown(&control::status(&socket_of(&sources, socket)?)?, json)?)
             }
             Command::Links { watch, json, socket } => links(&socket_of(&sources, socket)?, watch, json),
+            Command::Stream(StreamCommand::Send(arguments)) => {
+                return stream::send(&socket_of(&sources, arguments.socket.clone())?, &arguments);
+            }
+            Command::Stream(StreamCommand::Recv(arguments)) => {
+                return stream::recv(&socket_of(&sources, arguments.socket.clone())?, &arguments);
+            }
             Command::CheckConfig => {
                 Config::load(&sources)?;
                 print("the configuration is good")

@@ -2,7 +2,8 @@
 //! The control socket: who may, asks a running daemon one line of JSON at a time and gets one line back.
 //!
 //! `{"get":"status"}` is answered by `{"status":{…}}`, `{"get":"links"}` by `{"links":{…}}`, anything else by `{"error":"…"}`. The server owns no state: each
-//! request goes to the control loop, which answers when it gets to it.
+//! request goes to the control loop, which answers when it gets to it. `{"stream":{…}}` begins a [conversation](StreamRequest)
+//! about one stream, with the message plane.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,10 +12,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 mod client;
+mod conversation;
 mod server;
+mod stream_client;
+mod stream_line;
 
 pub use client::{links, status};
 pub use server::Server;
+pub use stream_client::{StreamError, receive, send};
+pub use stream_line::{Arrived, MAX_PIECE, StreamLine, StreamRequest};
 
 use crate::links::Links;
 use crate::status::Status;
@@ -103,15 +109,21 @@ pub fn requests() -> (mpsc::Sender<Request>, mpsc::Receiver<Request>) {
 
 /// A line from the client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RequestLine {
-    pub(crate) get: Query,
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RequestLine {
+    /// A question to the control loop.
+    Get(Query),
+    /// The beginning of a conversation with the message plane.
+    Stream(StreamRequest),
 }
 
 impl RequestLine {
     pub(crate) fn parse(line: &[u8]) -> Result<Self, String> {
-        serde_json::from_slice(line)
-            .map_err(|error| format!("expected {{\"get\":\"status\"}} or {{\"get\":\"links\"}}: {error}"))
+        serde_json::from_slice(line).map_err(|error| {
+            format!(
+                "expected {{\"get\":\"status\"}}, {{\"get\":\"links\"}} or {{\"stream\":{{\"send\" or \"receive\":…}}}}: {error}"
+            )
+        })
     }
 }
 

@@ -64,7 +64,7 @@ fn ask(path: &Path, query: Query, expected: &'static str) -> Result<Answer, Cont
 fn exchange(mut stream: UnixStream, query: Query) -> io::Result<Vec<u8>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut request = serde_json::to_vec(&RequestLine { get: query })?;
+    let mut request = serde_json::to_vec(&RequestLine::Get(query))?;
     request.push(b'\n');
     // A daemon that refuses has answered and closed already: its words are worth more than the broken pipe.
     let sent = stream.write_all(&request);

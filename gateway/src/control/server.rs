@@ -8,20 +8,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::{ControlError, MAX_REQUEST, ReplyLine, Request, RequestLine};
+use super::conversation::Conversation;
+use super::{ControlError, MAX_REQUEST, Query, ReplyLine, Request, RequestLine};
+use crate::message_plane::Clients;
 
 /// People and scripts that ask at once; each costs a task and a buffer.
 pub(super) const MAX_CLIENTS: usize = 16;
 
+/// Streams that clients send or wait for at once, apart from those who ask; each costs a task and some pieces of content.
+pub(super) const MAX_STREAMS: usize = 64;
+
 /// A client that says nothing, or does not read its reply, gives its place to another.
-const IDLE: Duration = Duration::from_secs(10);
+pub(super) const IDLE: Duration = Duration::from_secs(10);
 
 /// After an error that is not the client's, such as no free descriptor, accepting again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -81,9 +88,11 @@ impl Server {
         self.refused.clone()
     }
 
-    /// Answers clients until the future is dropped; each request is sent through `requests`.
-    pub async fn serve(self, requests: mpsc::Sender<Request>) {
+    /// Answers clients until the future is dropped; each request is sent through `requests`, and what is said about streams
+    /// through `streams`.
+    pub async fn serve(self, requests: mpsc::Sender<Request>, streams: Option<Clients>) {
         let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+        let stream_places = Arc::new(Semaphore::new(MAX_STREAMS));
         // Clients end with the server.
         let mut clients = JoinSet::new();
         loop {
@@ -91,7 +100,12 @@ impl Server {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
                         if let Some(place) = self.admit(&stream, &places) {
-                            clients.spawn(converse(stream, requests.clone(), place));
+                            let doors = Doors {
+                                requests: requests.clone(),
+                                streams: streams.clone(),
+                                stream_places: stream_places.clone(),
+                            };
+                            clients.spawn(converse(stream, doors, place));
                         }
                     }
                     Err(error) => {
@@ -160,40 +174,83 @@ fn remove_stale(path: &Path) -> Result<(), ControlError> {
     }
 }
 
-/// Serves one client to its end; `_place` is held until then.
-async fn converse(stream: UnixStream, requests: mpsc::Sender<Request>, _place: OwnedSemaphorePermit) {
-    if let Err(error) = answer_lines(stream, &requests).await {
+/// Where what a client wants goes.
+struct Doors {
+    requests: mpsc::Sender<Request>,
+    streams: Option<Clients>,
+    stream_places: Arc<Semaphore>,
+}
+
+/// Serves one client to its end; `place` is held until then, or until another is taken for a stream.
+async fn converse(stream: UnixStream, doors: Doors, place: OwnedSemaphorePermit) {
+    let (read, write) = stream.into_split();
+    let mut client = Client { reader: BufReader::new(read), write, place };
+    if let Err(error) = client.serve(&doors).await {
         debug!(%error, "control client left");
     }
 }
 
-async fn answer_lines(stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Result<()> {
-    let (read, mut write) = stream.into_split();
-    let mut reader = BufReader::new(read);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let (reply, last) = match timeout(IDLE, read_line(&mut reader, &mut line)).await?? {
-            Line::End => return Ok(()),
-            Line::TooLong => {
-                (ReplyLine::Error(format!("expected a line of at most {MAX_REQUEST} bytes")), true)
+/// A connected client.
+struct Client {
+    reader: BufReader<OwnedReadHalf>,
+    write: OwnedWriteHalf,
+    place: OwnedSemaphorePermit,
+}
+
+impl Client {
+    async fn serve(&mut self, doors: &Doors) -> io::Result<()> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match timeout(IDLE, read_line(&mut self.reader, &mut line)).await?? {
+                Line::End => return Ok(()),
+                Line::TooLong => {
+                    let too_long = format!("expected a line of at most {MAX_REQUEST} bytes");
+                    return self.reply(&ReplyLine::Error(too_long)).await;
+                }
+                Line::Whole => self.handle(&line, doors).await?,
             }
-            Line::Whole => (answer(&line, requests).await, false),
-        };
-        timeout(IDLE, write.write_all(&encode(&reply))).await??;
-        if last {
-            return Ok(());
         }
+    }
+
+    async fn handle(&mut self, line: &[u8], doors: &Doors) -> io::Result<()> {
+        let stream = match RequestLine::parse(line) {
+            Ok(RequestLine::Get(query)) => {
+                let answer = answer(query, &doors.requests).await;
+                return self.reply(&answer).await;
+            }
+            Ok(RequestLine::Stream(stream)) => stream,
+            Err(message) => return self.reply(&ReplyLine::Error(message)).await,
+        };
+        let Some(streams) = &doors.streams else {
+            return self.reply(&ReplyLine::Error("this daemon has no streams".to_owned())).await;
+        };
+        // Who asks for the status must not wait for who has all day.
+        match doors.stream_places.clone().try_acquire_owned() {
+            Ok(place) => self.place = place,
+            Err(_) => {
+                let full = format!("expected at most {MAX_STREAMS} streams at once, try again");
+                return self.reply(&ReplyLine::Error(full)).await;
+            }
+        }
+        Conversation::new(&mut self.reader, &mut self.write, streams).hold(stream).await
+    }
+
+    async fn reply(&mut self, reply: &ReplyLine) -> io::Result<()> {
+        timeout(IDLE, self.write.write_all(&encode(reply))).await?
     }
 }
 
-enum Line {
+pub(super) enum Line {
     Whole,
     End,
     TooLong,
 }
 
-async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>) -> io::Result<Line> {
+pub(super) async fn read_line(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    line: &mut Vec<u8>,
+) -> io::Result<Line> {
     let limit = u64::try_from(MAX_REQUEST).expect("a small constant fits");
     let read = reader.take(limit).read_until(b'\n', line).await?;
     Ok(match line.last() {
@@ -204,25 +261,20 @@ async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), line: &mut Vec<u8>)
     })
 }
 
-async fn answer(line: &[u8], requests: &mpsc::Sender<Request>) -> ReplyLine {
-    match RequestLine::parse(line) {
-        Ok(RequestLine { get: query }) => {
-            let (reply, answered) = oneshot::channel();
-            let asked = async {
-                requests.send(Request { query, reply }).await.ok()?;
-                answered.await.ok()
-            };
-            match timeout(IDLE, asked).await {
-                Ok(Some(answer)) => ReplyLine::Answer(answer),
-                Ok(None) => ReplyLine::Error("the daemon is ending".to_owned()),
-                Err(_) => ReplyLine::Error("the daemon is too busy to answer".to_owned()),
-            }
-        }
-        Err(message) => ReplyLine::Error(message),
+async fn answer(query: Query, requests: &mpsc::Sender<Request>) -> ReplyLine {
+    let (reply, answered) = oneshot::channel();
+    let asked = async {
+        requests.send(Request { query, reply }).await.ok()?;
+        answered.await.ok()
+    };
+    match timeout(IDLE, asked).await {
+        Ok(Some(answer)) => ReplyLine::Answer(answer),
+        Ok(None) => ReplyLine::Error("the daemon is ending".to_owned()),
+        Err(_) => ReplyLine::Error("the daemon is too busy to answer".to_owned()),
     }
 }
 
-fn encode(reply: &ReplyLine) -> Vec<u8> {
+pub(super) fn encode(reply: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec(reply).expect("a reply has text keys only");
     bytes.push(b'\n');
     bytes

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::control::{self, Server, StreamError, requests};
+use crate::message_plane::tests::{Bed, content, own};
+
+/// A server with a message plane behind it.
+struct Socket {
+    bed: Bed,
+    path: PathBuf,
+    _dir: tempfile::TempDir,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Socket {
+    fn new() -> Self {
+        let (bed, dir) = (Bed::new(), tempfile::tempdir().unwrap());
+        let path = dir.path().join("control.sock");
+        let streams = Some(bed.plane.clients().clone());
+        let server = tokio::spawn(Server::bind(&path).unwrap().serve(requests().0, streams));
+        Self { bed, path, _dir: dir, server }
+    }
+
+    /// Does what blocks, beside the server.
+    async fn with<T: Send + 'static>(&self, run: impl FnOnce(&Path) -> T + Send + 'static) -> T {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || run(&path)).await.unwrap()
+    }
+
+    fn end(self) {
+        self.server.abort();
+        self.bed.plane.end();
+    }
+}
+
+fn to_ourselves(size: Option<usize>) -> StreamRequest {
+    let size = size.map(|size| size.try_into().unwrap());
+    StreamRequest::Send { to: own(), size, lifetime: 60 }
+}
+
+const ANY: StreamRequest = StreamRequest::Receive { from: None, wait: true };
+
+/// Sends and says what was told.
+fn send(path: &Path, size: Option<usize>, mut content: &[u8]) -> Result<Vec<StreamLine>, StreamError> {
+    let mut told = Vec::new();
+    control::send(path, to_ourselves(size), &mut content, &mut |line| {
+        told.push(line.clone());
+        true
+    })?;
+    Ok(told)
+}
+
+fn receive(path: &Path) -> Vec<u8> {
+    let mut content = Vec::new();
+    control::receive(path, ANY, |_| Ok(&mut content), |_| Ok(())).unwrap().unwrap();
+    content
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_any_size_go_through_the_socket() {
+    let socket = Socket::new();
+    for length in [0, 1, 200, MAX_PIECE, 1_000_001] {
+        let content = content(length);
+        let sent = content.clone();
+        let told = socket.with(move |path| send(path, Some(length), &sent)).await.unwrap();
+        assert!(matches!(&told[0], StreamLine::Opened { stream } if stream.len() == 64), "{told:?}");
+        assert_eq!(told[1..], [StreamLine::Accepted, StreamLine::Delivered]);
+        assert!(socket.with(receive).await == content, "{length} bytes");
+    }
+    let nothing = StreamRequest::Receive { from: None, wait: false };
+    let none = socket.with(|path| control::receive(path, nothing, |_| Ok(io::sink()), |_| Ok(()))).await;
+    assert_eq!(none.unwrap(), None, "each was taken once");
+    socket.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_keep_a_stream_leaves_it() {
+    let socket = Socket::new();
+    socket.with(|path| send(path, None, b"kept")).await.unwrap();
+    let full = |_| Err(io::Error::from(io::ErrorKind::StorageFull));
+    let failed = socket.with(move |path| control::receive(path, ANY, |_| Ok(io::sink()), full)).await;
+    assert!(matches!(failed, Err(StreamError::Sink(_))), "{failed:?}");
+    assert_eq!(socket.with(receive).await, b"kept");
+    socket.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_in_the_middle_sends_nothing() {
+    let socket = Socket::new();
+    let mut failing = Read::chain(io::Cursor::new(content(100_000)), Unplugged);
+    let failed =
+        socket.with(move |path| control::send(path, to_ourselves(None), &mut failing, &mut |_| true)).await;
+    assert!(matches!(failed, Err(StreamError::Source(_))), "{failed:?}");
+    socket.bed.reported(|report| report.streams.sending == 0).await;
+    socket.with(|path| send(path, None, b"whole")).await.unwrap();
+    assert_eq!(socket.with(receive).await, b"whole");
+    socket.end();
+}
+
+struct Unplugged;
+
+impl Read for Unplugged {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("unplugged"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_told() {
+    let socket = Socket::new();
+    let refused = socket.with(|path| send(path, Some(3), b"four")).await.unwrap_err().to_string();
+    assert!(refused.contains("the daemon answered: the content was to have 3 bytes, and has"), "{refused}");
+    let request = StreamRequest::Send { to: own(), size: None, lifetime: u32::MAX };
+    let refused = socket
+        .with(|path| control::send(path, request, &mut io::empty(), &mut |_| true))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(refused.ends_with("expected a lifetime of at most 2592000 seconds"), "{refused}");
+    let said = socket
+        .with(|path| {
+            let mut stream = UnixStream::connect(path).unwrap();
+            let line = format!(r#"{{"stream":{{"send":{{"to":"{}","lifetime":1}}}}}}"#, own());
+            writeln!(stream, "{line}").unwrap();
+            stream.write_all(&65_537_u32.to_be_bytes()).unwrap();
+            let mut said = String::new();
+            BufReader::new(stream).read_to_string(&mut said).unwrap();
+            said
+        })
+        .await;
+    let last = said.lines().last().unwrap();
+    assert_eq!(last, r#"{"error":"expected a piece of at most 65536 bytes, got 65537"}"#);
+    socket.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_serves_one_stream_after_the_other_and_questions_between() {
+    let socket = Socket::new();
+    socket
+        .with(|path| {
+            let stream = UnixStream::connect(path).unwrap();
+            let mut lines = BufReader::new(&stream).lines();
+            let mut next = || lines.next().unwrap().unwrap();
+            for _ in 0..3 {
+                let line = format!(r#"{{"stream":{{"send":{{"to":"{}","size":2,"lifetime":60}}}}}}"#, own());
+                (&stream).write_all(&[line.as_bytes(), b"\n\0\0\0\x02hi\0\0\0\0"].concat()).unwrap();
+                assert!(next().starts_with(r#"{"stream":{"opened":"#));
+                assert_eq!(next(), r#"{"stream":"accepted"}"#);
+                assert_eq!(next(), r#"{"stream":"delivered"}"#);
+            }
+            (&stream).write_all(b"{\"get\":\"status\"}\n").unwrap();
+            assert_eq!(next(), r#"{"error":"the daemon is ending"}"#, "this one has no control loop");
+        })
+        .await;
+    for _ in 0..3 {
+        assert_eq!(socket.with(receive).await, b"hi");
+    }
+    socket.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_have_places_of_their_own() {
+    let socket = Socket::new();
+    socket
+        .with(|path| {
+            let ask = || {
+                let stream = UnixStream::connect(path).unwrap();
+                (&stream).write_all(b"{\"stream\":{\"receive\":{\"wait\":true}}}\n").unwrap();
+                stream
+            };
+            let answer = |stream: UnixStream| {
+                let mut line = String::new();
+                BufReader::new(stream).read_line(&mut line).unwrap();
+                line
+            };
+            let mut waiting = Vec::new();
+            // The server gives the place for those who ask back in its own time.
+            while waiting.len() < server::MAX_STREAMS {
+                let stream = ask();
+                stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+                match (&stream).read(&mut [0; 1]) {
+                    Err(_) => waiting.push(stream),
+                    Ok(_) => std::thread::yield_now(),
+                }
+            }
+            let refused = answer(ask());
+            assert_eq!(refused, "{\"error\":\"expected at most 64 streams at once, try again\"}\n");
+            let questions = UnixStream::connect(path).unwrap();
+            (&questions).write_all(b"{\"get\":\"status\"}\n").unwrap();
+            assert!(answer(questions).starts_with("{\"error\":\"the daemon is ending\"}"));
+        })
+        .await;
+    socket.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_message_plane_there_are_no_streams() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.sock");
+    let server = tokio::spawn(Server::bind(&path).unwrap().serve(requests().0, None));
+    let refused = tokio::task::spawn_blocking(move || send(&path, None, b"x").unwrap_err().to_string());
+    assert!(refused.await.unwrap().ends_with("the daemon answered: this daemon has no streams"));
+    server.abort();
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The asking side of a conversation about a stream: `irdest-gateway stream`, and tests.
+
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::stream_line::{Arrived, BROKEN_OFF, Line, MAX_PIECE, StreamLine, StreamRequest};
+use super::{ControlError, RequestLine};
+
+/// The longest line of the daemon's in a conversation, with room to spare.
+const MAX_LINE: u64 = 64 * 1024;
+
+/// Why a stream was not sent, or not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The daemon cannot be reached, or does not do it.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// What is to be sent cannot be read.
+    #[error("cannot read the content: {0}")]
+    Source(io::Error),
+    /// What was received cannot be written.
+    #[error("cannot write the content: {0}")]
+    Sink(io::Error),
+}
+
+/// Sends `content` as `request` says, through the daemon at `path`. `tell` hears each line of what becomes of it, until it says that
+/// it has heard enough, or the stream has come to its end.
+///
+/// # Errors
+/// As [`StreamError`] says.
+pub fn send(
+    path: &Path,
+    request: StreamRequest,
+    content: &mut dyn Read,
+    tell: &mut dyn FnMut(&StreamLine) -> bool,
+) -> Result<(), StreamError> {
+    let mut daemon = Daemon::ask(path, request)?;
+    let opened = daemon.hear("an opened stream")?;
+    if !tell(&opened) {
+        return Ok(());
+    }
+    daemon.give(content)?;
+    loop {
+        let line = daemon.hear("what became of a stream")?;
+        if !tell(&line) || line.is_last() {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes a stream as `request` says, from the daemon at `path`: `open` says where it is to be written, and `keep` makes it durable,
+/// after which the daemon forgets it. Nothing where there is none.
+///
+/// # Errors
+/// As [`StreamError`] says; the stream stays with the daemon then.
+pub fn receive<W: Write>(
+    path: &Path,
+    request: StreamRequest,
+    open: impl FnOnce(&Arrived) -> io::Result<W>,
+    keep: impl FnOnce(W) -> io::Result<()>,
+) -> Result<Option<Arrived>, StreamError> {
+    let mut daemon = Daemon::ask(path, request)?;
+    let arrived = match daemon.hear("a stream")? {
+        StreamLine::Arrived(arrived) => arrived,
+        StreamLine::None => return Ok(None),
+        other => return Err(daemon.wrong("a stream", other.to_string()).into()),
+    };
+    let mut sink = open(&arrived).map_err(StreamError::Sink)?;
+    daemon.take(&mut sink)?;
+    keep(sink).map_err(StreamError::Sink)?;
+    daemon.say(&Line::Stream(StreamLine::Taken))?;
+    match daemon.hear("that it was taken")? {
+        StreamLine::Taken => Ok(Some(arrived)),
+        other => Err(daemon.wrong("that it was taken", other.to_string()).into()),
+    }
+}
+
+/// The daemon at the other end of a conversation.
+struct Daemon<'a> {
+    path: &'a Path,
+    reader: BufReader<UnixStream>,
+    writer: BufWriter<UnixStream>,
+}
+
+impl<'a> Daemon<'a> {
+    fn ask(path: &'a Path, request: StreamRequest) -> Result<Self, ControlError> {
+        let failed = |error| failed(path, "reach a running irdest-gateway", error);
+        let writer = UnixStream::connect(path).map_err(failed)?;
+        let reader = BufReader::new(writer.try_clone().map_err(failed)?);
+        let mut daemon = Self { path, reader, writer: BufWriter::with_capacity(MAX_PIECE + 4, writer) };
+        daemon.say(&RequestLine::Stream(request))?;
+        Ok(daemon)
+    }
+
+    /// A daemon that has closed said why before: its words are worth more than the broken pipe.
+    fn say(&mut self, line: &impl Serialize) -> Result<(), ControlError> {
+        let mut bytes = serde_json::to_vec(line).expect("a line has text keys only");
+        bytes.push(b'\n');
+        self.write(&bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), ControlError> {
+        match self.writer.write_all(bytes).and_then(|()| self.writer.flush()) {
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                Ok(())
+            }
+            written => written.map_err(|error| failed(self.path, "ask the daemon", error)),
+        }
+    }
+
+    fn hear(&mut self, expected: &'static str) -> Result<StreamLine, ControlError> {
+        let mut line = Vec::new();
+        let read = (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut line);
+        match read {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => {
+                return Err(failed(self.path, "hear the daemon", error));
+            }
+            Ok(_) | Err(_) if line.is_empty() => return Err(self.wrong(expected, "nothing".to_owned())),
+            Ok(_) | Err(_) => {}
+        }
+        match serde_json::from_slice(&line) {
+            Ok(Line::Stream(line)) => Ok(line),
+            Ok(Line::Error(message)) => Err(ControlError::Refused { path: self.path.to_owned(), message }),
+            Err(error) => Err(self.wrong(expected, error.to_string())),
+        }
+    }
+
+    /// Gives the daemon all of `content`.
+    fn give(&mut self, content: &mut dyn Read) -> Result<(), StreamError> {
+        let mut piece = vec![0; MAX_PIECE + 4];
+        loop {
+            let read = match content.read(&mut piece[4..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.map_err(StreamError::Source)?,
+            };
+            let length = u32::try_from(read).expect("invariant: no more than a piece");
+            piece[..4].copy_from_slice(&length.to_be_bytes());
+            self.write(&piece[..4 + read])?;
+            if read == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes all of the content from the daemon.
+    fn take(&mut self, sink: &mut dyn Write) -> Result<(), StreamError> {
+        let mut piece = Vec::new();
+        loop {
+            let mut length = [0; 4];
+            self.read(&mut length)?;
+            let length = match u32::from_be_bytes(length) {
+                0 => return Ok(()),
+                BROKEN_OFF => {
+                    let line = self.hear("why a stream breaks off")?;
+                    return Err(self.wrong("why a stream breaks off", line.to_string()).into());
+                }
+                length => usize::try_from(length).unwrap_or(usize::MAX),
+            };
+            if length > MAX_PIECE {
+                return Err(self.wrong("a piece of content", format!("{length} bytes")).into());
+            }
+            piece.resize(length, 0);
+            self.read(&mut piece)?;
+            sink.write_all(&piece).map_err(StreamError::Sink)?;
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> Result<(), ControlError> {
+        self.reader.read_exact(bytes).map_err(|error| failed(self.path, "hear the daemon", error))
+    }
+
+    fn wrong(&self, expected: &'static str, got: String) -> ControlError {
+        ControlError::Reply { path: self.path.to_owned(), expected, got }
+    }
+}
+
+fn failed(path: &Path, action: &'static str, error: io::Error) -> ControlError {
+    ControlError::Io { path: path.to_owned(), action, error }
+}

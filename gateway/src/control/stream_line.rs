@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What client and daemon say to each other about streams: lines of JSON, and content in pieces between them.
+//!
+//! A piece is its length, 4 bytes in network order, and at most [`MAX_PIECE`] bytes; one of length 0 is the end of the content.
+//! Content that breaks off ends with [`BROKEN_OFF`] in place of a length, and a line that says why.
+
+use std::fmt;
+
+use ratman_types::Address;
+use ratman_wire::stream::StreamId;
+use router_core::stream::Ended;
+use router_core::streams::Arrival;
+use serde::{Deserialize, Serialize};
+
+use crate::message_plane::News;
+
+/// The longest piece, in bytes: two of the largest blocks.
+pub const MAX_PIECE: usize = 64 * 1024;
+
+/// The length of a piece that is none: the content cannot be read any further.
+pub(super) const BROKEN_OFF: u32 = u32::MAX;
+
+/// What a client wants, `{"stream":{"send":{…}}}` or `{"stream":{"receive":{…}}}`. When it is done, the same connection takes
+/// the next request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum StreamRequest {
+    /// To send a stream. After [`StreamLine::Opened`] the client sends the content in pieces; a connection that ends before the
+    /// content does abandons the stream. Then the daemon says what becomes of it, to the end; the client need not stay for that.
+    Send {
+        /// Whom it is for.
+        to: Address,
+        /// How many bytes it will have, where that is known before.
+        size: Option<u64>,
+        /// For how long it is wanted, in seconds: at most 30 days.
+        lifetime: u32,
+    },
+    /// To take a stream. After [`StreamLine::Arrived`] the daemon sends the content in pieces, and the client answers
+    /// [`StreamLine::Taken`] when it has it for good; if the connection ends before, the stream stays.
+    Receive {
+        /// Whose it is to be; anybody's if left out.
+        from: Option<Address>,
+        /// Whether to wait for one.
+        wait: bool,
+    },
+}
+
+/// A line about a stream, `{"stream":…}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamLine {
+    /// The daemon takes content.
+    Opened {
+        /// The name of the stream, in hexadecimal.
+        stream: String,
+    },
+    /// All of it is durable: it will be sent whatever happens to daemon and host.
+    Accepted,
+    /// Another router answers for it, since its recipient is not to be reached.
+    Stored,
+    /// The recipient has all of it. Nothing follows.
+    Delivered,
+    /// The recipient does not take it. Nothing follows.
+    Refused,
+    /// The recipient did not want it to be sent. Nothing follows.
+    Denied,
+    /// Its time passed. Nothing follows.
+    Expired,
+    /// The journal failed to take it. Nothing follows.
+    Failed,
+    /// A stream is here, and its content follows.
+    Arrived(Arrived),
+    /// There is none, and the client does not want to wait.
+    None,
+    /// The client has it for good, and the daemon forgets it: said by the one, and then by the other.
+    Taken,
+}
+
+impl StreamLine {
+    /// Whether nothing follows about a stream that is sent.
+    pub const fn is_last(&self) -> bool {
+        match self {
+            Self::Delivered | Self::Refused | Self::Denied | Self::Expired | Self::Failed => true,
+            Self::Opened { .. } | Self::Accepted | Self::Stored => false,
+            Self::Arrived(_) | Self::None | Self::Taken => false,
+        }
+    }
+}
+
+impl fmt::Display for StreamLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Opened { stream } => return write!(f, "stream {stream}"),
+            Self::Accepted => "accepted: it will be sent, whatever happens here",
+            Self::Stored => "stored: another router answers for it until its recipient can be reached",
+            Self::Delivered => "delivered",
+            Self::Refused => "refused: the recipient does not take it",
+            Self::Denied => "denied: the recipient did not want it to be sent",
+            Self::Expired => "expired: its time passed before it was delivered",
+            Self::Failed => "failed: the journal did not take it",
+            Self::Arrived(Arrived { from, stream, size, .. }) => {
+                return write!(f, "{size} bytes from {from}, stream {stream}");
+            }
+            Self::None => "no stream is here",
+            Self::Taken => "taken",
+        })
+    }
+}
+
+/// A stream that is here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrived {
+    /// Who sent it.
+    pub from: Address,
+    /// Its name, in hexadecimal.
+    pub stream: String,
+    /// The length of its content in bytes.
+    pub size: u64,
+    /// When it was made, by its sender's clock, in microseconds since 1970.
+    pub created_us: u64,
+}
+
+/// What stands in a line of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Line {
+    Stream(StreamLine),
+    Error(String),
+}
+
+impl From<&Arrival> for Arrived {
+    fn from(arrival: &Arrival) -> Self {
+        Self {
+            from: arrival.key.sender,
+            stream: hexadecimal(&arrival.key.stream),
+            size: arrival.size.0,
+            created_us: arrival.created.as_micros(),
+        }
+    }
+}
+
+impl From<News> for StreamLine {
+    fn from(news: News) -> Self {
+        match news {
+            News::Accepted => Self::Accepted,
+            News::Stored => Self::Stored,
+            News::Ended(Ended::Delivered) => Self::Delivered,
+            News::Ended(Ended::Refused) => Self::Refused,
+            News::Ended(Ended::Denied) => Self::Denied,
+            News::Ended(Ended::Expired) => Self::Expired,
+            News::Failed => Self::Failed,
+        }
+    }
+}
+
+/// The name of a stream for people and programs.
+pub(super) fn hexadecimal(stream: &StreamId) -> String {
+    stream.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::RequestLine;
+
+    #[test]
+    fn lines_are_as_documented() {
+        let address = Address::from_bytes([0xAB; 32]);
+        let send = StreamRequest::Send { to: address, size: None, lifetime: 60 };
+        let text = format!(r#"{{"stream":{{"send":{{"to":"{address}","size":null,"lifetime":60}}}}}}"#);
+        assert_eq!(serde_json::to_string(&RequestLine::Stream(send.clone())).unwrap(), text);
+        let without_size = format!(r#"{{"stream":{{"send":{{"to":"{address}","lifetime":60}}}}}}"#);
+        for text in [text, without_size] {
+            assert_eq!(RequestLine::parse(text.as_bytes()), Ok(RequestLine::Stream(send.clone())));
+        }
+        let receive = r#"{"stream":{"receive":{"from":null,"wait":true}}}"#;
+        let parsed = RequestLine::parse(receive.as_bytes());
+        assert_eq!(parsed, Ok(RequestLine::Stream(StreamRequest::Receive { from: None, wait: true })));
+        for wrong in [
+            r#"{"stream":{}}"#,
+            r#"{"stream":{"receive":{"wait":true,"x":1}}}"#,
+            r#"{"stream":{"send":{"to":"x","lifetime":1}}}"#,
+            r#"{"get":"status","stream":{"receive":{"wait":true}}}"#,
+        ] {
+            assert!(RequestLine::parse(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+        let line = |line| serde_json::to_string(&Line::Stream(line)).unwrap();
+        assert_eq!(line(StreamLine::Accepted), r#"{"stream":"accepted"}"#);
+        assert_eq!(
+            line(StreamLine::Opened { stream: "7f".into() }),
+            r#"{"stream":{"opened":{"stream":"7f"}}}"#
+        );
+        let arrived = Arrived { from: address, stream: "7f".into(), size: 1, created_us: 2 };
+        let text = format!(
+            r#"{{"stream":{{"arrived":{{"from":"{address}","stream":"7f","size":1,"created_us":2}}}}}}"#
+        );
+        assert_eq!(line(StreamLine::Arrived(arrived)), text);
+    }
+}
