@@ -368,6 +368,11 @@ impl Driver {
                     self.custodies_unheard += 1;
                 }
             }
+            Event::Carrier { address } => {
+                if let Some(streams) = &self.parts.streams {
+                    streams.inlet().carrier(address, self.parts.router.carrier(&address));
+                }
+            }
             Event::RouteChanged { address, from, to, reason } => {
                 self.log_route(address, from, to, &reason);
                 if let Some(proxy) = &mut self.parts.proxy {

@@ -133,6 +133,11 @@ impl Journal {
         self.groups.insert(number, group);
     }
 
+    /// Gives this number to no group from now on.
+    pub fn keep_number(&mut self, number: GroupNumber) {
+        self.next = self.next.max(number.following());
+    }
+
     /// Puts an entry back that was read from the store; false if its group is not there.
     pub fn restore_entry(&mut self, number: GroupNumber, entry: u32, name: [u8; 32], bytes: u32) -> bool {
         let Some(mut group) = self.remove(number) else { return false };

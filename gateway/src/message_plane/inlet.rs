@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc;
 
-use ratman_types::{Hop, LinkId};
+use ratman_types::{Address, Hop, LinkId};
 use ratman_wire::FrameId;
+use router_core::Via;
 
 use super::registry::Ask;
 use crate::forward::{Place, Shares};
@@ -25,6 +26,8 @@ pub(super) enum Input {
     Custody { from: Hop, frames: Vec<FrameId>, _place: Place },
     /// The forwarding table is another one.
     Routes,
+    /// Frames for an address without a route are carried elsewhere.
+    Carrier { address: Address, via: Option<Via> },
     /// The store has done something.
     Stored(Completion),
     /// A client wants something.
@@ -88,6 +91,12 @@ impl Inlet {
         if !self.shared.routes.swap(true, Ordering::AcqRel) {
             self.put(Input::Routes);
         }
+    }
+
+    /// Frames for an address without a route are carried elsewhere than before, or nowhere
+    /// ([`Router::carrier`](router_core::Router::carrier)): the router tells each change once.
+    pub fn carrier(&self, address: Address, via: Option<Via>) {
+        self.put(Input::Carrier { address, via });
     }
 
     /// What the router adds to this host's clock, in microseconds; heeded from the next input on.

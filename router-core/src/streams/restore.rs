@@ -12,6 +12,7 @@ use crate::journal::{Group, GroupKey, GroupNumber, Role};
 impl Streams {
     /// Takes a record of the store at a start, in the order of their groups; all of them come before the entries.
     pub fn restore_group(&mut self, number: GroupNumber, record: &[u8]) {
+        self.journal.keep_number(number);
         match Record::decode(record) {
             Ok(record) => self.restore_record(number, record),
             Err(error) => {

@@ -132,6 +132,24 @@ fn a_sender_and_a_recipient_that_stop_go_on_where_they_were() {
 }
 
 #[test]
+fn a_stream_that_is_over_is_remembered_through_restarts_beside_new_ones() {
+    let mut mesh = Mesh::line(2);
+    let first = mesh.send(0, 1, &content(100_000));
+    mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &first) == Some(Ended::Delivered));
+    mesh.take_content(1, &first);
+    mesh.restart(1);
+    let second = mesh.send(0, 1, &content(100_001));
+    mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &second) == Some(Ended::Delivered));
+    mesh.restart(1);
+    let received = mesh.received(1);
+    let replayed = mesh.frames_seen_by(1);
+    replayed.iter().for_each(|frame| mesh.replay(0, 1, frame));
+    mesh.run_for(MINUTE);
+    assert_eq!(mesh.received(1), received, "none comes twice");
+    assert_eq!(mesh.take_content(1, &second), content(100_001));
+}
+
+#[test]
 fn content_that_was_not_complete_is_forgotten_at_a_restart() {
     let mut mesh = Mesh::line(3);
     let key = mesh.open(0, 2, None);

@@ -245,6 +245,12 @@ impl Mesh {
         }
     }
 
+    /// Somebody sends a frame once more.
+    pub(super) fn replay(&mut self, from: usize, to: usize, frame: &[u8]) {
+        let now = self.now();
+        self.nodes[to].streams.handle_frame(hop(from), frame, now);
+    }
+
     fn transmit(&mut self, from: usize, to: usize, packet: Packet) {
         if !self.up.contains(&(from.min(to), from.max(to))) {
             return;
