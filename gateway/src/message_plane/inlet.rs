@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The one way into the message plane.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ratman_types::{Address, Hop, LinkId};
 use ratman_wire::FrameId;
@@ -26,8 +27,8 @@ pub(super) enum Input {
     Custody { from: Hop, frames: Vec<FrameId>, _place: Place },
     /// The forwarding table is another one.
     Routes,
-    /// Frames for an address without a route are carried elsewhere.
-    Carrier { address: Address, via: Option<Via> },
+    /// Frames for some addresses may be carried elsewhere: [`Inlet::take_carriers`].
+    Carriers,
     /// The store has done something.
     Stored(Completion),
     /// A client wants something.
@@ -49,6 +50,9 @@ struct Shared {
     shares: Shares,
     /// Whether an [`Input::Routes`] waits.
     routes: AtomicBool,
+    /// Changes that were not taken yet, at most one for each address that the router remembers; an [`Input::Carriers`] waits while
+    /// there are some.
+    carriers: Mutex<BTreeMap<Address, Option<Via>>>,
     clock_correction: AtomicI64,
 }
 
@@ -58,6 +62,7 @@ pub(super) fn inlet() -> (Inlet, mpsc::Receiver<Input>) {
     let shared = Shared {
         shares: Shares::new(STREAM_BYTES_PER_LINK),
         routes: AtomicBool::new(false),
+        carriers: Mutex::default(),
         clock_correction: AtomicI64::new(0),
     };
     (Inlet { inputs, shared: Arc::new(shared) }, outlet)
@@ -93,10 +98,13 @@ impl Inlet {
         }
     }
 
-    /// Frames for an address without a route are carried elsewhere than before, or nowhere
-    /// ([`Router::carrier`](router_core::Router::carrier)): the router tells each change once.
+    /// Frames for an address without a live route may be carried there from now on, or nowhere.
     pub fn carrier(&self, address: Address, via: Option<Via>) {
-        self.put(Input::Carrier { address, via });
+        let mut carriers = self.carriers();
+        if carriers.is_empty() {
+            self.put(Input::Carriers);
+        }
+        carriers.insert(address, via);
     }
 
     /// What the router adds to this host's clock, in microseconds; heeded from the next input on.
@@ -112,6 +120,15 @@ impl Inlet {
     /// The table is about to be read: what changes from now on is another change.
     pub(super) fn routes_taken(&self) {
         self.shared.routes.store(false, Ordering::Release);
+    }
+
+    /// Where frames for addresses may be carried from now on.
+    pub(super) fn take_carriers(&self) -> BTreeMap<Address, Option<Via>> {
+        std::mem::take(&mut self.carriers())
+    }
+
+    fn carriers(&self) -> MutexGuard<'_, BTreeMap<Address, Option<Via>>> {
+        self.shared.carriers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The store has done something.
@@ -137,7 +154,7 @@ impl Inlet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ratman_types::RouterId;
+    use ratman_types::{Mtu, RouterId};
 
     const NEAR: Hop = Hop { link: LinkId(1), neighbour: RouterId::from_bytes([1; 32]) };
     const OTHER: Hop = Hop { link: LinkId(2), neighbour: RouterId::from_bytes([2; 32]) };
@@ -164,5 +181,20 @@ mod tests {
         inlet.routes_taken();
         inlet.routes_changed();
         assert!(matches!(outlet.try_recv(), Ok(Input::Routes)));
+    }
+
+    #[test]
+    fn the_last_carrier_of_an_address_counts() {
+        let (inlet, outlet) = inlet();
+        let [one, other] = [1, 2].map(|byte| Address::from_bytes([byte; 32]));
+        let via = Via { hop: NEAR, mtu: Mtu(1280) };
+        for (address, via) in [(one, None), (one, Some(via)), (other, Some(via)), (one, None)] {
+            inlet.carrier(address, via);
+        }
+        assert!(matches!(outlet.try_recv(), Ok(Input::Carriers)));
+        assert!(outlet.try_recv().is_err());
+        assert_eq!(inlet.take_carriers(), BTreeMap::from([(one, None), (other, Some(via))]));
+        inlet.carrier(one, Some(via));
+        assert!(matches!(outlet.try_recv(), Ok(Input::Carriers)));
     }
 }

@@ -149,7 +149,11 @@ impl Plane {
                 self.inlet.routes_taken();
                 self.streams.handle_routes(self.doors.ways.fib(), now);
             }
-            Input::Carrier { address, via } => self.streams.handle_carrier(address, via, now),
+            Input::Carriers => {
+                for (address, via) in self.inlet.take_carriers() {
+                    self.streams.handle_carrier(address, via, now);
+                }
+            }
             Input::Stored(completion) => match self.journal.completed(completion) {
                 Some(Done::Committed { id, durable }) => self.streams.handle_committed(id, durable, now),
                 Some(Done::Read { id, entry }) => self.streams.handle_read(id, entry, now),

@@ -106,7 +106,7 @@ fn a_large_group_goes_in_parts_and_others_get_their_turn() {
     let mut parts = 0;
     for id in 3..9 {
         bed.commit(id, vec![Write::Group { group: GroupNumber(id), record: vec![2] }]);
-        while let None = bed.next() {
+        while bed.next().is_none() {
             parts += 1;
         }
     }
