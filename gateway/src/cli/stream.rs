@@ -140,7 +140,7 @@ fn source(file: Option<&Path>) -> anyhow::Result<(Box<dyn Read>, Option<u64>)> {
     let open = || path.display().to_string();
     let file = File::open(path).with_context(open)?;
     let metadata = file.metadata().with_context(open)?;
-    Ok((Box::new(file), metadata.is_file().then(|| metadata.len())))
+    Ok((Box::new(file), metadata.is_file().then_some(metadata.len())))
 }
 
 /// Takes; the exit code says whether there was one.

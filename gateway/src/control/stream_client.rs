@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The asking side of a conversation about a stream: `irdest-gateway stream`, and tests.
 
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -65,26 +65,29 @@ pub fn receive<W: Write>(
     keep: impl FnOnce(W) -> io::Result<()>,
 ) -> Result<Option<Arrived>, StreamError> {
     let mut daemon = Daemon::ask(path, request)?;
-    let arrived = match daemon.hear("a stream")? {
-        StreamLine::Arrived(arrived) => arrived,
-        StreamLine::None => return Ok(None),
-        other => return Err(daemon.wrong("a stream", other.to_string()).into()),
+    let line = daemon.hear("a stream")?;
+    if line == StreamLine::None {
+        return Ok(None);
+    }
+    let StreamLine::Arrived(arrived) = line else {
+        return Err(daemon.wrong("a stream", line.to_string()).into());
     };
     let mut sink = open(&arrived).map_err(StreamError::Sink)?;
     daemon.take(&mut sink)?;
     keep(sink).map_err(StreamError::Sink)?;
     daemon.say(&Line::Stream(StreamLine::Taken))?;
-    match daemon.hear("that it was taken")? {
-        StreamLine::Taken => Ok(Some(arrived)),
-        other => Err(daemon.wrong("that it was taken", other.to_string()).into()),
+    let line = daemon.hear("that it was taken")?;
+    if line == StreamLine::Taken {
+        return Ok(Some(arrived));
     }
+    Err(daemon.wrong("that it was taken", line.to_string()).into())
 }
 
 /// The daemon at the other end of a conversation.
 struct Daemon<'a> {
     path: &'a Path,
     reader: BufReader<UnixStream>,
-    writer: BufWriter<UnixStream>,
+    writer: UnixStream,
 }
 
 impl<'a> Daemon<'a> {
@@ -92,24 +95,25 @@ impl<'a> Daemon<'a> {
         let failed = |error| failed(path, "reach a running irdest-gateway", error);
         let writer = UnixStream::connect(path).map_err(failed)?;
         let reader = BufReader::new(writer.try_clone().map_err(failed)?);
-        let mut daemon = Self { path, reader, writer: BufWriter::with_capacity(MAX_PIECE + 4, writer) };
+        let mut daemon = Self { path, reader, writer };
         daemon.say(&RequestLine::Stream(request))?;
         Ok(daemon)
     }
 
-    /// A daemon that has closed said why before: its words are worth more than the broken pipe.
     fn say(&mut self, line: &impl Serialize) -> Result<(), ControlError> {
         let mut bytes = serde_json::to_vec(line).expect("a line has text keys only");
         bytes.push(b'\n');
-        self.write(&bytes)
+        self.write(&bytes).map(drop)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), ControlError> {
-        match self.writer.write_all(bytes).and_then(|()| self.writer.flush()) {
+    /// Whether the daemon still listens. One that has closed said why before: its words are worth more than the broken pipe.
+    fn write(&mut self, bytes: &[u8]) -> Result<bool, ControlError> {
+        match self.writer.write_all(bytes) {
+            Ok(()) => Ok(true),
             Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
-                Ok(())
+                Ok(false)
             }
-            written => written.map_err(|error| failed(self.path, "ask the daemon", error)),
+            Err(error) => Err(failed(self.path, "ask the daemon", error)),
         }
     }
 
@@ -140,8 +144,7 @@ impl<'a> Daemon<'a> {
             };
             let length = u32::try_from(read).expect("invariant: no more than a piece");
             piece[..4].copy_from_slice(&length.to_be_bytes());
-            self.write(&piece[..4 + read])?;
-            if read == 0 {
+            if !self.write(&piece[..4 + read])? || read == 0 {
                 return Ok(());
             }
         }

@@ -182,9 +182,9 @@ async fn streams_have_places_of_their_own() {
             while waiting.len() < server::MAX_STREAMS {
                 let stream = ask();
                 stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-                match (&stream).read(&mut [0; 1]) {
+                match (&stream).read_exact(&mut [0; 1]) {
                     Err(_) => waiting.push(stream),
-                    Ok(_) => std::thread::yield_now(),
+                    Ok(()) => std::thread::yield_now(),
                 }
             }
             let refused = answer(ask());
