@@ -209,6 +209,56 @@ fn a_daemon_answers_and_ends_on_sigterm() {
 }
 
 #[test]
+fn a_message_is_taken_once_and_outlives_a_daemon_that_is_killed() {
+    let home = Home::new();
+    let daemon = home.run();
+    let who = home.output(&["identity", "--json"]);
+    let who: serde_json::Value = serde_json::from_slice(&who.stdout).unwrap();
+    let address = who["address"].as_str().unwrap();
+    let content: Vec<u8> = (0..50_000_u32).flat_map(u32::to_be_bytes).collect();
+    let [message, taken] = ["message", "taken"].map(|name| home.path(name).to_str().unwrap().to_owned());
+    fs::write(&message, &content).unwrap();
+    let send = ["stream", "send", "--to", address, "--json", "--wait", "delivered", &message];
+    let sent = home.output(&send);
+    assert_eq!(sent.status.code(), Some(0), "{}", text(&sent.stderr));
+    let told: Vec<serde_json::Value> =
+        text(&sent.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(told[1..], ["accepted", "delivered"]);
+    // Nobody is there: it is accepted, and waits.
+    let nobody = "0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101";
+    let accepted = home.output(&["stream", "send", "--to", nobody, "--wait", "accepted", &message]);
+    assert_eq!(accepted.status.code(), Some(0), "{}", text(&accepted.stderr));
+
+    drop(daemon);
+    let _daemon = home.run();
+    let received = home.output(&["stream", "recv", "--no-wait", "--json", "--output", &taken]);
+    assert_eq!(received.status.code(), Some(0), "{}", text(&received.stderr));
+    assert!(fs::read(&taken).unwrap() == content);
+    let arrived: serde_json::Value = serde_json::from_slice(&received.stderr).unwrap();
+    assert_eq!(arrived["arrived"]["from"], address);
+    assert_eq!(arrived["arrived"]["size"], content.len());
+    assert_eq!(told[0]["opened"]["stream"], arrived["arrived"]["stream"]);
+    let status: Status = serde_json::from_slice(&home.output(&["status", "--json"]).stdout).unwrap();
+    assert_eq!(status.streams.unwrap().sending, 1);
+    let none = home.output(&["stream", "recv", "--no-wait"]);
+    assert_eq!((none.status.code(), text(&none.stderr)), (Some(1), "no stream is here\n".to_owned()));
+}
+
+#[test]
+fn a_journal_that_cannot_be_opened_costs_streams_and_nothing_else() {
+    let home = Home::new();
+    assert!(home.output(&["identity"]).status.success());
+    fs::create_dir(home.path("state/journal.redb")).unwrap();
+    let _daemon = home.run();
+    let status: Status = serde_json::from_slice(&home.output(&["status", "--json"]).stdout).unwrap();
+    assert!(status.warnings[0].starts_with("no streams: "), "{:?}", status.warnings);
+    assert_eq!(status.streams, None);
+    let refused = home.output(&["stream", "recv", "--no-wait"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("this daemon has no streams"));
+}
+
+#[test]
 fn the_service_manager_is_told() {
     let home = Home::new();
     let manager = UnixDatagram::bind(home.path("notify")).unwrap();
