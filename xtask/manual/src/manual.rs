@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! The pages of the manual, in section 8: one of the program and one of each of its commands.
+//! The pages of the manual, in section 8: one of the program and one of each of its commands, and of theirs.
 
 use std::fs;
 use std::io;
@@ -45,8 +45,13 @@ pub(crate) fn write(command: Command, folder: &Path) -> io::Result<()> {
     let mut command = command.disable_help_subcommand(true);
     command.build();
     page(&command, folder, MORE)?;
-    for subcommand in command.get_subcommands() {
+    pages_of_commands(&command, folder)
+}
+
+fn pages_of_commands(command: &Command, folder: &Path) -> io::Result<()> {
+    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
         page(subcommand, folder, "")?;
+        pages_of_commands(subcommand, folder)?;
     }
     Ok(())
 }
@@ -74,6 +79,9 @@ mod tests {
             let page = format!("irdest\\-gateway\\-{}(8)", command.get_name().replace('-', "\\-"));
             assert!(main.contains(&page), "{page} in {main}");
             text(&format!("irdest-gateway-{}.8", command.get_name()));
+        }
+        for option in ["lifetime", "wait"] {
+            assert!(text("irdest-gateway-stream-send.8").contains(option), "{option}");
         }
     }
 }
