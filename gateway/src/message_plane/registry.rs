@@ -52,6 +52,8 @@ struct Writing {
 #[derive(Debug)]
 struct Waiting {
     from: Option<Address>,
+    /// Or is told that there is none.
+    wait: bool,
     reply: oneshot::Sender<Option<Held>>,
 }
 
@@ -97,9 +99,9 @@ impl Registry {
                 }
             }
             Ask::Receive { from, wait, reply } => {
-                self.waiting.push(Waiting { from, reply });
+                self.waiting.push(Waiting { from, wait, reply });
                 self.hand_out(streams);
-                if let Some(unserved) = self.waiting.pop_if(|_| !wait) {
+                for unserved in self.waiting.extract_if(.., |waiting| !waiting.wait) {
                     let _ = unserved.reply.send(None);
                 }
             }

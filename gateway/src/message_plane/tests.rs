@@ -132,6 +132,21 @@ async fn no_two_clients_have_the_same_stream_and_who_leaves_gives_it_back() {
 }
 
 #[tokio::test]
+async fn who_does_not_wait_takes_nobodys_turn() {
+    let bed = Bed::new();
+    let clients = bed.plane.clients().clone();
+    let of_another = Address::from_bytes([7; 32]);
+    let mut waiting = std::pin::pin!(clients.receive(Some(of_another), true));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    let mut sending = bed.send(own(), b"one").await;
+    while sending.news().await.is_some() {}
+    let held = clients.receive(None, false).await.unwrap().unwrap();
+    assert_eq!(read(&bed, &held), b"one");
+    assert!(futures_util::poll!(&mut waiting).is_pending(), "that was not for it");
+    bed.plane.end();
+}
+
+#[tokio::test]
 async fn what_was_accepted_and_what_was_not_taken_is_there_after_a_restart() {
     let bed = Bed::new();
     let content = content(200_000);
