@@ -296,6 +296,12 @@ impl Gateway {
         serde_json::from_str(&text).with_context(|| format!("reading the links of node {}", self.node.name()))
     }
 
+    /// Starts another call of its program, on its own configuration, whose log is `LOG.log` in the node's directory.
+    pub(crate) fn client(&self, arguments: &[&str], log: &str) -> Result<Process> {
+        let config = config_path(&self.node);
+        self.node.spawn(gateway_program()?, &[arguments, &["-c", &config]].concat(), log)
+    }
+
     fn ask(&self, question: &[&str]) -> Result<String> {
         let config = config_path(&self.node);
         let arguments: Vec<&str> = question.iter().copied().chain(["-c", &config]).collect();

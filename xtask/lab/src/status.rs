@@ -27,6 +27,8 @@ pub struct Status {
     /// The rules of the firewall.
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// What becomes of streams.
+    pub streams: Option<Streams>,
     /// Frames and packets that were dropped, counted by reason.
     #[serde(default)]
     pub drops: BTreeMap<String, u64>,
@@ -121,6 +123,19 @@ pub struct Rule {
     pub limited: u64,
 }
 
+/// Streams that are not over, and the journal that they are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Streams {
+    /// Sent from here.
+    pub sending: u64,
+    /// For this gateway, and not taken yet.
+    pub receiving: u64,
+    /// Of others, kept for them.
+    pub carried: u64,
+    /// Bytes of all of them in the journal.
+    pub journal_bytes: u64,
+}
+
 /// One end of a flow.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct FlowEnd {
@@ -150,6 +165,11 @@ impl Status {
     /// A rule of the firewall by its name.
     pub fn rule(&self, name: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.name == name)
+    }
+
+    /// What becomes of streams; nothing at all where there are none.
+    pub fn streams(&self) -> Streams {
+        self.streams.unwrap_or_default()
     }
 
     /// How often something was dropped or refused for the reason.

@@ -60,6 +60,11 @@ impl ThreeRouters {
 
     /// Makes nodes and links and prepares the daemons, none of which runs yet.
     pub fn prepare(limit: TimeLimit, dials: Dials) -> Result<Self> {
+        Self::prepare_with_extra(limit, dials, "")
+    }
+
+    /// The same with further lines in the configuration of all three, see [`GatewayConfig::extra`].
+    pub fn prepare_with_extra(limit: TimeLimit, dials: Dials, extra: &str) -> Result<Self> {
         let peers = match dials {
             Dials::Edges => PeerLists {
                 a: &["inet:192.0.2.2:5860"],
@@ -72,7 +77,7 @@ impl ThreeRouters {
                 b: &[],
             },
         };
-        Self::prepare_with(limit, peers)
+        Self::prepare_with(limit, peers, extra)
     }
 
     /// As [`ThreeRouters::prepare`], with B dialling the second link at another port of R, where a
@@ -80,10 +85,10 @@ impl ThreeRouters {
     pub fn prepare_with_relay(limit: TimeLimit, port: u16) -> Result<Self> {
         let relayed = format!("inet:203.0.113.1:{port}");
         let b = ["inet:198.51.100.1:5860", &relayed];
-        Self::prepare_with(limit, PeerLists { a: &["inet:192.0.2.2:5860"], r: &[], b: &b })
+        Self::prepare_with(limit, PeerLists { a: &["inet:192.0.2.2:5860"], r: &[], b: &b }, "")
     }
 
-    fn prepare_with(limit: TimeLimit, peers: PeerLists<'_>) -> Result<Self> {
+    fn prepare_with(limit: TimeLimit, peers: PeerLists<'_>, extra: &str) -> Result<Self> {
         let lab = Lab::create(limit)?;
         let (a, r, b) = (lab.node("a")?, lab.node("r")?, lab.node("b")?);
         connect(&lab, &a, &r, &b)?;
@@ -95,6 +100,7 @@ impl ThreeRouters {
                 .collect(),
             tun: Some(vec![format!("{own}/24")]),
             accept: vec![("tcp", TCP_PORTS.to_vec()), ("udp", UDP_PORTS.to_vec())],
+            extra: extra.to_owned(),
             ..GatewayConfig::default()
         };
         // B's address is not known before A's configuration is written, hence A's is written twice.
@@ -102,7 +108,8 @@ impl ThreeRouters {
         let b = Gateway::prepare(b, &edge(peers.b, Self::B_ADDRESS, "10.66.1.0/24", Some(&a)))?;
         a.configure(&edge(peers.a, Self::A_ADDRESS, "10.66.2.0/24", Some(&b)))?;
         let middle = peers.r.iter().copied().map(Peer::from).collect();
-        let r = Gateway::prepare(r, &GatewayConfig { peers: middle, ..GatewayConfig::default() })?;
+        let middle = GatewayConfig { peers: middle, extra: extra.to_owned(), ..GatewayConfig::default() };
+        let r = Gateway::prepare(r, &middle)?;
         Ok(Self { a, r, b, lab })
     }
 
