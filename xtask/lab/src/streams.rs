@@ -100,7 +100,13 @@ impl Gateway {
         }
     }
 
-    /// The most memory that the daemon ever had, in bytes (`VmHWM` of proc_pid_status(5)).
+    /// Forgets the [peak](Self::peak_memory) so far: that of the start, say (proc_pid_clear_refs(5)).
+    pub fn forget_peak_memory(&self) -> Result<()> {
+        let process = self.process_id().context("no daemon runs")?;
+        fs::write(format!("/proc/{process}/clear_refs"), "5").context("forgetting a peak")
+    }
+
+    /// The most memory that the daemon ever had resident, in bytes (`VmHWM` of proc_pid_status(5)).
     pub fn peak_memory(&self) -> Result<u64> {
         let process = self.process_id().context("no daemon runs")?;
         let status = fs::read_to_string(format!("/proc/{process}/status"))?;
