@@ -21,7 +21,7 @@ use crate::programs::{TO_TEST, require};
 const LAB_TESTS: &str = "lab-tests";
 /// Lab tests that measure no times and mostly wait: they are run two at a time, in two lanes of about the same length.
 const PATIENT: [&[&str]; 2] = [
-    &["service", "doctor", "device", "refusals", "lab_itself", "reload", "privileges"],
+    &["service", "doctor", "device", "refusals", "lab_itself", "reload", "privileges", "streams"],
     &["hostile", "host"],
 ];
 /// The feature of tests that boot Debian trees, and so need root.
