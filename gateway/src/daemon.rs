@@ -199,8 +199,8 @@ impl Gateway {
             probing: Probing::new(probes, if config.tun.enable { config.host.mark } else { 0 }),
             watchdog: Watchdog::of_service_manager(data.handle().clone(), now.at),
         };
-        let custody = streams.as_mut().and_then(MessagePlane::take_custody);
-        let inputs = Inputs { notices, asks, custody, requests, network: watch_network() };
+        let words = streams.as_mut().and_then(MessagePlane::take_words);
+        let inputs = Inputs { notices, asks, words, requests, network: watch_network() };
         let clients = streams.as_ref().map(|streams| streams.clients().clone());
         let server = tokio::spawn(server.serve(requests_in, clients));
         let driver = Driver::new(clock, parts);

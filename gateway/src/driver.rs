@@ -25,7 +25,7 @@ use crate::config::LinkRule;
 use crate::control::{Answer, Query, Request};
 use crate::forward::{ControlFrame, Forwarder, Notice, Notices};
 use crate::irdest_proxy::{Asks, ControlHalf, Outgoing};
-use crate::message_plane::{Custody, PlaneDoor};
+use crate::message_plane::{PlaneDoor, Word};
 use crate::netlink::Watch;
 use crate::notify::StatusLine;
 use crate::probing::Probing;
@@ -94,8 +94,8 @@ pub struct Inputs {
     pub notices: Notices,
     /// What irdest-proxy's data half asks for.
     pub asks: Option<Asks>,
-    /// What neighbours are to be told of streams.
-    pub custody: Option<mpsc::Receiver<Custody>>,
+    /// What the message plane wants of the router.
+    pub words: Option<mpsc::Receiver<Word>>,
     /// Requests of the control socket.
     pub requests: mpsc::Receiver<Request>,
     /// Changes of the host's network; nothing where netlink cannot be watched.
@@ -175,8 +175,12 @@ impl Driver {
                 }
             }
             Some(ask) = next_ask(inputs.asks.as_mut()) => self.handle_ask(ask),
-            Some((hop, frames)) = next_custody(inputs.custody.as_mut()) => {
-                self.parts.router.send_custody(hop, &frames, self.clock.now());
+            Some(word) = next_word(inputs.words.as_mut()) => {
+                let now = self.clock.now();
+                match word {
+                    Word::Custody(hop, frames) => self.parts.router.send_custody(hop, &frames, now),
+                    Word::BadSignature(from) => self.parts.router.note_bad_signature(from, now),
+                }
             }
             Some(Request { query, reply }) = inputs.requests.recv() => {
                 // A client that has left needs no answer.
@@ -470,9 +474,9 @@ async fn next_ask(asks: Option<&mut Asks>) -> Option<Ask> {
     }
 }
 
-async fn next_custody(custody: Option<&mut mpsc::Receiver<Custody>>) -> Option<Custody> {
-    match custody {
-        Some(custody) => custody.recv().await,
+async fn next_word(words: Option<&mut mpsc::Receiver<Word>>) -> Option<Word> {
+    match words {
+        Some(words) => words.recv().await,
         None => std::future::pending().await,
     }
 }

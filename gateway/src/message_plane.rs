@@ -36,12 +36,18 @@ use inlet::Input;
 use journal::Journal;
 use plane::{Doors, Plane};
 
-/// Custodies that wait for the control loop: as many as a neighbour may tell us in a second. What finds no room is counted and
+/// Custodies and complaints that wait for the control loop: as many as a neighbour may tell us in a second. What finds no room is counted and
 /// not told; the neighbour sends the frames again then, and is told anew.
-const CUSTODIES: usize = 512;
+const WORDS: usize = 512;
 
-/// What the control loop is to tell a neighbour: the hop to it, and the frames that we answer for.
-pub type Custody = (Hop, Vec<FrameId>);
+/// What the control loop is to do for it.
+#[derive(Debug)]
+pub enum Word {
+    /// Tell the neighbour behind a hop that we answer for these frames.
+    Custody(Hop, Vec<FrameId>),
+    /// A neighbour brought a frame whose signature does not hold.
+    BadSignature(Hop),
+}
 
 /// The local address of the message plane.
 #[derive(Debug)]
@@ -93,8 +99,8 @@ impl Restored {
         let store = StoreThread::start(store, move |completion| done.stored(completion))?;
         let clients = Clients::new(inlet.clone(), store.store(), &local);
         let report = Arc::new(Mutex::default());
-        let (custody_in, custody) = tokio::sync::mpsc::channel(CUSTODIES);
-        let doors = Doors { forwarder, ways, custody: custody_in, report: Arc::clone(&report) };
+        let (words_in, words) = tokio::sync::mpsc::channel(WORDS);
+        let doors = Doors { forwarder, ways, words: words_in, report: Arc::clone(&report) };
         let plane = Plane::new(streams, Journal::new(store), (inlet.clone(), inputs), doors);
         let (alive, ended) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name("streams".to_owned()).spawn(move || {
@@ -102,7 +108,7 @@ impl Restored {
             let _alive = alive;
             plane.run();
         })?;
-        Ok(MessagePlane { door: PlaneDoor { inlet, report }, clients, custody: Some(custody), ended, thread })
+        Ok(MessagePlane { door: PlaneDoor { inlet, report }, clients, words: Some(words), ended, thread })
     }
 }
 
@@ -130,7 +136,7 @@ impl PlaneDoor {
 pub struct MessagePlane {
     door: PlaneDoor,
     clients: Clients,
-    custody: Option<tokio::sync::mpsc::Receiver<Custody>>,
+    words: Option<tokio::sync::mpsc::Receiver<Word>>,
     ended: oneshot::Receiver<()>,
     thread: JoinHandle<()>,
 }
@@ -146,9 +152,9 @@ impl MessagePlane {
         &self.clients
     }
 
-    /// What the control loop is to tell neighbours; given out once.
-    pub fn take_custody(&mut self) -> Option<tokio::sync::mpsc::Receiver<Custody>> {
-        self.custody.take()
+    /// What the control loop is to do for it; given out once.
+    pub fn take_words(&mut self) -> Option<tokio::sync::mpsc::Receiver<Word>> {
+        self.words.take()
     }
 
     /// Waits until it ends by itself, as it only does by a panic. Cancel safe; not to be called again afterwards.

@@ -280,11 +280,16 @@ impl Router {
         if self.verifier.verify(public, message, signature) {
             return Ok(());
         }
-        let neighbour = self.neighbours.get_mut(&from.neighbour).ok_or(DropReason::UnknownHop)?;
-        if neighbour.note_bad_signature(now.at) {
+        self.note_bad_signature(from, now);
+        Err(DropReason::BadSignature)
+    }
+
+    /// A neighbour brought a bad signature that somebody else verified; too many of them cut it off.
+    pub fn note_bad_signature(&mut self, from: Hop, now: Now) {
+        let neighbour = self.neighbours.get_mut(&from.neighbour);
+        if neighbour.is_some_and(|neighbour| neighbour.note_bad_signature(now.at)) {
             self.close_links_of(from.neighbour, CloseReason::CutOff, now);
         }
-        Err(DropReason::BadSignature)
     }
 
     fn send(&mut self, hop: Hop, class: Class, frame: Vec<u8>) {

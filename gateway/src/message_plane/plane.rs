@@ -15,7 +15,7 @@ use super::clients::News;
 use super::inlet::{Inlet, Input};
 use super::journal::{Done, Journal};
 use super::registry::Registry;
-use super::{Custody, PlaneReport};
+use super::{PlaneReport, Word};
 use crate::clock::Clock;
 use crate::egress::OURS;
 use crate::forward::Forwarder;
@@ -41,8 +41,8 @@ pub(super) struct Doors {
     pub(super) forwarder: Arc<Forwarder>,
     /// The way out over each link, and the forwarding table.
     pub(super) ways: Arc<Ways>,
-    /// What the control loop is to tell neighbours.
-    pub(super) custody: mpsc::Sender<Custody>,
+    /// What the control loop is to do.
+    pub(super) words: mpsc::Sender<Word>,
     /// Where it tells what it looks like.
     pub(super) report: Arc<Mutex<PlaneReport>>,
 }
@@ -190,10 +190,12 @@ impl Plane {
             StreamEvent::Failed(key) => self.registry.tell(&key, News::Failed),
             StreamEvent::Received(_) => self.registry.hand_out(&self.streams),
             StreamEvent::Custody { hop, frames } => {
-                if self.doors.custody.try_send((hop, frames)).is_err() {
+                if self.doors.words.try_send(Word::Custody(hop, frames)).is_err() {
                     self.counts.custodies_lost += 1;
                 }
             }
+            // What finds no room has others before it, which count as much.
+            StreamEvent::BadSignature { from } => _ = self.doors.words.try_send(Word::BadSignature(from)),
         }
     }
 

@@ -8,7 +8,7 @@ use core::time::Duration;
 use ratman_types::{Address, Hop, Now, RouterId};
 
 use super::Router;
-use crate::limits::{FLOOD_INTERVAL, RESEND_BATCH, RESEND_PAUSE};
+use crate::limits::{CLOCK_WINDOW, FLOOD_INTERVAL, RESEND_BATCH, RESEND_PAUSE};
 use crate::newest::{Newest, told_interval};
 use crate::{Class, DropReason, Event, LinkState, Timer};
 
@@ -91,8 +91,11 @@ impl Router {
 
     /// Sends the newest announcement of an address over some hops, but not to the neighbour that it came from.
     fn send_newest(&mut self, address: &Address, mut hops: Vec<Hop>) {
+        let corrected = self.clock.corrected(self.now);
+        // One of ours that was made before our clock was right would be refused; the next is made within seconds.
+        let counts = |newest: &&mut Newest| corrected <= newest.origin_time + CLOCK_WINDOW;
         let newest = match (self.locals.get_mut(address), self.rib.get_mut(address)) {
-            (Some(local), _) => local.newest.as_mut(),
+            (Some(local), _) => local.newest.as_mut().filter(counts),
             (None, Some(known)) => known.newest.as_mut(),
             (None, None) => None,
         };

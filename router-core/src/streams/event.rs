@@ -104,6 +104,12 @@ pub enum StreamEvent {
     Failed(StreamKey),
     /// It is here whole, durably, for a client of ours to take.
     Received(Box<Arrival>),
+    /// A neighbour brought a frame whose signature does not hold: it should have verified it
+    /// ([`Router::note_bad_signature`](crate::Router::note_bad_signature)).
+    BadSignature {
+        /// The hop over which it came.
+        from: Hop,
+    },
     /// The neighbour behind a hop is to be told that we answer for these frames from now on.
     Custody {
         /// The hop over which they came.

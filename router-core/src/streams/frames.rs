@@ -8,10 +8,10 @@ use ratman_wire::stream::{
     Auxiliary, DenyNotice, Lifetime, PackedBlocks, Progress, PullRequest, PushNotice, Receipt, Slice,
     StreamId,
 };
-use ratman_wire::{Frame, FrameId, Header, Mode};
+use ratman_wire::{Frame, Header, Mode, SignedBytes};
 
 use super::inbound::{address_of, is_block};
-use super::{LOOPBACK, StreamKey, StreamTransmit, Streams, Way};
+use super::{LOOPBACK, StreamEvent, StreamKey, StreamTransmit, Streams, Way};
 use crate::stream::{SliceError, Whole};
 use crate::{DropReason, sign_frame};
 
@@ -75,12 +75,16 @@ impl Streams {
         }
     }
 
-    /// The frame's name, if its signature holds.
-    fn verify(&self, arrived: &Arrived<'_>) -> Result<FrameId, DropReason> {
+    /// What was signed, if the signature holds.
+    fn verify(&mut self, arrived: &Arrived<'_>) -> Result<SignedBytes, DropReason> {
         let signature = arrived.frame.header.signature.ok_or(DropReason::Unsigned)?;
         let signed = arrived.frame.signed_bytes();
         let holds = self.verifier.verify(&arrived.frame.header.sender, signed.as_bytes(), &signature);
-        if holds { Ok(signed.id()) } else { Err(DropReason::BadSignature) }
+        if holds {
+            return Ok(signed);
+        }
+        self.events.push_back(StreamEvent::BadSignature { from: arrived.from });
+        Err(DropReason::BadSignature)
     }
 
     /// Keeps what is of use later; what is only said between two ends that hear each other is not.
@@ -106,7 +110,7 @@ impl Streams {
             }
             _ => return Err(why),
         };
-        let name = self.verify(arrived)?;
+        let name = self.verify(arrived)?.id();
         self.note_words_of_others(arrived);
         let key = (arrived.sender, arrived.recipient, Some(stream));
         self.carry(arrived.from, key, end, (name, arrived.one_hop_on()), now)
@@ -148,14 +152,14 @@ impl Streams {
             }
             Mode::DENY_NOTICE => {
                 let deny = DenyNotice::decode(payload).map_err(malformed)?;
-                let name = self.verify(arrived)?;
+                let name = self.verify(arrived)?.id();
                 self.with_sent(&arrived.key_of_ours(deny.stream), now, |_, out| out.sending.denied());
                 self.tell_custody(arrived.from, vec![name]);
                 Ok(())
             }
             Mode::RECEIPT => {
                 let receipt = Receipt::decode(payload).map_err(malformed)?;
-                let name = self.verify(arrived)?;
+                let name = self.verify(arrived)?.id();
                 let key = arrived.key_of_ours(receipt.stream);
                 self.with_sent(&key, now, |_, out| out.sending.receipt(receipt.outcome));
                 self.tell_custody(arrived.from, vec![name]);
@@ -188,8 +192,8 @@ impl Streams {
     fn receive_slice(&mut self, arrived: &Arrived<'_>, now: Now) -> Result<(), DropReason> {
         let slice = Slice::decode(&arrived.frame).map_err(|_| DropReason::MalformedPayload)?;
         let auxiliary = self.auxiliary(&arrived.frame.header, now)?;
-        let id = self.verify(arrived)?;
-        let (key, end) = (arrived.key_to_us(auxiliary.stream), auxiliary.end());
+        let signed = self.verify(arrived)?;
+        let (key, end, id) = (arrived.key_to_us(auxiliary.stream), auxiliary.end(), signed.id());
         let name = slice.place().hash;
         let whole = Whole {
             of: slice.of(),
@@ -197,6 +201,14 @@ impl Streams {
             recipient: Recipient::Address(arrived.recipient),
             name,
         };
+        if is_block(slice.of()) && slice.place().max == 0 {
+            // A whole block: the signature covers its hash, which is known by now.
+            if signed.payload() != name {
+                return Err(DropReason::BadSlices);
+            }
+            let block = core::iter::once((Reference::from_bytes(*name.as_bytes()), slice.bytes()));
+            return self.receive_blocks(&key, end, block, (arrived.from, vec![id]), now);
+        }
         let added = self.collector.add(whole, &slice, arrived.from.neighbour, now.at);
         let whole = added.map_err(|error| match error {
             SliceError::Disagrees | SliceError::TooLong | SliceError::WrongName => DropReason::BadSlices,
@@ -219,7 +231,7 @@ impl Streams {
     fn receive_packed(&mut self, arrived: &Arrived<'_>, now: Now) -> Result<(), DropReason> {
         let packed = PackedBlocks::decode(&arrived.frame).map_err(|_| DropReason::MalformedPayload)?;
         let auxiliary = self.auxiliary(&arrived.frame.header, now)?;
-        let id = self.verify(arrived)?;
+        let id = self.verify(arrived)?.id();
         let key = arrived.key_to_us(auxiliary.stream);
         let blocks = packed.blocks().map(|block| (Reference::of(block), block));
         self.receive_blocks(&key, auxiliary.end(), blocks, (arrived.from, vec![id]), now)

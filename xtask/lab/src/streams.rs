@@ -124,9 +124,9 @@ impl Gateway {
 impl StreamSender {
     /// The name of the stream, once it has one.
     pub fn stream(&self) -> Option<String> {
-        self.news().into_iter().find_map(|news| match news {
-            StreamNews::Opened { stream } => Some(stream),
-            _ => None,
+        self.news().into_iter().find_map(|news| {
+            let StreamNews::Opened { stream } = news else { return None };
+            Some(stream)
         })
     }
 
@@ -187,14 +187,16 @@ mod tests {
         let log = "{\"opened\":{\"stream\":\"ab\"}}\n\"accepted\"\nirdest-gateway: alas\n\"delivered\"\n";
         let opened = StreamNews::Opened { stream: "ab".into() };
         assert_eq!(news_in(log), [opened, StreamNews::Accepted, StreamNews::Delivered]);
-        let arrived = "{\"arrived\":{\"from\":\"AAAA\",\"stream\":\"ab\",\"size\":7,\"created_us\":1}}\n\"none\"";
+        let arrived =
+            "{\"arrived\":{\"from\":\"AAAA\",\"stream\":\"ab\",\"size\":7,\"created_us\":1}}\n\"none\"";
         let expected = StreamNews::Arrived { from: "AAAA".into(), stream: "ab".into(), size: 7 };
         assert_eq!(news_in(arrived), [expected, StreamNews::None]);
     }
 
     #[test]
     fn files_have_their_length_and_differ() {
-        let path = |name: &str| std::env::temp_dir().join(format!("irdest-lab-{}-{name}", std::process::id()));
+        let path =
+            |name: &str| std::env::temp_dir().join(format!("irdest-lab-{}-{name}", std::process::id()));
         let (one, other) = (path("one"), path("other"));
         for size in [0, 1, 65_537] {
             random_file(&one, size).unwrap();

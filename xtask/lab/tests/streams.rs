@@ -87,12 +87,14 @@ fn two_streams_at_once_need_little_memory() {
     }
     let files = ["one", "other"].map(|name| content(&routers.a, name, size));
     let began = Instant::now();
-    let mut senders = files.each_ref().map(|file| routers.a.send_stream(&routers.b, file, "delivered").unwrap());
+    let mut senders =
+        files.each_ref().map(|file| routers.a.send_stream(&routers.b, file, "delivered").unwrap());
     senders.iter_mut().for_each(|sender| sender.wait_for(&Delivered).unwrap());
     println!("2 times {} MiB delivered after {:.1} s", size >> 20, began.elapsed().as_secs_f32());
     for _ in 0..2 {
         let taken = take(&routers.b);
-        let sent = senders.iter().zip(&files).find(|(sender, _)| sender.stream().as_ref() == Some(&taken.stream));
+        let sent =
+            senders.iter().zip(&files).find(|(sender, _)| sender.stream().as_ref() == Some(&taken.stream));
         let (sender, file) = sent.expect("one of the two");
         assert_taken(&taken, &routers.a, sender, file);
     }
