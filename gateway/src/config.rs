@@ -13,6 +13,7 @@ use gateway_core::limits::Limit as RemoteLimit;
 use ipnet::IpNet;
 use netmod_inet::TrainConfig;
 use ratman_types::{ByteCount, Mtu, RouterId};
+use router_core::streams::StreamFilter;
 
 mod contacts;
 mod error;
@@ -25,6 +26,7 @@ mod link;
 mod route;
 mod section;
 mod sources;
+mod streams;
 mod value;
 
 use contacts::Contacts;
@@ -40,7 +42,7 @@ use section::{Limit, Section};
 pub use sources::{DEFAULT_FILE, Sources};
 use value::{
     ABSOLUTE_PATH, ACCEPT, DEVICE_ADDRESS, DEVICE_NAME, FLAG, LINK_MTU, LISTEN, LOG_FILTER, PEER_TARGET,
-    ROUTER_KEY, SOCKET_BUFFER, SOCKET_PATH, STREAM_QUOTA, TRAIN_SHARE, TUN_MTU,
+    ROUTER_KEY, SOCKET_BUFFER, SOCKET_PATH, TRAIN_SHARE, TUN_MTU,
 };
 pub use value::{LogFilter, PeerTarget};
 
@@ -133,6 +135,10 @@ pub struct StreamsConfig {
     pub enable: bool,
     /// What the journal may hold of them, from 16 MiB to 1 TiB; default 1 GiB.
     pub quota: ByteCount,
+    /// Before a larger one is sent its recipient is asked; default 8 MiB.
+    pub notice_above: ByteCount,
+    /// Which are taken; default all.
+    pub filter: StreamFilter,
 }
 
 /// `[inet]`.
@@ -201,7 +207,7 @@ impl Config {
             )?,
             links: root.list("link", link::LINKS, link::link, |rule| (rule.neighbour, rule.remote))?,
             trains: only(root.section("trains")?, trains)?,
-            streams: only(root.section("streams")?, StreamsConfig::parse)?,
+            streams: only(root.section("streams")?, |section| streams::parse(section, &contacts))?,
             probes: only(root.section("probes")?, |probes| probes.get("enabled", &FLAG))?,
             control_socket: only(root.section("control")?, |control| control.get("socket", &SOCKET_PATH))?,
             log_filter: only(root.section("log")?, |log| log.get("filter", &LOG_FILTER))?,
@@ -256,12 +262,6 @@ impl InetConfig {
             mtu: inet.get_optional("mtu", &LINK_MTU)?,
             buffer: inet.get_optional("buffer", &SOCKET_BUFFER)?,
         })
-    }
-}
-
-impl StreamsConfig {
-    fn parse(streams: &mut Section<'_>) -> Result<Self, ConfigError> {
-        Ok(Self { enable: streams.get("enable", &FLAG)?, quota: streams.get("quota", &STREAM_QUOTA)? })
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use gateway_core::firewall::{Action, Carrying, To, Whom};
 use gateway_core::packet::Direction;
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.links, []);
     assert!(config.probes);
     assert_eq!((config.streams.enable, config.streams.quota), (true, ByteCount(1 << 30)));
+    assert_eq!(config.streams.notice_above, ByteCount(8 << 20));
+    assert_eq!(config.streams.filter, StreamFilter::default());
     assert_eq!(config.trains, Some(TrainConfig::default()));
     assert_eq!(config.control_socket, Path::new("/run/irdest-gateway/control.sock"));
     assert_eq!(config.log_filter.as_str(), "info");
@@ -52,7 +55,7 @@ fn every_key_is_taken() {
         sessions.accept = "configured"
         control.socket = "/c"
         probes.enabled = false
-        streams = {{ enable = false, quota = 16777216 }}
+        streams = {{ enable = false, quota = 16777216, notice_above = 0, largest = 7, only_from = ["{KEY}"], not_from = ["{KEY}"] }}
         trains.share = 0
         log.filter = "warn,irdest_proxy=trace"
         firewall.accept = [
@@ -113,6 +116,10 @@ fn every_key_is_taken() {
     assert_eq!(config.routes[1].via, KEY.parse().unwrap());
     assert!(!config.probes);
     assert_eq!((config.streams.enable, config.streams.quota), (false, ByteCount(1 << 24)));
+    let senders = BTreeSet::from([KEY.parse().unwrap()]);
+    let filter = &config.streams.filter;
+    assert_eq!((config.streams.notice_above, filter.largest), (ByteCount(0), Some(ByteCount(7))));
+    assert_eq!((filter.only_from.as_ref(), &filter.not_from), (Some(&senders), &senders));
     assert_eq!(config.trains, None);
     assert_eq!(config.links[0].cost.as_duration(), Duration::from_micros(250));
     let host = &config.host;

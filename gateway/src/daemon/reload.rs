@@ -86,6 +86,7 @@ fn remotes_config(config: &Config) -> anyhow::Result<RemotesConfig> {
         firewall: Firewall::new(config.firewall_rules.clone(), configured.clone()),
         limits: RemoteLimits::new(hash_seed()?, &config.limits, configured.clone()),
         links: config.links.clone(),
+        streams: config.streams.filter.clone(),
         configured,
     })
 }
@@ -107,6 +108,7 @@ fn hold_back(old: &Config, new: &mut Config) -> String {
     hold("inet.buffer", &old.inet.buffer, &mut new.inet.buffer, &mut held);
     hold("streams.enable", &old.streams.enable, &mut new.streams.enable, &mut held);
     hold("streams.quota", &old.streams.quota, &mut new.streams.quota, &mut held);
+    hold("streams.notice_above", &old.streams.notice_above, &mut new.streams.notice_above, &mut held);
     hold("trains.share", &old.trains, &mut new.trains, &mut held);
     hold("probes.enabled", &old.probes, &mut new.probes, &mut held);
     hold("host.table", &old.host.table, &mut new.host.table, &mut held);

@@ -25,7 +25,11 @@ pub(super) fn open(
     if !config.streams.enable {
         return Ok((None, None));
     }
-    let streams = StreamsConfig { quota: config.streams.quota, ..StreamsConfig::default() };
+    let streams = StreamsConfig {
+        quota: config.streams.quota,
+        notice_above: config.streams.notice_above,
+        filter: config.streams.filter.clone(),
+    };
     let local = Local { key: Arc::new(identity.address.clone()), initial_hops };
     Ok(match Restored::open(state.dir(), streams, local, random()?) {
         Ok(restored) => (Some(restored), None),

@@ -9,6 +9,7 @@ use gateway_core::remotes::{Remotes, RouteError};
 use gateway_core::session::{Accept, ConfiguredRemote, SessionState};
 use ipnet::IpNet;
 use ratman_types::Address;
+use router_core::streams::StreamFilter;
 
 use super::Driver;
 use crate::config::LinkRule;
@@ -28,6 +29,8 @@ pub struct RemotesConfig {
     pub limits: Option<RemoteLimits>,
     /// What is said about links.
     pub links: Vec<LinkRule>,
+    /// Which streams are taken.
+    pub streams: StreamFilter,
 }
 
 /// Each of `configured` with the times that were stored for it.
@@ -58,7 +61,7 @@ impl Driver {
     /// Takes other prefixes, remotes and rules.
     pub fn reload(&mut self, remotes: Option<Remotes>, config: RemotesConfig) {
         let now = self.clock.now();
-        let RemotesConfig { configured, accept, firewall, limits, links } = config;
+        let RemotesConfig { configured, accept, firewall, limits, links, streams } = config;
         let in_use: BTreeSet<Address> = self.remotes_in_use().collect();
         let router = &mut self.parts.router;
         configured.difference(&self.parts.configured).for_each(|address| router.pin(*address));
@@ -75,6 +78,9 @@ impl Driver {
         }
         self.parts.configured = configured;
         self.set_link_rules(links, now);
+        if let Some(plane) = &self.parts.streams {
+            plane.inlet().filter(streams);
+        }
         self.refused = None;
         self.settle(now);
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ratman_types::{Address, Hop, LinkId};
 use ratman_wire::FrameId;
 use router_core::Via;
+use router_core::streams::StreamFilter;
 
 use super::registry::Ask;
 use crate::forward::{Place, Shares};
@@ -33,6 +34,8 @@ pub(super) enum Input {
     Stored(Completion),
     /// A client wants something.
     Ask(Ask),
+    /// Other streams are taken than before.
+    Filter(StreamFilter),
     /// It is to end.
     End,
 }
@@ -139,6 +142,11 @@ impl Inlet {
     /// A client wants something; false once the message plane has ended.
     pub(super) fn ask(&self, ask: Ask) -> bool {
         self.put(Input::Ask(ask))
+    }
+
+    /// Other streams are taken than before, from now on.
+    pub fn filter(&self, filter: StreamFilter) {
+        self.put(Input::Filter(filter));
     }
 
     /// It is to end.

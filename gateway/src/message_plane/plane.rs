@@ -160,6 +160,7 @@ impl Plane {
                 None => {}
             },
             Input::Ask(ask) => self.registry.handle(ask, &mut self.streams, now),
+            Input::Filter(filter) => self.streams.set_filter(filter),
             Input::End => return false,
         }
         true

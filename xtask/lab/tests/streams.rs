@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use irdest_lab::StreamNews::{Delivered, Stored};
+use irdest_lab::StreamNews::{Delivered, Denied, Stored};
 use irdest_lab::{
     Dials, Gateway, StreamSender, Streams, TakenStream, ThreeRouters, TimeLimit, random_file, repetitions,
     same_content,
@@ -104,6 +104,20 @@ fn two_streams_at_once_need_little_memory() {
         println!("{name} had {} MiB at most", peak >> 20);
         assert!(peak < MOST_MEMORY, "{name}: {peak} bytes");
     }
+}
+
+#[test]
+fn what_a_recipient_refuses_is_neither_sent_nor_carried() {
+    let limit = LARGE / 2;
+    let routers = running(60, &format!("[streams]\nnotice_above = {limit}\nlargest = {limit}\n"));
+    for (size, ends) in [(LARGE, Denied), (limit + 1, Denied), (limit, Delivered)] {
+        let file = content(&routers.a, "content", size);
+        let mut sender = routers.a.send_stream(&routers.b, &file, "delivered").unwrap();
+        sender.wait_for(&ends).unwrap();
+    }
+    take(&routers.b);
+    assert_over(&routers);
+    wait_for_streams(&routers.r, "no block", |streams| streams.journal_bytes == 0);
 }
 
 /// As many bytes as take a while on their way.
