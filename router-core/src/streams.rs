@@ -231,6 +231,7 @@ impl Streams {
             self.received_way_changed(&key, now);
         }
         self.carried_ways_changed(now);
+        self.pump_carried(now);
     }
 
     /// A neighbour answers for these frames from now on, which it had of us.
@@ -306,6 +307,7 @@ impl Streams {
         for key in core::mem::take(&mut self.waiting_for_room) {
             self.with_sent(&key, now, |_, _| {});
         }
+        self.pump_carried(now);
     }
 
     fn is_durable(&mut self, done: Durable, now: Now) {
