@@ -48,6 +48,8 @@ pub enum StreamNews {
     },
     /// None is here.
     None,
+    /// It was taken, and is forgotten.
+    Taken,
 }
 
 /// A stream that somebody sends: `irdest-gateway stream send` in the background. Dropped, the client is killed; what was
