@@ -9,6 +9,7 @@ mod machine;
 mod measure;
 mod peers;
 mod report;
+mod streams;
 mod subject;
 mod targets;
 
@@ -85,6 +86,7 @@ pub(crate) struct Bench {
 #[derive(Debug, clap::Subcommand)]
 enum Other {
     Links(links::Links),
+    Streams(streams::Streams),
 }
 
 fn parse_beside(argument: &str) -> Result<Subject, String> {
@@ -98,8 +100,10 @@ fn parse_beside(argument: &str) -> Result<Subject, String> {
 
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
-        if let Some(Other::Links(links)) = self.other {
-            return links.run();
+        match self.other {
+            Some(Other::Links(links)) => return links.run(),
+            Some(Other::Streams(streams)) => return streams.run(),
+            None => {}
         }
         if self.inside {
             return self.measure_all();
