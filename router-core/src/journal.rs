@@ -61,12 +61,17 @@ pub struct Journal {
     by_recipient: BTreeSet<(Recipient, GroupNumber)>,
     /// Groups that may go, with who brought them.
     loose: BTreeMap<Option<RouterId>, Loose>,
-    entries: usize,
+    /// Entries by role.
+    entries: [usize; Role::COUNT],
     /// Bytes by role, costs included.
     used: [u64; Role::COUNT],
     next: GroupNumber,
     counters: JournalCounters,
 }
+
+/// What may go does not suffice.
+#[derive(Debug)]
+struct NoRoom;
 
 /// What one neighbour brought and may go again.
 #[derive(Debug, Default)]
@@ -85,7 +90,7 @@ impl Journal {
             by_end: BTreeSet::new(),
             by_recipient: BTreeSet::new(),
             loose: BTreeMap::new(),
-            entries: 0,
+            entries: [0; Role::COUNT],
             used: [0; Role::COUNT],
             next: GroupNumber::default(),
             counters: JournalCounters::default(),
@@ -107,7 +112,10 @@ impl Journal {
         if let Some(number) = self.by_key.get(&key) {
             return Ok(*number);
         }
-        if self.groups.len() >= MAX_GROUPS {
+        let most = if key.role == Role::Sent { MAX_GROUPS } else { MAX_GROUPS / 8 * 7 };
+        let of_neighbour = self.loose.get(&brought_by).map_or(0, |loose| loose.groups.len());
+        let too_many = key.role != Role::Sent && of_neighbour >= MAX_GROUPS / 4;
+        if self.groups.len() >= most || too_many {
             return Err(self.refuse(JournalFull::Groups));
         }
         let number = self.next;
@@ -123,7 +131,7 @@ impl Journal {
         self.by_key.insert(group.key, number);
         self.by_end.insert((group.end, number));
         self.by_recipient.insert((group.key.recipient, number));
-        self.entries += group.len();
+        self.entries[group.key.role.index()] += group.len();
         self.used[group.key.role.index()] += group.cost();
         if group.hold == Hold::Loose {
             let loose = self.loose.entry(group.brought_by).or_default();
@@ -160,44 +168,68 @@ impl Journal {
     pub fn room_for(&mut self, number: GroupNumber, bytes: u64) -> Result<Vec<GroupNumber>, JournalFull> {
         let Some(group) = self.groups.get(&number) else { return Err(self.refuse(JournalFull::Groups)) };
         let (role, brought_by, cost) = (group.key.role, group.brought_by, bytes.saturating_add(OVERHEAD));
-        if self.used[role.index()].saturating_add(cost) > role.share_of(self.quota) {
-            return Err(self.refuse(JournalFull::Share(role)));
-        }
+        // First what takes the share of this role, then what takes the whole.
+        let share = self.used[role.index()].saturating_add(cost).saturating_sub(role.share_of(self.quota));
+        let entries = (self.entries[role.index()] + 1).saturating_sub(role.share_of_entries());
+        let mut leaving = BTreeSet::new();
+        let asking = (number, brought_by);
+        self.free(share, entries, Some(role), asking, &mut leaving)
+            .map_err(|_| self.refuse(JournalFull::Share(role)))?;
+        let freed: u64 = leaving.iter().map(|number| self.groups[number].cost()).sum();
+        let gone: usize = leaving.iter().map(|number| self.groups[number].len()).sum();
         let total: u64 = self.used.iter().sum();
-        let mut excess = (total.saturating_add(cost)).saturating_sub(self.quota.0);
-        let mut too_many = (self.entries + 1).saturating_sub(MAX_ENTRIES);
-        let mut leaving: Vec<GroupNumber> = Vec::new();
-        while excess > 0 || too_many > 0 {
-            let why = if excess > 0 { JournalFull::Bytes } else { JournalFull::Entries };
-            let newest = self.next_to_leave(&leaving, number, brought_by).ok_or_else(|| self.refuse(why))?;
-            let group = &self.groups[&newest];
-            excess = excess.saturating_sub(group.cost());
-            too_many = too_many.saturating_sub(group.len());
-            leaving.push(newest);
-        }
+        let excess = (total.saturating_add(cost)).saturating_sub(self.quota.0).saturating_sub(freed);
+        let all: usize = self.entries.iter().sum();
+        let too_many = (all + 1).saturating_sub(MAX_ENTRIES).saturating_sub(gone);
+        let why = if excess > 0 { JournalFull::Bytes } else { JournalFull::Entries };
+        self.free(excess, too_many, None, asking, &mut leaving).map_err(|_| self.refuse(why))?;
+        let leaving: Vec<GroupNumber> = leaving.into_iter().collect();
         self.counters.evicted += u64::try_from(leaving.len()).unwrap_or(u64::MAX);
         Ok(leaving)
+    }
+
+    /// Adds groups to `leaving` until so many bytes and entries are free, of one role or of any.
+    fn free(
+        &self,
+        mut bytes: u64,
+        mut entries: usize,
+        role: Option<Role>,
+        asking: (GroupNumber, Option<RouterId>),
+        leaving: &mut BTreeSet<GroupNumber>,
+    ) -> Result<(), NoRoom> {
+        while bytes > 0 || entries > 0 {
+            let newest = self.next_to_leave(leaving, role, asking).ok_or(NoRoom)?;
+            let group = &self.groups[&newest];
+            bytes = bytes.saturating_sub(group.cost());
+            entries = entries.saturating_sub(group.len());
+            leaving.insert(newest);
+        }
+        Ok(())
     }
 
     /// The newest group of the neighbour that fills most; nothing if that is the one that asks, and this its newest.
     fn next_to_leave(
         &self,
-        leaving: &[GroupNumber],
-        asking: GroupNumber,
-        asked_by: Option<RouterId>,
+        leaving: &BTreeSet<GroupNumber>,
+        role: Option<Role>,
+        (asking, asked_by): (GroupNumber, Option<RouterId>),
     ) -> Option<GroupNumber> {
+        let may_leave = |number: &GroupNumber| {
+            let of_role = role.is_none_or(|role| self.groups[number].key.role == role);
+            of_role && !leaving.contains(number)
+        };
         let left = |loose: &Loose| {
             let gone = leaving.iter().filter(|number| loose.groups.contains(number));
             loose.bytes - gone.map(|number| self.groups[number].cost()).sum::<u64>()
         };
-        let (neighbour, most) = self
+        let newest_of = |loose: &Loose| loose.groups.iter().rev().find(|number| may_leave(number)).copied();
+        let (neighbour, _, newest) = self
             .loose
             .iter()
-            .filter(|(_, loose)| loose.groups.iter().any(|number| !leaving.contains(number)))
-            .max_by_key(|(_, loose)| left(loose))?;
-        let newest = most.groups.iter().rev().find(|number| !leaving.contains(number))?;
-        let is_own_newest = *neighbour == asked_by && *newest <= asking;
-        (!is_own_newest && *newest != asking).then_some(*newest)
+            .filter_map(|(neighbour, loose)| Some((neighbour, left(loose), newest_of(loose)?)))
+            .max_by_key(|(_, left, _)| *left)?;
+        let is_own_newest = *neighbour == asked_by && newest <= asking;
+        (!is_own_newest && newest != asking).then_some(newest)
     }
 
     /// Adds a block or a frame of `bytes` to a group and says its number there; nothing if it is there already, or the
@@ -208,7 +240,7 @@ impl Journal {
         let entry = group.insert(name, bytes)?;
         let more = group.cost() - before;
         let (role, hold, brought_by) = (group.key.role, group.hold, group.brought_by);
-        self.entries += 1;
+        self.entries[role.index()] += 1;
         self.used[role.index()] += more;
         if hold == Hold::Loose
             && let Some(loose) = self.loose.get_mut(&brought_by)
@@ -226,6 +258,14 @@ impl Journal {
         entry
     }
 
+    /// So many bytes are stored of a group beside its entries.
+    pub fn note_record(&mut self, number: GroupNumber, bytes: u32) {
+        if let Some(mut group) = self.remove(number) {
+            group.record = bytes;
+            self.restore(number, group);
+        }
+    }
+
     /// From now on a group must stay until it is removed, or its time has passed: its sender or a neighbour was told that we
     /// have it.
     pub fn hold(&mut self, number: GroupNumber) {
@@ -241,7 +281,7 @@ impl Journal {
         self.by_key.remove(&group.key);
         self.by_end.remove(&(group.end, number));
         self.by_recipient.remove(&(group.key.recipient, number));
-        self.entries -= group.len();
+        self.entries[group.key.role.index()] -= group.len();
         self.used[group.key.role.index()] -= group.cost();
         if let Some(loose) = self.loose.get_mut(&group.brought_by)
             && loose.groups.remove(&number)

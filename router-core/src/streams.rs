@@ -34,7 +34,7 @@ use crate::stream::{Collector, Ended};
 use crate::{DropCounters, Fib, Lookup, Via};
 use carriage::Carriage;
 use deadlines::Deadlines;
-use inbound::{Finished, Inbound, Restored};
+use inbound::{Finished, Inbound, Refused, Restored};
 use outbound::{Kind, Outbound};
 use store_queue::{Durable, Reader, StoreQueue};
 
@@ -103,6 +103,20 @@ enum Way {
 }
 
 impl Way {
+    const fn hop(self) -> Option<Hop> {
+        match self {
+            Self::Live(via) | Self::Carry(via) => Some(via.hop),
+            Self::Local | Self::None => None,
+        }
+    }
+
+    const fn carrier(self) -> Option<RouterId> {
+        match self {
+            Self::Carry(via) => Some(via.hop.neighbour),
+            Self::Live(_) | Self::Local | Self::None => None,
+        }
+    }
+
     const fn kind(self) -> Kind {
         match self {
             Self::Local | Self::Live(_) => Kind::Live,
@@ -131,6 +145,7 @@ pub struct Streams {
     // INVARIANT: both say the same, at most MAX_FINISHED of them.
     finished: BTreeMap<StreamKey, Finished>,
     finished_order: BTreeMap<GroupNumber, StreamKey>,
+    refused: BTreeMap<StreamKey, Refused>,
     carriage: Carriage,
     store: StoreQueue,
     /// Streams that may have something to send, and the one whose turn was last.
@@ -138,6 +153,8 @@ pub struct Streams {
     turn: Option<StreamKey>,
     /// Streams whose clients wait until the store has room.
     waiting_for_room: BTreeSet<StreamKey>,
+    /// Streams that may send, once more may be read.
+    waiting_to_read: BTreeSet<StreamKey>,
     // INVARIANT: the frames of which the streams in `sent` await custody, and of whom.
     handed: BTreeMap<FrameId, (RouterId, StreamKey)>,
     sent_deadlines: Deadlines<StreamKey>,
@@ -178,11 +195,13 @@ impl Streams {
             received: BTreeMap::new(),
             finished: BTreeMap::new(),
             finished_order: BTreeMap::new(),
+            refused: BTreeMap::new(),
             carriage: Carriage::default(),
             store: StoreQueue::default(),
             active: BTreeSet::new(),
             turn: None,
             waiting_for_room: BTreeSet::new(),
+            waiting_to_read: BTreeSet::new(),
             handed: BTreeMap::new(),
             sent_deadlines: Deadlines::default(),
             received_deadlines: Deadlines::default(),
@@ -209,15 +228,17 @@ impl Streams {
     }
 
     /// Where frames for an address may be carried to while no route to it is live; nothing where nobody knew it better
-    /// than we did.
-    pub fn handle_carrier(&mut self, address: Address, via: Option<Via>, now: Now) {
-        match via {
-            Some(via) if self.carriers.len() < MAX_CARRIERS || self.carriers.contains_key(&address) => {
-                self.carriers.insert(address, via);
-            }
-            Some(_) => self.drops.count(crate::DropReason::RibFull),
-            None => {
-                self.carriers.remove(&address);
+    /// than we did. All changes of one time together, as everything that waits is looked at then.
+    pub fn handle_carriers(&mut self, changes: impl IntoIterator<Item = (Address, Option<Via>)>, now: Now) {
+        for (address, via) in changes {
+            match via {
+                Some(via) if self.carriers.len() < MAX_CARRIERS || self.carriers.contains_key(&address) => {
+                    self.carriers.insert(address, via);
+                }
+                Some(_) => self.drops.count(crate::DropReason::RibFull),
+                None => {
+                    self.carriers.remove(&address);
+                }
             }
         }
         self.ways_changed(now);
@@ -237,7 +258,7 @@ impl Streams {
     /// A neighbour answers for these frames from now on, which it had of us.
     pub fn handle_custody(&mut self, from: Hop, frames: &[FrameId], now: Now) {
         for frame in frames {
-            if self.carried_taken_over(frame) {
+            if self.carried_taken_over(frame, from.neighbour) {
                 continue;
             }
             let handed_to = self.handed.get(frame).filter(|(neighbour, _)| *neighbour == from.neighbour);
@@ -246,6 +267,7 @@ impl Streams {
                 self.sent_taken_over(&key, frame, now);
             }
         }
+        self.pump_carried(now);
     }
 
     /// What is added to the raw clock before a time is sent or compared, in microseconds
@@ -291,17 +313,12 @@ impl Streams {
 
     /// A commit is over; where it is not `durable`, the streams of which something was in it are given up.
     pub fn handle_committed(&mut self, id: u64, durable: bool, now: Now) {
-        let mut failed = BTreeSet::new();
         for (group, done) in self.store.committed(id) {
             if durable {
-                self.is_durable(done, now);
+                self.is_durable(group, done, now);
             } else {
-                failed.insert(group);
+                self.is_lost(group, done, now);
             }
-        }
-        for group in failed {
-            tracing::warn!(group = group.0, "a stream could not be stored: it is given up");
-            self.give_up(group);
         }
         // Whoever waits for room in the store looks again.
         for key in core::mem::take(&mut self.waiting_for_room) {
@@ -310,16 +327,29 @@ impl Streams {
         self.pump_carried(now);
     }
 
-    fn is_durable(&mut self, done: Durable, now: Now) {
+    fn is_durable(&mut self, group: GroupNumber, done: Durable, now: Now) {
         match done {
-            Durable::Sent { .. } => {}
+            Durable::Sent { key, number } => self.sent_is_durable(&key, number),
             Durable::Accepted { key } => self.events.push_back(StreamEvent::Accepted(key)),
-            Durable::Received { key, reference, from, frames } => {
-                self.received_is_durable(&key, &reference, from, frames);
-            }
-            Durable::Complete { key } => self.received_is_complete(&key, now),
+            Durable::Received { key, reference } => self.received_is_durable(group, &key, &reference),
+            Durable::Complete { key } => self.received_is_complete(group, &key, now),
             Durable::Carried { group, number, name, from } => {
                 self.carried_is_durable(group, number, name, Some(from), now);
+            }
+            Durable::Record => {}
+        }
+    }
+
+    /// The store did not take something: what others need not answer for comes again, and a stream of ours is given up.
+    fn is_lost(&mut self, group: GroupNumber, done: Durable, now: Now) {
+        match done {
+            Durable::Received { key, reference } => self.received_is_lost(group, &key, &reference, now),
+            Durable::Carried { group, number, .. } => self.carried_is_gone(group, number),
+            Durable::Sent { .. } | Durable::Accepted { .. } | Durable::Complete { .. } | Durable::Record => {
+                if self.journal.get(group).is_some() {
+                    tracing::warn!(group = group.0, "a stream could not be stored: it is given up");
+                    self.give_up(group);
+                }
             }
         }
     }
@@ -334,6 +364,7 @@ impl Streams {
             Some(Reader::Carried { group, number }) => self.carried_read(group, number, entry),
             None => {}
         }
+        self.active.append(&mut self.waiting_to_read);
         self.pump_carried(now);
     }
 
@@ -365,10 +396,13 @@ impl Streams {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
-        while let Some(key) = self.sent_deadlines.take_due(now.at) {
+        // Each once, whatever deadline it has next.
+        let due: Vec<StreamKey> = core::iter::from_fn(|| self.sent_deadlines.take_due(now.at)).collect();
+        for key in due {
             self.with_sent(&key, now, |_, out| out.sending.handle_timeout(now.at));
         }
-        while let Some(key) = self.received_deadlines.take_due(now.at) {
+        let due: Vec<StreamKey> = core::iter::from_fn(|| self.received_deadlines.take_due(now.at)).collect();
+        for key in due {
             self.received_timeout(&key, now);
         }
         self.pump_carried(now);
@@ -391,11 +425,12 @@ impl Streams {
         let over: Vec<StreamKey> =
             self.finished.iter().filter(|(_, finished)| finished.end <= wall).map(|(key, _)| *key).collect();
         over.iter().for_each(|key| self.forget_finished(key));
+        self.refused.retain(|_, refused| refused.end > wall);
     }
 
     /// Totals.
     pub fn status(&self) -> StreamsStatus {
-        let waiting = self.arrivals().count();
+        let waiting = self.received.values().filter(|inbound| inbound.is_whole()).count();
         StreamsStatus {
             sending: self.sent.len(),
             receiving: self.received.len() - waiting,

@@ -85,15 +85,20 @@ impl Journal {
         let done = match completion {
             Completion::Committed { id: PART_ID, result } => {
                 self.part_under_way = false;
-                // What stays is found without a group at the next start, and goes then.
-                _ = result.inspect_err(|error| debug!(%error, "a part of a stream was not removed"));
+                if let Err(error) = result {
+                    // What stays is found without a group at the next start, and goes then.
+                    debug!(%error, "a part of a stream was not removed");
+                    self.leaving.pop_front();
+                }
                 None
             }
             Completion::Committed { id, result } => {
-                self.leaving
-                    .iter_mut()
-                    .filter(|group| group.after == Some(id))
-                    .for_each(|group| group.after = None);
+                if result.is_ok() {
+                    let of_commit = self.leaving.iter_mut().filter(|group| group.after == Some(id));
+                    of_commit.for_each(|group| group.after = None);
+                } else {
+                    self.leaving.retain(|group| group.after != Some(id));
+                }
                 Some(Done::Committed { id, durable: result.is_ok() })
             }
             Completion::Found { id, result } => {

@@ -24,9 +24,9 @@ use crate::ways::Ways;
 /// Inputs handled in a row before what the machine wants is carried out.
 const INPUTS_PER_TURN: usize = 64;
 
-/// Frames sent in one call, and at most in one turn before the inputs are asked again: so many of 32 KiB are all that a stream
-/// may have on the way (1 MiB: wire page, streams).
-const FRAMES_PER_TURN: usize = 32;
+/// Frames sent in one turn before the inputs are asked again: more than one turn's inputs can make, so that what is passed on
+/// for others does not pile up.
+const FRAMES_PER_TURN: usize = 2 * INPUTS_PER_TURN;
 
 /// How often the machine is asked what it looks like while something happens.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -89,6 +89,8 @@ impl Plane {
         loop {
             let Some(first) = self.next(more) else { return };
             if !self.handle_all(first) {
+                // What was decided by then is to be durable.
+                self.settle(Clock.now());
                 return;
             }
             let now = Clock.now();
@@ -149,11 +151,7 @@ impl Plane {
                 self.inlet.routes_taken();
                 self.streams.handle_routes(self.doors.ways.fib(), now);
             }
-            Input::Carriers => {
-                for (address, via) in self.inlet.take_carriers() {
-                    self.streams.handle_carrier(address, via, now);
-                }
-            }
+            Input::Carriers => self.streams.handle_carriers(self.inlet.take_carriers(), now),
             Input::Stored(completion) => match self.journal.completed(completion) {
                 Some(Done::Committed { id, durable }) => self.streams.handle_committed(id, durable, now),
                 Some(Done::Read { id, entry }) => self.streams.handle_read(id, entry, now),

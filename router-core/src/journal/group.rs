@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use ratman_types::{Address, ByteCount, Recipient, RouterId, WallTime};
 use ratman_wire::stream::StreamId;
 
-use super::OVERHEAD;
+use super::{MAX_ENTRIES, OVERHEAD};
 
 /// Why something is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +28,15 @@ impl Role {
             Self::Sent => 0,
             Self::Received => 1,
             Self::Carried => 2,
+        }
+    }
+
+    /// How many entries may be kept for this reason.
+    pub(super) const fn share_of_entries(self) -> usize {
+        match self {
+            Self::Sent => MAX_ENTRIES,
+            Self::Received => MAX_ENTRIES / 4 * 3,
+            Self::Carried => MAX_ENTRIES / 2,
         }
     }
 
@@ -110,12 +119,23 @@ pub struct Group {
     // INVARIANT: above the number of every entry.
     next: u32,
     bytes: u64,
+    /// What is stored of it beside its entries.
+    pub(super) record: u32,
 }
 
 impl Group {
     /// An empty group that may leave.
     pub const fn new(key: GroupKey, brought_by: Option<RouterId>, end: WallTime) -> Self {
-        Self { key, brought_by, end, hold: Hold::Loose, entries: BTreeMap::new(), next: 0, bytes: 0 }
+        Self {
+            key,
+            brought_by,
+            end,
+            hold: Hold::Loose,
+            entries: BTreeMap::new(),
+            next: 0,
+            bytes: 0,
+            record: 0,
+        }
     }
 
     /// Adds something under the next number; nothing if it is there, or no number is left.
@@ -170,6 +190,7 @@ impl Group {
 
     /// What it takes of the quota.
     pub(super) fn cost(&self) -> u64 {
-        self.bytes + OVERHEAD * u64::try_from(self.entries.len()).unwrap_or(u64::MAX)
+        let records = u64::try_from(self.entries.len() + 1).unwrap_or(u64::MAX);
+        self.bytes + u64::from(self.record) + OVERHEAD * records
     }
 }

@@ -57,7 +57,7 @@ fn a_group_is_found_by_its_key_and_its_recipient_and_its_entries_by_name() {
     let group = journal.get(first).unwrap();
     assert_eq!(group.find(&name(8)), Some(Entry { number: 1, bytes: 600 }));
     assert_eq!((group.find(&name(9)), group.len(), group.bytes()), (None, 2, ByteCount(1_100)));
-    assert_eq!(journal.used(), ByteCount(1_100 + 2 * OVERHEAD));
+    assert_eq!(journal.used(), ByteCount(1_100 + 4 * OVERHEAD));
     let of_recipient = |journal: &Journal, number| -> Vec<GroupNumber> {
         let recipient = Recipient::Address(Address::from_bytes([number; 32]));
         journal.of_recipient(recipient).map(|(number, _)| number).collect()
@@ -65,7 +65,7 @@ fn a_group_is_found_by_its_key_and_its_recipient_and_its_entries_by_name() {
     assert_eq!(of_recipient(&journal, 2), [second, first], "the newest first");
     assert_eq!(of_recipient(&journal, 3), []);
     assert_eq!(journal.remove(first).unwrap().len(), 2);
-    assert_eq!((journal.find(&key(Role::Received, 1)), journal.used()), (None, ByteCount(0)));
+    assert_eq!((journal.find(&key(Role::Received, 1)), journal.used()), (None, ByteCount(OVERHEAD)));
     assert_eq!(of_recipient(&journal, 2), [second]);
 }
 
@@ -85,7 +85,7 @@ fn what_a_flood_brings_leaves_first_and_what_others_brought_stays() {
     for number in 0..3 {
         assert_eq!(add(&mut journal, more, number, 4_096), Ok(vec![]));
     }
-    let newest = [flood[4], flood[3]];
+    let newest = [flood[3], flood[4]];
     assert_eq!(add(&mut journal, more, 3, 8_192), Ok(newest.to_vec()), "of whoever fills most the newest");
     assert!(journal.get(quiet).is_some());
     assert_eq!(journal.counters().evicted, 2);
@@ -93,7 +93,7 @@ fn what_a_flood_brings_leaves_first_and_what_others_brought_stays() {
 
 #[test]
 fn who_fills_most_finds_no_room_for_more_at_the_expense_of_what_is_older() {
-    let mut journal = Journal::new(ByteCount(16 * KIB));
+    let mut journal = Journal::new(ByteCount(17 * KIB));
     let older = journal.open(key(Role::Received, 1), neighbour(1), later(9)).unwrap();
     let newer = journal.open(key(Role::Received, 2), neighbour(1), later(9)).unwrap();
     add(&mut journal, older, 0, 8_000).unwrap();
@@ -148,24 +148,51 @@ fn there_is_room_for_so_many_streams_and_no_more() {
         let stream = StreamId::from_bytes(name(u64::try_from(number).unwrap()));
         GroupKey { stream: Some(stream), ..key(Role::Received, 0) }
     };
-    for number in 0..MAX_GROUPS {
+    let quarter = MAX_GROUPS / 4;
+    for number in 0..quarter {
         journal.open(numbered(number), neighbour(1), later(9)).unwrap();
     }
-    assert_eq!(journal.open(numbered(MAX_GROUPS), neighbour(2), later(9)), Err(JournalFull::Groups));
-    assert_eq!(journal.counters().refused, 1);
+    assert_eq!(
+        journal.open(numbered(MAX_GROUPS), neighbour(1), later(9)),
+        Err(JournalFull::Groups),
+        "a neighbour"
+    );
+    for number in quarter..MAX_GROUPS / 8 * 7 {
+        let neighbour = neighbour(2 + u8::try_from(number / quarter).unwrap());
+        journal.open(numbered(number), neighbour, later(9)).unwrap();
+    }
+    assert_eq!(
+        journal.open(numbered(MAX_GROUPS), neighbour(9), later(9)),
+        Err(JournalFull::Groups),
+        "all of them"
+    );
+    assert_eq!(journal.counters().refused, 2);
+    let own = |number| GroupKey { role: Role::Sent, ..numbered(number) };
+    for number in 0..MAX_GROUPS / 8 {
+        journal.open(own(number), None, later(9)).unwrap();
+    }
+    assert_eq!(journal.open(own(MAX_GROUPS), None, later(9)), Err(JournalFull::Groups), "and ours");
 }
 
 #[test]
 fn there_is_room_for_so_many_blocks_and_no_more() {
     let mut journal = Journal::new(ByteCount(u64::MAX / 2));
     let full = journal.open(key(Role::Received, 1), neighbour(1), later(9)).unwrap();
-    for number in 0..u64::try_from(MAX_ENTRIES).unwrap() {
+    for number in 0..u64::try_from(MAX_ENTRIES / 4 * 3).unwrap() {
         journal.insert(full, name(number), 64).unwrap();
     }
     let next = journal.open(key(Role::Received, 2), neighbour(2), later(9)).unwrap();
-    assert_eq!(journal.room_for(next, 64), Ok(vec![full]));
+    assert_eq!(journal.room_for(next, 64), Ok(vec![full]), "of what has the same share");
     journal.hold(full);
-    assert_eq!(journal.room_for(next, 64), Err(JournalFull::Entries));
+    assert_eq!(journal.room_for(next, 64), Err(JournalFull::Share(Role::Received)));
+    let own = journal.open(key(Role::Sent, 1), None, later(9)).unwrap();
+    journal.hold(own);
+    for number in 0..u64::try_from(MAX_ENTRIES / 4).unwrap() {
+        assert_eq!(journal.room_for(own, 64), Ok(vec![]));
+        journal.insert(own, name(number), 64).unwrap();
+    }
+    journal.remove(next);
+    assert_eq!(journal.room_for(own, 64), Err(JournalFull::Entries));
 }
 
 #[test]
@@ -176,7 +203,7 @@ fn a_restored_journal_is_the_one_that_was() {
     group.hold = Hold::Firm;
     journal.restore(GroupNumber(17), group);
     assert_eq!(journal.find(&key(Role::Sent, 1)), Some(GroupNumber(17)));
-    assert_eq!(journal.used(), ByteCount(100 + OVERHEAD));
+    assert_eq!(journal.used(), ByteCount(100 + 2 * OVERHEAD));
     let next = journal.open(key(Role::Sent, 2), None, later(9)).unwrap();
     assert_eq!(next, GroupNumber(18), "numbers are never used twice");
 }
@@ -243,7 +270,7 @@ proptest! {
             let loose: u64 = journal.loose.values().map(|loose| loose.bytes).sum();
             let may_go = journal.groups.values().filter(|group| group.hold == Hold::Loose);
             prop_assert_eq!(loose, may_go.map(Group::cost).sum::<u64>());
-            prop_assert_eq!(journal.entries, journal.groups.values().map(Group::len).sum::<usize>());
+            prop_assert_eq!(journal.entries.iter().sum::<usize>(), journal.groups.values().map(Group::len).sum::<usize>());
             prop_assert_eq!(journal.by_key.len(), journal.groups.len());
             prop_assert_eq!(journal.by_end.len(), journal.groups.len());
             prop_assert_eq!(journal.by_recipient.len(), journal.groups.len());

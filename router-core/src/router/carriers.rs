@@ -31,17 +31,21 @@ struct Carriers {
 }
 
 impl Lost {
-    fn insert(&mut self, address: Address, nearer: Vec<RouterId>) {
+    /// The address that made room, if anybody was to carry for it.
+    fn insert(&mut self, address: Address, nearer: Vec<RouterId>) -> Option<Address> {
         self.remove(&address);
+        let mut left = None;
         if self.addresses.len() >= MAX_LOST
             && let Some((_, oldest)) = self.order.pop_first()
         {
-            self.addresses.remove(&oldest);
+            let carriers = self.addresses.remove(&oldest);
+            left = carriers.and_then(|carriers| carriers.chosen).map(|_| oldest);
         }
         let serial = self.next;
         self.next += 1;
         self.order.insert(serial, address);
         self.addresses.insert(address, Carriers { serial, nearer, chosen: None });
+        left
     }
 
     fn remove(&mut self, address: &Address) -> bool {
@@ -68,7 +72,13 @@ impl Router {
     pub(super) fn note_lost(&mut self, address: &Address, now: Now) {
         let Some(known) = self.rib.get(address) else { return };
         let nearer = known.nearer().collect();
-        self.lost.insert(*address, nearer);
+        let had_one = self.carrier(address).is_some();
+        if let Some(left) = self.lost.insert(*address, nearer) {
+            self.tell(Event::Carrier { address: left });
+        }
+        if had_one {
+            self.tell(Event::Carrier { address: *address });
+        }
         self.choose_carrier(address, now);
     }
 
@@ -130,7 +140,7 @@ mod tests {
             Address::from_bytes(bytes)
         };
         let mut lost = Lost::default();
-        (0..MAX_LOST).for_each(|number| lost.insert(address(number), Vec::new()));
+        (0..MAX_LOST).for_each(|number| _ = lost.insert(address(number), Vec::new()));
         lost.insert(address(0), Vec::new());
         lost.insert(address(MAX_LOST), Vec::new());
         assert_eq!((lost.addresses.len(), lost.order.len()), (MAX_LOST, MAX_LOST));

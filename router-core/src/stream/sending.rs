@@ -148,6 +148,16 @@ impl Sending {
         matches!(self.manifest, ManifestState::Due { .. }).then_some(Next::Manifest)
     }
 
+    /// Whether blocks are to be sent as they are made, or were asked for.
+    pub fn takes_blocks(&self) -> bool {
+        self.ended.is_none() && (self.routing == Routing::Push || !self.asked.is_empty())
+    }
+
+    /// The number of a block.
+    pub fn number_of(&self, reference: &Reference) -> Option<u32> {
+        self.numbers.get(reference).copied()
+    }
+
     /// The blocks that are to be sent next, at most `most`: who reads them from a disk begins with them.
     pub fn ahead(&self, most: usize) -> impl Iterator<Item = u32> + '_ {
         let pushed = if self.pushes() { self.next..self.made } else { 0..0 };
@@ -254,6 +264,10 @@ impl Sending {
     /// There is a way to the recipient again: the manifest goes at once, if it is there.
     pub fn reachable(&mut self) {
         self.handed_over = false;
+        if matches!(self.manifest, ManifestState::NotYet) {
+            // Nobody can ask for anything before the manifest: what is made from here on is pushed.
+            self.routing = Routing::Push;
+        }
         self.remind();
     }
 

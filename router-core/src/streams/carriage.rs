@@ -5,12 +5,11 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
-use ratman_types::{Address, Hop, Now, Recipient, Timestamp, WallTime};
+use ratman_types::{Address, Hop, Now, Recipient, RouterId, Timestamp, WallTime};
 use ratman_wire::FrameId;
 use ratman_wire::stream::StreamId;
 
 use super::deadlines::Deadlines;
-use super::outbound::Kind;
 use super::record::Record;
 use super::store_queue::{Durable, Reader};
 use super::{StreamKey, StreamTransmit, Streams, Way, Write};
@@ -21,7 +20,7 @@ use crate::journal::{GroupKey, GroupNumber, Role};
 /// old before what is new.
 const BUDGET: usize = 1 << 20;
 /// After this a frame counts as having left, although nobody said that it has it: only who stores frames says so.
-const LEAVES_WITHIN: Duration = Duration::from_millis(250);
+const LEAVES_WITHIN: Duration = Duration::from_millis(100);
 /// What nobody answered for is sent again, in growing pauses: as long as manifests (source: wire page, streams).
 const AGAIN_FIRST: Duration = Duration::from_secs(10);
 const AGAIN_LONGEST: Duration = Duration::from_secs(600);
@@ -32,11 +31,19 @@ pub(super) struct Carriage {
     groups: BTreeMap<GroupNumber, Carried>,
     by_name: BTreeMap<FrameId, (GroupNumber, u32)>,
     /// Of each recipient of something carried, what its way was like when it was looked at last.
-    ways: BTreeMap<Address, Kind>,
+    ways: BTreeMap<Address, OfRecipient>,
     queue: VecDeque<(GroupNumber, u32)>,
     flight: VecDeque<Flight>,
     in_flight: usize,
     again: Deadlines<GroupNumber>,
+}
+
+/// What is carried for one recipient.
+#[derive(Debug, Default)]
+struct OfRecipient {
+    groups: usize,
+    /// Where its frames went when it was looked at last.
+    hop: Option<Hop>,
 }
 
 /// The frames of one group.
@@ -53,10 +60,13 @@ struct Carry {
     bytes: usize,
     durable: bool,
     queued: bool,
+    /// The neighbour that it was sent to last: nobody else can answer for it.
+    sent_to: Option<RouterId>,
 }
 
 #[derive(Debug)]
 struct Flight {
+    of: (GroupNumber, u32),
     at: Timestamp,
     bytes: usize,
 }
@@ -78,8 +88,11 @@ impl Carriage {
         let Some(carried) = self.groups.remove(&group) else { return };
         carried.frames.values().for_each(|carry| _ = self.by_name.remove(&carry.name));
         self.again.set(group, None);
-        if !self.groups.values().any(|other| other.recipient == carried.recipient) {
-            self.ways.remove(&carried.recipient);
+        if let Some(of_recipient) = self.ways.get_mut(&carried.recipient) {
+            of_recipient.groups = of_recipient.groups.saturating_sub(1);
+            if of_recipient.groups == 0 {
+                self.ways.remove(&carried.recipient);
+            }
         }
     }
 }
@@ -96,7 +109,8 @@ impl Streams {
     ) -> Result<(), DropReason> {
         if let Some((group, number)) = self.carriage.by_name.get(&name).copied() {
             let carried = self.carriage.groups.get(&group).and_then(|carried| carried.frames.get(&number));
-            if carried.is_some_and(|carry| carry.durable) {
+            // Two that carry the same must not both let go of it.
+            if carried.is_some_and(|carry| carry.durable && carry.sent_to != Some(from.neighbour)) {
                 self.tell_custody(from, vec![name]);
             }
             return Ok(());
@@ -143,14 +157,17 @@ impl Streams {
         (name, bytes): (FrameId, usize),
     ) {
         self.carriage.by_name.insert(name, (group, number));
-        let kind = self.way(&recipient).kind();
-        self.carriage.ways.entry(recipient).or_insert(kind);
+        let hop = self.way(&recipient).hop();
+        if !self.carriage.groups.contains_key(&group) {
+            let new = || OfRecipient { groups: 0, hop };
+            self.carriage.ways.entry(recipient).or_insert_with(new).groups += 1;
+        }
         let carried = self.carriage.groups.entry(group).or_insert_with(|| Carried {
             recipient,
             frames: BTreeMap::new(),
             pause: AGAIN_FIRST,
         });
-        carried.frames.insert(number, Carry { name, bytes, durable: false, queued: false });
+        carried.frames.insert(number, Carry { name, bytes, durable: false, queued: false, sent_to: None });
     }
 
     /// A frame is durable: we answer for it, and it goes on if it can by now.
@@ -214,17 +231,19 @@ impl Streams {
 
     /// Looks at the ways of all that is carried; the newest streams of a recipient that is to be reached again come first.
     pub(super) fn carried_ways_changed(&mut self, now: Now) {
-        let changed: Vec<(Address, Kind)> = self
+        let changed: Vec<(Address, Option<Hop>)> = self
             .carriage
             .ways
             .iter()
-            .map(|(recipient, kind)| (*recipient, *kind, self.way(recipient).kind()))
-            .filter(|(_, before, kind)| before != kind)
-            .map(|(recipient, _, kind)| (recipient, kind))
+            .map(|(recipient, of_recipient)| (*recipient, of_recipient.hop, self.way(recipient).hop()))
+            .filter(|(_, before, hop)| before != hop)
+            .map(|(recipient, _, hop)| (recipient, hop))
             .collect();
-        for (recipient, kind) in changed {
-            self.carriage.ways.insert(recipient, kind);
-            if kind == Kind::None {
+        for (recipient, hop) in changed {
+            if let Some(of_recipient) = self.carriage.ways.get_mut(&recipient) {
+                of_recipient.hop = hop;
+            }
+            if hop.is_none() {
                 continue;
             }
             let groups: Vec<GroupNumber> = self
@@ -253,8 +272,9 @@ impl Streams {
             if let Some(carried) = self.carriage.groups.get_mut(&group) {
                 carried.pause = (carried.pause * 2).min(AGAIN_LONGEST);
                 let recipient = carried.recipient;
-                if self.carriage_way(&recipient, group).is_some() {
-                    self.queue_all(group, now.at);
+                match self.carriage_way(&recipient, group) {
+                    Some(_) => self.queue_all(group, now.at),
+                    None => self.schedule_again(group, now.at),
                 }
             }
         }
@@ -264,7 +284,7 @@ impl Streams {
             let Some(carry) = frames.and_then(|frames| frames.get_mut(&number)) else { continue };
             carry.queued = false;
             let bytes = carry.bytes;
-            self.carriage.flight.push_back(Flight { at: now.at, bytes });
+            self.carriage.flight.push_back(Flight { of: (group, number), at: now.at, bytes });
             self.carriage.in_flight += bytes;
             self.store.read(group, number, Reader::Carried { group, number });
         }
@@ -275,11 +295,15 @@ impl Streams {
         let Some(carried) = self.carriage.groups.get(&group) else { return };
         let recipient = carried.recipient;
         let Some(frame) = frame else {
-            tracing::warn!("a carried frame cannot be read: it is given up");
-            return self.carried_is_gone(group, number);
+            // It may be a fault of the moment: it is tried again with the others of its group.
+            return tracing::warn!("a carried frame cannot be read");
         };
         let Some((hop, mtu)) = self.carriage_way(&recipient, group) else { return };
         if u32::try_from(frame.len()).is_ok_and(|length| length <= mtu) {
+            let frames = self.carriage.groups.get_mut(&group).map(|carried| &mut carried.frames);
+            if let Some(carry) = frames.and_then(|frames| frames.get_mut(&number)) {
+                carry.sent_to = Some(hop.neighbour);
+            }
             self.outbox.push_back(StreamTransmit { hop, came_over: None, frame });
         } else {
             self.drops.count(DropReason::FrameTooBig);
@@ -287,10 +311,14 @@ impl Streams {
     }
 
     /// Somebody else answers for a frame from now on, or nobody can.
-    fn carried_is_gone(&mut self, group: GroupNumber, number: u32) {
+    pub(super) fn carried_is_gone(&mut self, group: GroupNumber, number: u32) {
         let Some(carried) = self.carriage.groups.get_mut(&group) else { return };
         let Some(carry) = carried.frames.remove(&number) else { return };
         let is_last = carried.frames.is_empty();
+        let Carriage { flight, in_flight, .. } = &mut self.carriage;
+        if let Some(place) = flight.iter().position(|flight| flight.of == (group, number)) {
+            *in_flight -= flight.remove(place).map_or(0, |flight| flight.bytes);
+        }
         self.carriage.by_name.remove(&carry.name);
         self.journal.remove_entry(group, carry.name.as_bytes());
         if is_last {
@@ -301,12 +329,14 @@ impl Streams {
     }
 
     /// A neighbour answers for a carried frame; whether there was one.
-    pub(super) fn carried_taken_over(&mut self, name: &FrameId) -> bool {
-        let place = self.carriage.by_name.get(name).copied();
-        if let Some((group, number)) = place {
+    pub(super) fn carried_taken_over(&mut self, name: &FrameId, by: RouterId) -> bool {
+        let Some((group, number)) = self.carriage.by_name.get(name).copied() else { return false };
+        let frames = self.carriage.groups.get(&group).map(|carried| &carried.frames);
+        let sent_to = frames.and_then(|frames| frames.get(&number)).and_then(|carry| carry.sent_to);
+        if sent_to == Some(by) {
             self.carried_is_gone(group, number);
         }
-        place.is_some()
+        true
     }
 
     /// The recipient has a stream, or does not want it: nothing of it needs to be carried to it any more.

@@ -2,7 +2,7 @@
 //! What becomes of a received frame of a stream: verified, then passed on, carried, or taken.
 
 use ratman_eris::Reference;
-use ratman_types::{Address, Hop, Now, Recipient};
+use ratman_types::{Address, Hop, Now, Recipient, WallTime};
 use ratman_wire::carrier::set_hops_left;
 use ratman_wire::stream::{
     Auxiliary, DenyNotice, Lifetime, PackedBlocks, Progress, PullRequest, PushNotice, Receipt, Slice,
@@ -17,6 +17,8 @@ use crate::{DropReason, sign_frame};
 
 /// How far ahead of our clock a stream may have been made (source: wire page, freshness).
 const AHEAD: i64 = 5 * 60 * 1_000_000;
+/// Frames of others that wait to be sent on, for a driver that takes all of them in each turn; beyond, they are dropped.
+const MOST_RELAYED: usize = 256;
 /// Receipts and refusals name no end of their stream: they are carried as long as most streams are.
 const CARRIED_WORDS: Lifetime = Lifetime::from_secs(7 * 86_400).expect("a week is below 30 days");
 
@@ -64,6 +66,9 @@ impl Streams {
                 self.verify(&arrived)?;
                 self.note_words_of_others(&arrived);
                 self.relayed += 1;
+                if self.outbox.len() >= MOST_RELAYED {
+                    return Err(DropReason::TransmitQueueFull);
+                }
                 let frame = arrived.one_hop_on();
                 self.outbox.push_back(StreamTransmit { hop: via.hop, came_over: Some(from.link), frame });
                 Ok(())
@@ -102,11 +107,11 @@ impl Streams {
             }
             Mode::RECEIPT => {
                 let receipt = Receipt::decode(payload).map_err(|_| DropReason::MalformedPayload)?;
-                (receipt.stream, CARRIED_WORDS.end(receipt.time))
+                (receipt.stream, self.end_of_word(receipt.time, now)?)
             }
             Mode::DENY_NOTICE => {
                 let deny = DenyNotice::decode(payload).map_err(|_| DropReason::MalformedPayload)?;
-                (deny.stream, CARRIED_WORDS.end(deny.time))
+                (deny.stream, self.end_of_word(deny.time, now)?)
             }
             _ => return Err(why),
         };
@@ -114,6 +119,14 @@ impl Streams {
         self.note_words_of_others(arrived);
         let key = (arrived.sender, arrived.recipient, Some(stream));
         self.carry(arrived.from, key, end, (name, arrived.one_hop_on()), now)
+    }
+
+    /// Until when a receipt or a refusal of this time is carried.
+    fn end_of_word(&self, time: WallTime, now: Now) -> Result<WallTime, DropReason> {
+        if time.ahead_of(self.wall(now)) > AHEAD {
+            return Err(DropReason::ClockWindow);
+        }
+        Ok(CARRIED_WORDS.end(time))
     }
 
     /// A verified receipt or refusal on its way to somebody else: what we carry of its stream has come, or is not wanted.
@@ -201,31 +214,33 @@ impl Streams {
             recipient: Recipient::Address(arrived.recipient),
             name,
         };
+        if self.is_over(&key, (arrived.from, id)) {
+            if !is_block(slice.of()) {
+                self.answer_again(&key, now);
+            }
+            return Err(DropReason::StreamOver);
+        }
         if is_block(slice.of()) && slice.place().max == 0 {
             // A whole block: the signature covers its hash, which is known by now.
             if signed.payload() != name {
                 return Err(DropReason::BadSlices);
             }
             let block = core::iter::once((Reference::from_bytes(*name.as_bytes()), slice.bytes()));
-            return self.receive_blocks(&key, end, block, (arrived.from, vec![id]), now);
+            return self.receive_blocks(&key, end, block, arrived.from, now);
         }
         let added = self.collector.add(whole, &slice, arrived.from.neighbour, now.at);
         let whole = added.map_err(|error| match error {
             SliceError::Disagrees | SliceError::TooLong | SliceError::WrongName => DropReason::BadSlices,
         })?;
-        let Some(bytes) = whole else {
-            self.note_part(&key, name, id);
-            return Ok(());
-        };
-        let frames = self.take_parts(&key, name, id);
+        let Some(bytes) = whole else { return Ok(()) };
         if is_block(slice.of()) {
             if ratman_eris::BlockSize::from_bytes(bytes.len()).is_none() {
                 return Err(DropReason::MalformedPayload);
             }
             let block = core::iter::once((Reference::from_bytes(*name.as_bytes()), &bytes[..]));
-            return self.receive_blocks(&key, end, block, (arrived.from, frames), now);
+            return self.receive_blocks(&key, end, block, arrived.from, now);
         }
-        self.receive_manifest(&key, end, bytes, (arrived.from, frames), now)
+        self.receive_manifest(&key, end, bytes, arrived.from, now)
     }
 
     fn receive_packed(&mut self, arrived: &Arrived<'_>, now: Now) -> Result<(), DropReason> {
@@ -233,8 +248,11 @@ impl Streams {
         let auxiliary = self.auxiliary(&arrived.frame.header, now)?;
         let id = self.verify(arrived)?.id();
         let key = arrived.key_to_us(auxiliary.stream);
+        if self.is_over(&key, (arrived.from, id)) {
+            return Err(DropReason::StreamOver);
+        }
         let blocks = packed.blocks().map(|block| (Reference::of(block), block));
-        self.receive_blocks(&key, auxiliary.end(), blocks, (arrived.from, vec![id]), now)
+        self.receive_blocks(&key, auxiliary.end(), blocks, arrived.from, now)
     }
 
     /// Says something to the sender of a stream that comes to us, if there is a way.

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use ratman_eris::Reference;
-use ratman_types::{Address, Digest, Hop, Mtu, Now, Recipient, RouterId, Timestamp, WallTime, blake2b};
+use ratman_types::{Address, Digest, Hop, Now, Recipient, RouterId, Timestamp, WallTime, blake2b};
 use ratman_wire::stream::{Contents, Manifest, Outcome, PullRequest, SliceOf};
 use ratman_wire::{FrameId, Mode};
 
@@ -24,8 +24,8 @@ const PROGRESS_BYTES: u64 = 64 * 1024;
 const PROGRESS_WITHIN: Duration = Duration::from_millis(20);
 /// A repeated manifest of a finished stream is answered at most once in this time (source: wire page, streams).
 const RECEIPT_PAUSE: Duration = Duration::from_secs(2);
-/// Frames of blocks that are not whole, whose names are kept to answer for them.
-const MOST_PARTS: usize = 1024;
+/// Who asks for blocks waits at least so long before it asks again.
+const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// One stream that comes here.
 pub(super) struct Inbound {
@@ -43,7 +43,6 @@ pub(super) struct Inbound {
     told: u64,
     newest: Option<Reference>,
     progress_at: Option<Timestamp>,
-    parts: BTreeMap<Digest, Vec<FrameId>>,
     stage: Stage,
     /// When its sender was told that all of it is here.
     answered: Option<Timestamp>,
@@ -64,14 +63,20 @@ enum Stage {
 pub(super) struct Finished {
     pub(super) group: GroupNumber,
     pub(super) end: WallTime,
-    pub(super) outcome: Outcome,
     answered: Option<Timestamp>,
 }
 
 impl Finished {
-    pub(super) const fn new(group: GroupNumber, end: WallTime, outcome: Outcome) -> Self {
-        Self { group, end, outcome, answered: None }
+    pub(super) const fn new(group: GroupNumber, end: WallTime) -> Self {
+        Self { group, end, answered: None }
     }
+}
+
+/// What is remembered of a stream that was refused.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refused {
+    pub(super) end: WallTime,
+    answered: Option<Timestamp>,
 }
 
 impl Inbound {
@@ -89,10 +94,13 @@ impl Inbound {
             told: 0,
             newest: None,
             progress_at: None,
-            parts: BTreeMap::new(),
             stage: Stage::Coming,
             answered: None,
         }
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.stage == Stage::Whole
     }
 
     fn record(&self, key: StreamKey) -> Vec<u8> {
@@ -151,12 +159,31 @@ impl Streams {
         let pull = inbound.receiving.as_ref().filter(|_| asks);
         let pull = pull.and_then(Receiving::poll_timeout).filter(|_| self.can_ask(&key));
         let deadline = [pull, inbound.progress_at].into_iter().flatten().min();
-        self.received_deadlines.set(key, deadline.map(|at| at.max(now.at)));
+        self.received_deadlines.set(key, deadline.map(|at| at.max(now.at + LEAST_PAUSE)));
         self.received.insert(key, inbound);
     }
 
     fn can_ask(&self, key: &StreamKey) -> bool {
-        matches!(self.way(&key.sender), Way::Live(_) | Way::Local)
+        self.room_to_ask(key) > 0
+    }
+
+    /// How many blocks can be asked for at once: none where there is no way, or none that takes a request.
+    fn room_to_ask(&self, key: &StreamKey) -> usize {
+        match self.way(&key.sender) {
+            Way::Live(via) => PullRequest::room(via.mtu).min(PullRequest::MAX_REFERENCES),
+            Way::Local => PullRequest::MAX_REFERENCES,
+            Way::Carry(_) | Way::None => 0,
+        }
+    }
+
+    /// Whether a frame is of a stream that needs nothing more: then its sender or a carrier hears so.
+    pub(super) fn is_over(&mut self, key: &StreamKey, (from, frame): (Hop, FrameId)) -> bool {
+        let is_whole = self.received.get(key).is_some_and(|inbound| inbound.stage == Stage::Whole);
+        let is_over = is_whole || self.finished.contains_key(key) || self.refused.contains_key(key);
+        if is_over {
+            self.tell_custody(from, vec![frame]);
+        }
+        is_over
     }
 
     /// The sender of a stream may be reached by another way.
@@ -166,52 +193,35 @@ impl Streams {
         }
     }
 
-    /// Blocks of one verified frame; the frame is answered for when all of them are durable.
+    /// Blocks of one verified frame.
     pub(super) fn receive_blocks<'a>(
         &mut self,
         key: &StreamKey,
         end: WallTime,
         blocks: impl Iterator<Item = (Reference, &'a [u8])>,
-        (from, frames): (Hop, Vec<FrameId>),
+        from: Hop,
         now: Now,
     ) -> Result<(), DropReason> {
-        if self.finished.contains_key(key) {
-            self.tell_custody(from, frames);
-            return Err(DropReason::StreamOver);
-        }
         if !self.store.has_room() {
             return Err(DropReason::StoreBusy);
         }
+        let is_new = !self.received.contains_key(key);
         let mut inbound = self.inbound(key, end, from)?;
-        let mut fresh = Vec::new();
         let mut result = Ok(());
         for (reference, bytes) in blocks {
             match self.keep_block(&mut inbound, reference, bytes) {
                 Ok(None) => {}
-                Ok(Some(number)) => fresh.push((reference, number, bytes)),
+                Ok(Some(number)) => self.store_block(key, &mut inbound, (reference, number, bytes)),
                 Err(reason) => {
                     result = Err(reason);
                     break;
                 }
             }
         }
-        let is_stored = result.is_ok() && fresh.is_empty() && inbound.unstored.is_empty();
-        let last = fresh.len();
-        for (index, (reference, number, bytes)) in fresh.into_iter().enumerate() {
-            let frames = if index + 1 == last && result.is_ok() { frames.clone() } else { Vec::new() };
-            let name = *reference.as_bytes();
-            let write = Write::Entry { group: inbound.group, number, name, bytes: bytes.to_vec() };
-            let durable = Durable::Received { key: *key, reference, from: Some(from), frames };
-            self.store.write_then(inbound.group, write, durable);
-            inbound.unstored.insert(reference, bytes.to_vec());
-            inbound.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            inbound.newest = Some(reference);
-            if let Some(receiving) = &mut inbound.receiving {
-                receiving.arrived(&reference);
-            }
-        }
-        if is_stored {
-            self.tell_custody(from, frames);
+        if is_new && inbound.received == 0 {
+            // Nothing of it found room: no place is kept for it either.
+            self.remove_group(inbound.group);
+            return result;
         }
         if inbound.received > inbound.told && inbound.progress_at.is_none() {
             inbound.progress_at = Some(now.at + PROGRESS_WITHIN);
@@ -221,6 +231,23 @@ impl Streams {
         }
         self.go_on(key, inbound, now);
         result
+    }
+
+    fn store_block(
+        &mut self,
+        key: &StreamKey,
+        inbound: &mut Inbound,
+        (reference, number, bytes): (Reference, u32, &[u8]),
+    ) {
+        let name = *reference.as_bytes();
+        let write = Write::Entry { group: inbound.group, number, name, bytes: bytes.to_vec() };
+        self.store.write_then(inbound.group, write, Durable::Received { key: *key, reference });
+        inbound.unstored.insert(reference, bytes.to_vec());
+        inbound.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        inbound.newest = Some(reference);
+        if let Some(receiving) = &mut inbound.receiving {
+            receiving.arrived(&reference);
+        }
     }
 
     /// Whether a block is new, and its number then.
@@ -242,23 +269,20 @@ impl Streams {
         Ok(self.journal.insert(inbound.group, *reference.as_bytes(), length).map(|entry| entry.number))
     }
 
-    /// One slice of a block or of a manifest was the last of it, or not.
-    pub(super) fn note_part(&mut self, key: &StreamKey, name: Digest, id: FrameId) {
-        if let Some(inbound) = self.received.get_mut(key) {
-            let kept: usize = inbound.parts.values().map(Vec::len).sum();
-            if kept >= MOST_PARTS {
-                inbound.parts.clear();
-            }
-            inbound.parts.entry(name).or_default().push(id);
+    /// A manifest, or a slice of one, of a stream that needs nothing more: its sender hears what became of it.
+    pub(super) fn answer_again(&mut self, key: &StreamKey, now: Now) {
+        let answered = if let Some(finished) = self.finished.get_mut(key) {
+            Some((&mut finished.answered, Outcome::Delivered))
+        } else if let Some(refused) = self.refused.get_mut(key) {
+            Some((&mut refused.answered, Outcome::Refused))
+        } else {
+            self.received.get_mut(key).map(|inbound| (&mut inbound.answered, Outcome::Delivered))
+        };
+        let Some((answered, outcome)) = answered else { return };
+        if answered.is_none_or(|answered| now.at.since(answered) >= RECEIPT_PAUSE) {
+            *answered = Some(now.at);
+            self.send_receipt(key, outcome, now);
         }
-    }
-
-    /// The frames that brought something that is whole now, the last one included.
-    pub(super) fn take_parts(&mut self, key: &StreamKey, name: Digest, last: FrameId) -> Vec<FrameId> {
-        let inbound = self.received.get_mut(key);
-        let mut parts = inbound.and_then(|inbound| inbound.parts.remove(&name)).unwrap_or_default();
-        parts.push(last);
-        parts
     }
 
     /// A sealed manifest is whole.
@@ -267,26 +291,15 @@ impl Streams {
         key: &StreamKey,
         end: WallTime,
         sealed: Vec<u8>,
-        (from, frames): (Hop, Vec<FrameId>),
+        from: Hop,
         now: Now,
     ) -> Result<(), DropReason> {
-        if let Some(finished) = self.finished.get_mut(key) {
-            let pause = |answered: Timestamp| now.at.since(answered) < RECEIPT_PAUSE;
-            let (outcome, quiet) = (finished.outcome, finished.answered.is_some_and(pause));
-            if !quiet {
-                finished.answered = Some(now.at);
-                self.send_receipt(key, outcome, now);
-            }
-            self.tell_custody(from, frames);
-            return Ok(());
-        }
         let manifest = self.open_manifest(key, &sealed).ok_or(DropReason::BadManifest)?;
         if manifest.lifetime().end(manifest.created()) != end {
             return Err(DropReason::BadManifest);
         }
         let size = manifest.letterhead().stream_size;
         if self.refuses(key, size) {
-            self.tell_custody(from, frames);
             self.refuse(key, end, now);
             return Err(DropReason::StreamRefused);
         }
@@ -296,27 +309,28 @@ impl Streams {
         let mut inbound = self.inbound(key, end, from)?;
         if inbound.sealed.is_some() {
             // Its sender asks what became of it; what is missing is asked for already.
-            let is_quiet = inbound.answered.is_some_and(|answered| now.at.since(answered) < RECEIPT_PAUSE);
-            if inbound.stage == Stage::Whole && !is_quiet {
-                inbound.answered = Some(now.at);
-                self.send_receipt(key, Outcome::Delivered, now);
-            }
-            if inbound.unstored.is_empty() {
-                self.tell_custody(from, frames);
-            }
             self.go_on(key, inbound, now);
             return Ok(());
         }
+        let record = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
+        let leaving =
+            self.journal.room_for(inbound.group, record.into()).map_err(|_| DropReason::JournalFull);
+        let leaving = match leaving {
+            Ok(leaving) => leaving,
+            Err(reason) => {
+                self.put_received(*key, inbound, now);
+                return Err(reason);
+            }
+        };
+        self.evict(&leaving);
+        self.journal.note_record(inbound.group, record);
         inbound.sealed = Some(sealed);
         if !self.read_manifest(key, &mut inbound, manifest, now) {
             self.received.insert(*key, inbound);
             self.refuse(key, end, now);
             return Err(DropReason::BadManifest);
         }
-        let write = Write::Group { group: inbound.group, record: inbound.record(*key) };
-        let reference = Reference::from_bytes([0; 32]);
-        let durable = Durable::Received { key: *key, reference, from: Some(from), frames };
-        self.store.write_then(inbound.group, write, durable);
+        self.store.write(Write::Group { group: inbound.group, record: inbound.record(*key) });
         self.go_on(key, inbound, now);
         Ok(())
     }
@@ -357,6 +371,8 @@ impl Streams {
         match self.advance(key, &mut inbound) {
             Ok(true) => {
                 inbound.stage = Stage::Storing;
+                // From here on it must not make room for others: it is about to be told as delivered.
+                self.journal.hold(inbound.group);
                 inbound.progress_at = None;
                 let write = Write::Group { group: inbound.group, record: inbound.record(*key) };
                 self.store.write_then(inbound.group, write, Durable::Complete { key: *key });
@@ -399,18 +415,16 @@ impl Streams {
     }
 
     fn pull(&mut self, key: &StreamKey, inbound: &mut Inbound, now: Now) {
-        let mtu = match self.way(&key.sender) {
-            Way::Live(via) => via.mtu,
-            Way::Local => Mtu(u32::MAX),
-            Way::Carry(_) | Way::None => return,
-        };
+        let most = self.room_to_ask(key);
+        if most == 0 {
+            return;
+        }
         let (Some(receiving), Some(group)) = (&mut inbound.receiving, self.journal.get(inbound.group)) else {
             return;
         };
         if inbound.stage != Stage::Coming || inbound.reading.is_some() {
             return;
         }
-        let most = PullRequest::room(mtu).min(PullRequest::MAX_REFERENCES);
         let wanted = receiving.pull(most, |reference| group.find(reference.as_bytes()).is_some(), now.at);
         let wanted: Vec<Digest> = wanted.iter().map(Reference::digest).collect();
         let time = self.stamp(now);
@@ -450,26 +464,36 @@ impl Streams {
         self.go_on(key, inbound, now);
     }
 
-    /// A block or a manifest is durable.
-    pub(super) fn received_is_durable(
-        &mut self,
-        key: &StreamKey,
-        reference: &Reference,
-        from: Option<Hop>,
-        frames: Vec<FrameId>,
-    ) {
-        if let Some(inbound) = self.received.get_mut(key) {
+    /// A block is durable.
+    pub(super) fn received_is_durable(&mut self, group: GroupNumber, key: &StreamKey, reference: &Reference) {
+        if let Some(inbound) = self.received.get_mut(key).filter(|inbound| inbound.group == group) {
             inbound.unstored.remove(reference);
-        }
-        if let Some(from) = from {
-            self.tell_custody(from, frames);
         }
     }
 
+    /// A block could not be stored: it is to come again.
+    pub(super) fn received_is_lost(
+        &mut self,
+        group: GroupNumber,
+        key: &StreamKey,
+        reference: &Reference,
+        now: Now,
+    ) {
+        let Some(mut inbound) = self.received.remove(key) else { return };
+        if inbound.group == group {
+            inbound.unstored.remove(reference);
+            self.journal.remove_entry(group, reference.as_bytes());
+        }
+        self.go_on(key, inbound, now);
+    }
+
     /// All of a stream is durable.
-    pub(super) fn received_is_complete(&mut self, key: &StreamKey, now: Now) {
-        let Some(inbound) = self.received.get_mut(key) else { return };
+    pub(super) fn received_is_complete(&mut self, group: GroupNumber, key: &StreamKey, now: Now) {
+        let Some(inbound) = self.received.get_mut(key).filter(|inbound| inbound.group == group) else {
+            return;
+        };
         inbound.stage = Stage::Whole;
+        inbound.answered = Some(now.at);
         let (group, arrival) = (inbound.group, inbound.arrival(*key));
         self.journal.hold(group);
         self.send_receipt(key, Outcome::Delivered, now);

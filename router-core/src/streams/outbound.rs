@@ -6,7 +6,7 @@ mod pushing;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ratman_eris::{BlockSize, ConvergenceSecret, Encoder, Reference};
-use ratman_types::{ByteCount, Mtu, Now, Timestamp, WallTime, blake2b, is_valid_key};
+use ratman_types::{ByteCount, Mtu, Now, RouterId, Timestamp, WallTime, blake2b, is_valid_key};
 use ratman_wire::stream::{
     Auxiliary, Contents, InlineContents, Letterhead, Lifetime, MAX_INLINE, Manifest, StreamId,
 };
@@ -40,11 +40,15 @@ pub(super) struct Outbound {
     /// Blocks that are next, in memory.
     at_hand: BTreeMap<u32, Vec<u8>>,
     reading: BTreeSet<u32>,
+    /// Blocks that are not durable yet, and cannot be read before.
+    unstored: BTreeSet<u32>,
     wants_room: bool,
     notice: bool,
     /// Times of the recipient's last requests.
     pulls: BTreeSet<WallTime>,
     way: Kind,
+    /// Who carries it, where that is the way.
+    carrier: Option<RouterId>,
     handed: Handed,
 }
 
@@ -87,10 +91,12 @@ impl Outbound {
             sending: Sending::new(Routing::Push),
             at_hand: BTreeMap::new(),
             reading: BTreeSet::new(),
+            unstored: BTreeSet::new(),
             wants_room: false,
             notice: false,
             pulls: BTreeSet::new(),
             way: Kind::None,
+            carrier: None,
             handed: Handed::default(),
         }
     }
@@ -253,7 +259,8 @@ impl Streams {
             let name = *reference.as_bytes();
             let write = Write::Entry { group: out.group, number, name, bytes: bytes.clone() };
             self.store.write_then(out.group, write, Durable::Sent { key: *key, number });
-            if out.way != Kind::None {
+            out.unstored.insert(number);
+            if out.way != Kind::None && out.sending.takes_blocks() {
                 out.at_hand.insert(number, bytes);
             }
         }
@@ -317,6 +324,9 @@ impl Streams {
             self.events.push_back(StreamEvent::Ended(key, ended));
             return;
         }
+        if !out.sending.takes_blocks() {
+            out.at_hand.clear();
+        }
         if out.wants_room && self.store.has_room() && out.bytes_at_hand() < AT_HAND / 2 {
             out.wants_room = false;
             self.events.push_back(StreamEvent::Room(key));
@@ -365,12 +375,13 @@ impl Streams {
 
     /// The way to a recipient may be another one.
     pub(super) fn sent_way_changed(&mut self, key: &StreamKey, now: Now) {
-        let kind = self.way(&key.recipient).kind();
-        if self.sent.get(key).is_none_or(|out| out.way == kind) {
+        let way = self.way(&key.recipient);
+        let (kind, carrier) = (way.kind(), way.carrier());
+        if self.sent.get(key).is_none_or(|out| (out.way, out.carrier) == (kind, carrier)) {
             return;
         }
         self.with_sent(key, now, |streams, out| {
-            out.way = kind;
+            (out.way, out.carrier) = (kind, carrier);
             match kind {
                 Kind::None => {
                     out.at_hand.clear();
@@ -388,15 +399,29 @@ impl Streams {
 
     /// A block was read; nothing if it is not to be had.
     pub(super) fn sent_block_read(&mut self, key: &StreamKey, number: u32, bytes: Option<Vec<u8>>, now: Now) {
-        self.with_sent(key, now, |_, out| {
-            out.reading.remove(&number);
-            // What was changed on the disk is another block: it is of no use to anybody.
-            if let Some(bytes) = bytes {
-                out.at_hand.insert(number, bytes);
-            } else {
-                tracing::warn!(number, "a block of a stream that is sent cannot be read");
+        let Some(mut out) = self.sent.remove(key) else { return };
+        out.reading.remove(&number);
+        let bytes = bytes.filter(|bytes| out.sending.number_of(&Reference::of(bytes)) == Some(number));
+        let is_there = bytes.is_some();
+        if let Some(bytes) = bytes.filter(|_| out.sending.takes_blocks()) {
+            out.at_hand.insert(number, bytes);
+        }
+        self.put_sent(*key, out, now);
+        if !is_there && self.sent.contains_key(key) {
+            tracing::error!(stream = ?key.stream, number, "a block of a stream that is sent cannot be read: given up");
+            self.remove_sent(key);
+            self.events.push_back(StreamEvent::Failed(*key));
+        }
+    }
+
+    /// A block is durable.
+    pub(super) fn sent_is_durable(&mut self, key: &StreamKey, number: u32) {
+        if let Some(out) = self.sent.get_mut(key) {
+            out.unstored.remove(&number);
+            if !out.at_hand.contains_key(&number) && out.sending.takes_blocks() {
+                self.active.insert(*key);
             }
-        });
+        }
     }
 
     /// The recipient asks for blocks.
@@ -466,6 +491,14 @@ impl Streams {
 }
 
 impl Handed {
+    /// This goes in other frames from now on.
+    fn forget(&mut self, reference: Option<Reference>) {
+        if self.slices.remove(&reference).is_some() {
+            self.frames.values_mut().for_each(|of_frame| of_frame.retain(|other| *other != reference));
+            self.frames.retain(|_, of_frame| !of_frame.is_empty());
+        }
+    }
+
     fn add(&mut self, frame: FrameId, reference: Option<Reference>) {
         let of_frame = self.frames.entry(frame).or_default();
         if !of_frame.contains(&reference) {

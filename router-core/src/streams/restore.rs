@@ -2,7 +2,6 @@
 //! What a message plane takes up again at a start: what the store has.
 
 use ratman_types::Now;
-use ratman_wire::stream::Outcome;
 
 use super::inbound::{Finished, Restored};
 use super::record::Record;
@@ -38,11 +37,13 @@ impl Streams {
             }
             Record::Received { key, end, brought_by, sealed, complete } => {
                 self.journal.restore(number, Group::new(group(Role::Received, &key), brought_by, end));
+                let length = sealed.as_ref().map_or(0, Vec::len);
+                self.journal.note_record(number, u32::try_from(length).unwrap_or(u32::MAX));
                 let restored = Restored { group: number, end, brought_by, sealed, complete };
                 self.restoring.push((key, restored));
             }
             Record::Finished { key, end } => {
-                self.remember(key, Finished::new(number, end, Outcome::Delivered));
+                self.remember(key, Finished::new(number, end));
             }
             Record::Carried { key, end, brought_by } => {
                 self.journal.restore(number, Group::new(key, brought_by, end));

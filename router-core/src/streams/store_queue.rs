@@ -24,8 +24,10 @@ pub(super) enum Durable {
     Sent { key: StreamKey, number: u32 },
     /// All of a stream that we send.
     Accepted { key: StreamKey },
-    /// A block of a stream that comes here, and the frames that brought it.
-    Received { key: StreamKey, reference: Reference, from: Option<Hop>, frames: Vec<FrameId> },
+    /// A block of a stream that comes here.
+    Received { key: StreamKey, reference: Reference },
+    /// What is known of a group.
+    Record,
     /// The last word about a stream that is here whole.
     Complete { key: StreamKey },
     /// A frame that is carried.
@@ -81,6 +83,10 @@ impl StoreQueue {
             Write::Group { record, .. } => record.len(),
             Write::RemoveEntry { .. } | Write::RemoveGroup { .. } => 0,
         } + size_of::<Write>();
+        if let Write::Group { group, .. } = &write {
+            // Where it fails, its group is of no use.
+            self.open.durable.push((*group, Durable::Record));
+        }
         self.open.writes.push(write);
         self.open.bytes += bytes;
         self.unstored += bytes;

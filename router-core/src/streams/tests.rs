@@ -151,6 +151,73 @@ fn a_stream_that_is_over_is_remembered_through_restarts_beside_new_ones() {
 }
 
 #[test]
+fn a_way_that_takes_no_request_is_not_asked_over_again_and_again() {
+    let mut mesh = Mesh::line(2);
+    mesh.hold_back_blocks(true);
+    let key = mesh.send(0, 1, &content(100_000));
+    mesh.run_for(Duration::from_millis(50));
+    mesh.set_mtu(150);
+    mesh.run_for(Duration::from_secs(5));
+    mesh.hold_back_blocks(false);
+    mesh.set_mtu(33_004);
+    mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+}
+
+#[test]
+fn a_way_that_comes_and_goes_while_a_client_writes_does_not_stop_it() {
+    for silent in [false, true] {
+        let mut mesh = Mesh::line(2);
+        let content = content(6 << 20);
+        let key = mesh.open(0, 1, None);
+        for (part, piece) in content.chunks(1 << 20).enumerate() {
+            match (part % 2, silent) {
+                (1, false) => mesh.cut(Cut::Between(0, 1)),
+                (1, true) => mesh.hold_back_blocks(true),
+                (_, false) => mesh.join(0, 1),
+                (_, true) => mesh.hold_back_blocks(false),
+            }
+            mesh.run_for(Duration::from_secs(u64::try_from(part).unwrap() % 3 * 4));
+            mesh.write_piece(0, &key, piece).unwrap();
+        }
+        mesh.join(0, 1);
+        mesh.hold_back_blocks(false);
+        mesh.write_all(0, &key, &[]).unwrap();
+        mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+        assert_eq!(mesh.take_content(1, &key), content);
+    }
+}
+
+#[test]
+fn many_streams_that_wait_for_a_way_all_go_when_there_is_one() {
+    let mut mesh = Mesh::line(3);
+    mesh.cut(Cut::Between(0, 1));
+    let content = content(2 << 20);
+    let keys: Vec<StreamKey> = (0..5).map(|_| mesh.send(0, 2, &content)).collect();
+    mesh.settle();
+    mesh.cut(Cut::Between(1, 2));
+    mesh.join(0, 1);
+    mesh.run_until(MINUTE, |mesh| keys.iter().all(|key| mesh.is_stored(0, key)));
+    mesh.join(1, 2);
+    mesh.run_until(MINUTE, |mesh| keys.iter().all(|key| mesh.has_ended(0, key) == Some(Ended::Delivered)));
+}
+
+#[test]
+fn a_refusal_is_remembered_beside_what_was_delivered_and_refused_anew_after_a_restart() {
+    let mut mesh = Mesh::line(2);
+    let largest = Some(ByteCount(10));
+    let filter = StreamFilter { largest, ..StreamFilter::default() };
+    mesh.restart_with(1, StreamsConfig { filter, ..StreamsConfig::default() });
+    let key = mesh.send(0, 1, &content(1000));
+    mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Refused));
+    mesh.restart(1);
+    for frame in mesh.frames_seen_by(1) {
+        mesh.replay(0, 1, &frame);
+    }
+    mesh.run_for(MINUTE);
+    assert_eq!((mesh.received(1), mesh.entries(1)), (0, 0));
+}
+
+#[test]
 fn content_that_was_not_complete_is_forgotten_at_a_restart() {
     let mut mesh = Mesh::line(3);
     let key = mesh.open(0, 2, None);

@@ -5,41 +5,40 @@ use ratman_types::{ByteCount, Now, WallTime};
 use ratman_wire::Mode;
 use ratman_wire::stream::{DenyNotice, Lifetime, Outcome, Progress, Receipt};
 
-use super::{Finished, Inbound, Stage};
-use crate::journal::{GroupKey, Role};
+use super::{Finished, Inbound, Refused, Stage};
 use crate::streams::record::Record;
 use crate::streams::{StreamKey, Streams, Write};
+
+/// Streams that were refused: where there are more, some are refused anew.
+const MAX_REFUSED: usize = 4096;
 
 impl Streams {
     /// A client has all of a stream: its blocks go, its name is remembered until its end.
     pub fn taken(&mut self, key: &StreamKey, now: Now) {
         if self.received.get(key).is_some_and(|inbound| inbound.stage == Stage::Whole) {
-            self.finish_received(key, Outcome::Delivered, now);
+            self.finish_received(key, now);
         }
     }
 
-    /// A stream that is not wanted, or cannot be read: its sender hears so.
+    /// A stream that is not wanted, or cannot be read: nothing of it is kept, and its sender hears so.
     pub(in crate::streams) fn refuse(&mut self, key: &StreamKey, end: WallTime, now: Now) {
-        self.end_received(key, end, Outcome::Refused, now);
+        self.remember_refused(key, end, now);
         self.send_receipt(key, Outcome::Refused, now);
     }
 
-    /// Nothing of a stream is kept but that it is over.
-    fn end_received(&mut self, key: &StreamKey, end: WallTime, outcome: Outcome, now: Now) {
-        if !self.received.contains_key(key) {
-            let group = GroupKey {
-                role: Role::Received,
-                sender: key.sender,
-                recipient: key.to(),
-                stream: Some(key.stream),
-            };
-            let Ok(group) = self.journal.open(group, None, end) else { return };
-            self.received.insert(*key, Inbound::new(group, end, None));
+    /// In memory only, and never in place of what was delivered: after a restart it is refused anew.
+    fn remember_refused(&mut self, key: &StreamKey, end: WallTime, now: Now) {
+        if let Some(inbound) = self.received.remove(key) {
+            self.received_deadlines.set(*key, None);
+            self.remove_group(inbound.group);
         }
-        self.finish_received(key, outcome, now);
+        if self.refused.len() >= MAX_REFUSED {
+            self.refused.pop_first();
+        }
+        self.refused.insert(*key, Refused { end, answered: Some(now.at) });
     }
 
-    fn finish_received(&mut self, key: &StreamKey, outcome: Outcome, now: Now) {
+    fn finish_received(&mut self, key: &StreamKey, now: Now) {
         let Some(inbound) = self.received.remove(key) else { return };
         self.received_deadlines.set(*key, None);
         let entries = self.journal.remove(inbound.group).map_or(0, |group| group.len());
@@ -47,22 +46,20 @@ impl Streams {
         let entries = u32::try_from(entries).unwrap_or(u32::MAX);
         self.store.write(Write::RemoveGroup { group, entries, record: false });
         self.store.write(Write::Group { group, record: Record::Finished { key: *key, end }.encode() });
-        self.remember(*key, Finished { group, end, outcome, answered: Some(now.at) });
+        self.remember(*key, Finished { group, end, answered: Some(now.at) });
     }
 
     /// What was announced is not wanted: the sender hears so before it sends.
     pub(in crate::streams) fn receive_notice(&mut self, key: &StreamKey, size: ByteCount, now: Now) {
-        if !self.refuses(key, size) {
+        if !self.refuses(key, size) || self.finished.contains_key(key) {
             return;
         }
         let mut payload = Vec::new();
         DenyNotice { time: self.wall(now), stream: key.stream }.encode_into(&mut payload);
         self.answer(key, Mode::DENY_NOTICE, &payload);
-        if !self.finished.contains_key(key) {
-            // The notice does not say until when the stream is wanted.
-            let end = Lifetime::MAX.end(self.wall(now));
-            self.end_received(key, end, Outcome::Refused, now);
-        }
+        // The notice does not say until when the stream is wanted.
+        let end = Lifetime::MAX.end(self.wall(now));
+        self.remember_refused(key, end, now);
     }
 
     pub(super) fn send_receipt(&mut self, key: &StreamKey, outcome: Outcome, now: Now) {

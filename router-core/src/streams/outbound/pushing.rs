@@ -71,7 +71,10 @@ impl Streams {
             Header { seq_id: Some(place), ..self.header(Mode::PACKED, key, out.auxiliary(key.stream)) };
         let frame = self.emit(key, header, (&payload, hash), way);
         if let (true, Some(id)) = (way.carry, frame) {
-            references.iter().for_each(|reference| out.handed.add(id, Some(*reference)));
+            for reference in references {
+                out.handed.forget(Some(reference));
+                out.handed.add(id, Some(reference));
+            }
         }
         true
     }
@@ -85,6 +88,7 @@ impl Streams {
             out.sending.interrupted();
             return false;
         };
+        out.handed.forget(Some(reference));
         for slice in slices {
             let header = Header {
                 seq_id: Some(slice.place()),
@@ -105,6 +109,7 @@ impl Streams {
         let Some(sealed) = out.sealed.clone() else { return };
         let room = payload_room(way.mtu, true);
         let Ok(slices) = cut(SliceOf::SealedManifest, sealed.hash(), sealed.as_bytes(), room) else { return };
+        out.handed.forget(None);
         for slice in slices {
             let header = Header {
                 seq_id: Some(slice.place()),
@@ -166,9 +171,18 @@ impl Streams {
         }
         let most = (AT_HAND / out.block_size.bytes()).min(READ_AHEAD);
         for number in out.sending.ahead(most) {
-            if !out.at_hand.contains_key(&number) && self.store.may_read() && out.reading.insert(number) {
-                self.store.read(out.group, number, Reader::Sent { key: *key, number });
+            if out.at_hand.contains_key(&number)
+                || out.unstored.contains(&number)
+                || out.reading.contains(&number)
+            {
+                continue;
             }
+            if !self.store.may_read() {
+                self.waiting_to_read.insert(*key);
+                break;
+            }
+            out.reading.insert(number);
+            self.store.read(out.group, number, Reader::Sent { key: *key, number });
         }
         None
     }
