@@ -157,7 +157,11 @@ impl Plane {
                 Some(Done::Read { id, entry }) => self.streams.handle_read(id, entry, now),
                 None => {}
             },
-            Input::Ask(ask) => self.registry.handle(ask, &mut self.streams, now),
+            Input::Ask(ask) => {
+                // A stream that has ended meanwhile says how before its client hears that it takes no content.
+                self.handle_events(now);
+                self.registry.handle(ask, &mut self.streams, now);
+            }
             Input::Filter(filter) => self.streams.set_filter(filter),
             Input::End => return false,
         }
@@ -166,9 +170,7 @@ impl Plane {
 
     /// Carries out what the machine wants; whether there is more of it.
     fn settle(&mut self, now: Now) -> bool {
-        while let Some(event) = self.streams.poll_event() {
-            self.handle_event(event, now);
-        }
+        self.handle_events(now);
         while self.journal.has_room()
             && let Some(request) = self.streams.poll_store()
         {
@@ -178,6 +180,12 @@ impl Plane {
             iter::from_fn(|| self.streams.poll_transmit(now)).take(FRAMES_PER_TURN).collect();
         self.send(&frames, now.at);
         frames.len() == FRAMES_PER_TURN
+    }
+
+    fn handle_events(&mut self, now: Now) {
+        while let Some(event) = self.streams.poll_event() {
+            self.handle_event(event, now);
+        }
     }
 
     fn handle_event(&mut self, event: StreamEvent, now: Now) {
