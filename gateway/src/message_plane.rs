@@ -75,10 +75,15 @@ impl Restored {
     /// It cannot be opened or read.
     pub fn open(dir: &Path, config: StreamsConfig, local: Local, seed: [u8; 32]) -> Result<Self, StoreError> {
         let Local { key, initial_hops } = local;
+        let is_new = !Store::exists(dir);
         let store = Store::open(dir, &StoreConfig::default())?;
         let mut streams = Streams::new(config, Arc::new(Ed25519Verifier), seed);
         streams.add_local(Arc::clone(&key), initial_hops);
-        journal::restore(&store, &mut streams)?;
+        match journal::restore(&store, &mut streams) {
+            // On a full disk there is nothing yet, and there will be once there is room.
+            Err(error) if is_new && error.is_full() => {}
+            restored => restored?,
+        }
         streams.restored(Clock.now());
         let (inlet, inputs) = inlet::inlet();
         Ok(Self { streams, store, local: key, inlet, inputs })

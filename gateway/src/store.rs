@@ -79,6 +79,11 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
+    /// Whether there is a database in `dir` in which something may be.
+    pub fn exists(dir: &Path) -> bool {
+        std::fs::metadata(dir.join(place::FILE)).is_ok_and(|file| file.len() > 0)
+    }
+
     /// Opens the database in `dir`, the locked state directory, and makes it with mode 0600 where it is not there.
     ///
     /// A damaged one is moved aside with an ERROR and a new one begun. After a crash no more is read than after a clean end.

@@ -86,7 +86,8 @@ fn a_full_disk_keeps_a_new_gateway_silent_and_an_old_one_not() {
     routers.limit().wait_until("another ceiling on the full disk", stored).unwrap();
     ping(routers.a.node(), b(), 3, routers.limit()).unwrap();
     assert!(routers.a.status().unwrap().warnings.is_empty());
-    assert_eq!(lines(&routers.a, &["ERROR"]), 1);
+    assert_eq!(lines(&routers.a, &["ERROR"]), 2, "the times and the journal, each once");
+    assert_eq!(lines(&routers.a, &["ERROR", "no room for the journal"]), 1);
 }
 
 #[test]
