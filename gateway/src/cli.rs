@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The command line: what can be asked of the program, and the exit code that answers.
 
+mod desk;
 mod stream;
 
 use std::ffi::{OsStr, OsString};
@@ -21,6 +22,7 @@ use crate::identity::{Identity, Passphrase, PassphraseError};
 use crate::state::{State, StateError};
 use crate::status::Status;
 use crate::{control, daemon, doctor, host, telemetry};
+use desk::{AddressArgs, ContactArgs, TrustArgs};
 use stream::StreamCommand;
 
 /// The program could not do what it was asked, though it was asked properly.
@@ -41,6 +43,8 @@ Examples:
   irdest-gateway links --watch                     what is measured about each link, every second
   irdest-gateway stream send --to ADDRESS FILE     exit code 0 once it is delivered, or stored on the way
   irdest-gateway stream recv -o FILE               the oldest message that is here, or the next that comes
+  irdest-gateway stream namespace --new KEYFILE    a namespace: send to it, and who has the file reads it
+  irdest-gateway contact add ann ADDRESS --trust 5 a name, and trust in who may carry messages
   ratmand                                          the router alone: the same program under another name
 
 Layers of configuration, each over the one before: built-in defaults, gateway.toml, PROFILE.toml,
@@ -99,6 +103,12 @@ enum Command {
     /// Send a message of any size to an address, or take one: it arrives, now or later
     #[command(subcommand)]
     Stream(StreamCommand),
+    /// Addresses of programs on this host: make one, announce it, forget it
+    Address(AddressArgs),
+    /// Names for addresses of others
+    Contact(ContactArgs),
+    /// How much others are trusted to carry messages
+    Trust(TrustArgs),
     /// Find what is wrong with this host and its gateway, and say what to do; changes nothing, and tells more to root
     Doctor {
         /// Everything in full, as one line of JSON
@@ -194,9 +204,22 @@ impl Cli {
                 print(shown(&control::status(&socket_of(&sources, socket)?)?, json)?)
             }
             Command::Links { watch, json, socket } => links(&socket_of(&sources, socket)?, watch, json),
+            Command::Address(arguments) => {
+                desk::address(&socket_of(&sources, arguments.asking.socket.clone())?, arguments)
+            }
+            Command::Contact(arguments) => {
+                desk::contact(&socket_of(&sources, arguments.asking.socket.clone())?, arguments)
+            }
+            Command::Trust(arguments) => {
+                desk::trust(&socket_of(&sources, arguments.asking.socket.clone())?, arguments)
+            }
             Command::Stream(StreamCommand::Send(arguments)) => {
                 return stream::send(&socket_of(&sources, arguments.socket.clone())?, &arguments);
             }
+            Command::Stream(StreamCommand::List(arguments)) => {
+                return stream::list(&socket_of(&sources, arguments.socket.clone())?, &arguments);
+            }
+            Command::Stream(StreamCommand::Namespace(arguments)) => return stream::namespace(&arguments),
             Command::Stream(StreamCommand::Recv(arguments)) => {
                 return stream::recv(&socket_of(&sources, arguments.socket.clone())?, &arguments);
             }

@@ -5,6 +5,7 @@
 //! the profile beside it, `gateway.toml` in the state directory (what was changed at run time; the operator's files
 //! are never written), and each `-s KEY=VALUE`. Tables merge, lists and values replace.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use gateway_core::firewall::Rule;
 use gateway_core::limits::Limit as RemoteLimit;
 use ipnet::IpNet;
 use netmod_inet::TrainConfig;
-use ratman_types::{ByteCount, Mtu, RouterId};
+use ratman_types::{Address, ByteCount, Mtu, RouterId};
 use router_core::streams::StreamFilter;
 
 mod contacts;
@@ -30,6 +31,8 @@ mod streams;
 mod value;
 
 use contacts::Contacts;
+pub use contacts::MAX_CONTACTS;
+pub(crate) use contacts::is_contact_name;
 pub use error::{ConfigError, Place};
 pub use gateway_core::remotes::MAX_ROUTES;
 pub use gateway_core::session::Accept;
@@ -70,6 +73,8 @@ pub struct Config {
     pub accept_unknown_peers: bool,
     /// The file with the passphrase of the identity; default the systemd credential.
     pub passphrase_file: Option<PathBuf>,
+    /// Names of remotes, at most [`MAX_CONTACTS`]; default none.
+    pub contacts: BTreeMap<String, Address>,
     /// The TUN device.
     pub tun: TunConfig,
     /// The TCP netmod.
@@ -211,6 +216,7 @@ impl Config {
             probes: only(root.section("probes")?, |probes| probes.get("enabled", &FLAG))?,
             control_socket: only(root.section("control")?, |control| control.get("socket", &SOCKET_PATH))?,
             log_filter: only(root.section("log")?, |log| log.get("filter", &LOG_FILTER))?,
+            contacts: contacts.into_names(),
         };
         root.finish()?;
         Ok(config)

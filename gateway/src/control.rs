@@ -3,24 +3,29 @@
 //!
 //! `{"get":"status"}` is answered by `{"status":{…}}`, `{"get":"links"}` by `{"links":{…}}`, anything else by `{"error":"…"}`. The server owns no state: each
 //! request goes to the control loop, which answers when it gets to it. `{"stream":{…}}` begins a [conversation](StreamRequest)
-//! about one stream, with the message plane.
+//! about one stream, with the message plane. `{"address":…}`, `{"contact":…}` and `{"trust":…}` go to the desk, which answers by
+//! `{"desk":…}`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 mod client;
 mod conversation;
+mod desk_line;
 mod server;
 mod stream_client;
 mod stream_line;
 
-pub use client::{links, status};
+pub use client::{desk, links, status};
+pub use desk_line::{
+    AddressLine, AddressRequest, ContactLine, ContactRequest, DeskAnswer, DeskRequest, Owned, TrustRequest,
+};
 pub use server::Server;
-pub use stream_client::{StreamError, receive, send};
-pub use stream_line::{Arrived, MAX_PIECE, StreamLine, StreamRequest};
+pub use stream_client::{StreamError, list, receive, send};
+pub use stream_line::{Arrived, ListedLine, MAX_PIECE, StreamLine, StreamRequest};
 
 use crate::links::Links;
 use crate::status::Status;
@@ -73,6 +78,13 @@ pub enum ControlError {
     },
 }
 
+impl ControlError {
+    /// What the system refuses of a socket, for `map_err`.
+    fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Io { path: path.to_owned(), action, error }
+    }
+}
+
 /// What can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -115,13 +127,19 @@ pub(crate) enum RequestLine {
     Get(Query),
     /// The beginning of a conversation with the message plane.
     Stream(StreamRequest),
+    /// Something about addresses of clients.
+    Address(AddressRequest),
+    /// Something about contacts.
+    Contact(ContactRequest),
+    /// Something about trust.
+    Trust(TrustRequest),
 }
 
 impl RequestLine {
     pub(crate) fn parse(line: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(line).map_err(|error| {
             format!(
-                "expected {{\"get\":\"status\"}}, {{\"get\":\"links\"}} or {{\"stream\":{{\"send\" or \"receive\":…}}}}: {error}"
+                "expected {{\"get\":\"status\"}}, {{\"get\":\"links\"}}, {{\"stream\":{{\"send\" or \"receive\":…}}}}, or something about \"address\", \"contact\" or \"trust\": {error}"
             )
         })
     }
@@ -132,8 +150,16 @@ impl RequestLine {
 #[serde(rename_all = "lowercase")]
 enum ReplyLine {
     Error(String),
+    Desk(DeskAnswer),
     #[serde(untagged)]
     Answer(Answer),
+}
+
+/// A line as it goes over the socket.
+fn encode(line: &impl Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(line).expect("invariant: a line has text keys only");
+    bytes.push(b'\n');
+    bytes
 }
 
 #[cfg(test)]

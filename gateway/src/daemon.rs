@@ -5,6 +5,7 @@
 //! Two runtimes. The control plane has a thread of its own, where signatures are verified; the data plane has one
 //! thread per core, where frames and packets move and nothing else does. Beside them the message plane has its threads.
 
+mod inet;
 mod reload;
 mod streams;
 
@@ -22,7 +23,7 @@ use gateway_core::session::{SessionConfig, Sessions};
 use gateway_tun::{InnerMtu, Tun, TunConfig};
 use ipnet::IpNet;
 use netmod_api::Netmod;
-use netmod_inet::{Inet, InetConfig, InetLimits, PeerLine};
+use netmod_inet::Inet;
 use ratman_types::{Address, Ed25519Verifier, WallTime, blake2b_keyed};
 use router_core::{Router, RouterConfig};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -31,8 +32,9 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, Peer};
+use crate::config::{Config, ConfigError};
 use crate::control::{self, Server};
+use crate::desk::Desk;
 use crate::driver::{Driver, Identification, Inputs, Parts, with_times};
 use crate::forward::{Forwarder, LocalSessions, notices};
 use crate::hardware::has_aes;
@@ -118,6 +120,8 @@ struct Gateway {
     driver: Driver,
     inputs: Inputs,
     server: tokio::task::JoinHandle<()>,
+    /// Without streams there is none.
+    desk: Option<Desk>,
     /// One task per queue of the TUN device; each ends only with an error.
     pumps: JoinSet<std::io::Result<()>>,
     streams: Option<MessagePlane>,
@@ -166,14 +170,14 @@ impl Gateway {
         let sessions = proxy.as_ref().map(|(_, half, _)| -> Arc<dyn LocalSessions> { half.clone() });
         let (notices_in, notices) = notices();
         let inlet = streams.as_ref().map(|streams| streams.inlet().clone());
-        let seeds = (hash_seed()?, random_16()?);
+        let seeds = (hash_seed()?, random()?);
         let forwarder = Forwarder::new(clock, Arc::clone(&ways), sessions, (notices_in, inlet), seeds);
         let forwarder = Arc::new(forwarder);
         let start = |streams: Restored| streams.start(Arc::clone(&forwarder), Arc::clone(&ways));
         let mut streams = streams.map(start).transpose().context("cannot start the message plane")?;
         let inet = {
             let _data = data.enter();
-            start_inet(config, identity, &forwarder)?
+            inet::start(config, identity, &forwarder)?
         };
         let mut pumps = JoinSet::new();
         if let Some((_, half, _)) = &proxy {
@@ -200,11 +204,26 @@ impl Gateway {
             watchdog: Watchdog::of_service_manager(data.handle().clone(), now.at),
         };
         let words = streams.as_mut().and_then(MessagePlane::take_words);
-        let inputs = Inputs { notices, asks, words, requests, network: watch_network() };
+        let (desk, orders) = streams.as_ref().and_then(|plane| streams::desk(plane, own, config)).unzip();
+        let mut driver = Driver::new(clock, parts);
+        if let Some(desk) = &desk {
+            driver.heed_trust(desk.contacts().trust());
+        }
+        let inputs = Inputs { notices, asks, words, orders, requests, network: watch_network() };
         let clients = streams.as_ref().map(|streams| streams.clients().clone());
-        let server = tokio::spawn(server.serve(requests_in, clients));
-        let driver = Driver::new(clock, parts);
-        Ok(Self { own, driver, inputs, server, pumps, streams, host, inet, data: data.handle().clone() })
+        let server = tokio::spawn(server.serve(requests_in, clients, desk.clone()));
+        Ok(Self {
+            own,
+            driver,
+            inputs,
+            server,
+            desk,
+            pumps,
+            streams,
+            host,
+            inet,
+            data: data.handle().clone(),
+        })
     }
 
     /// Runs until something fails, and says what; follows the configuration on SIGHUP.
@@ -338,62 +357,22 @@ fn tun_addresses(config: &Config, local: &Address) -> Vec<IpNet> {
     configured.chain([IpNet::from(IpAddr::V6(overlay_address(local)))]).collect()
 }
 
-fn peer_lines(config: &Config) -> Vec<PeerLine> {
-    let line = |peer: &Peer| PeerLine {
-        host: peer.target.host().to_owned(),
-        port: peer.target.port(),
-        router_key: peer.router_key,
-        mtu: peer.mtu,
-    };
-    config.peers.iter().map(line).collect()
-}
-
-/// Starts the netmod for TCP where there is to be one; must be called in the data path's runtime.
-fn start_inet(
-    config: &Config,
-    identity: &Identity,
-    forwarder: &Arc<Forwarder>,
-) -> anyhow::Result<Option<Arc<Inet>>> {
-    if !config.inet.enable {
-        return Ok(None);
-    }
-    let inet = Inet::start(
-        InetConfig {
-            listen: config.inet.listen.clone(),
-            peers: peer_lines(config),
-            accept_unknown_peers: config.accept_unknown_peers,
-            mtu: config.inet.mtu,
-            mark: config.tun.enable.then_some(config.host.mark),
-            buffer: config.inet.buffer,
-            trains: config.trains,
-            limits: InetLimits::default(),
-        },
-        Arc::new(identity.router.clone()),
-        Arc::new(Ed25519Verifier),
-        Arc::new(|bytes| getrandom::fill(bytes).expect("the kernel gave random bytes at start")),
-        forwarder.clone(),
-    )?;
-    Ok(Some(inet))
-}
-
 /// Without netlink changes of the network neither reset the backoff of dialers nor move probes to another interface; those
 /// follow when links come and go.
 fn watch_network() -> Option<Watch> {
     Watch::new().inspect_err(|error| warn!(%error, "changes of the host's network are not seen")).ok()
 }
 
-fn random() -> anyhow::Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| anyhow!("no random bytes from the kernel: {error}"))?;
-    Ok(bytes)
-}
-
-fn random_16() -> anyhow::Result<[u8; 16]> {
-    let mut bytes = [0; 16];
+/// Bytes that nobody can guess.
+pub(crate) fn random<const LENGTH: usize>() -> anyhow::Result<[u8; LENGTH]> {
+    let mut bytes = [0; LENGTH];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("no random bytes from the kernel: {error}"))?;
     Ok(bytes)
 }
 
 fn hash_seed() -> anyhow::Result<HashSeed> {
-    random_16().map(HashSeed::from_bytes)
+    random().map(HashSeed::from_bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 
 mod lines;
 mod measured;
+mod orders;
 mod reload;
 mod report;
 mod warnings;
@@ -34,6 +35,7 @@ use crate::watchdog::Watchdog;
 use crate::ways::Ways;
 use lines::Lines;
 
+pub use orders::Order;
 pub use reload::{RemotesConfig, with_times};
 pub use report::Identification;
 
@@ -96,6 +98,8 @@ pub struct Inputs {
     pub asks: Option<Asks>,
     /// What the message plane wants of the router.
     pub words: Option<mpsc::Receiver<Word>>,
+    /// What the desk orders, where there is one.
+    pub orders: Option<mpsc::Receiver<Order>>,
     /// Requests of the control socket.
     pub requests: mpsc::Receiver<Request>,
     /// Changes of the host's network; nothing where netlink cannot be watched.
@@ -175,7 +179,8 @@ impl Driver {
                 }
             }
             Some(ask) = next_ask(inputs.asks.as_mut()) => self.handle_ask(ask),
-            Some(word) = next_word(inputs.words.as_mut()) => {
+            Some(order) = next_of(inputs.orders.as_mut()) => self.carry_out(order),
+            Some(word) = next_of(inputs.words.as_mut()) => {
                 let now = self.clock.now();
                 match word {
                     Word::Custody(hop, frames) => self.parts.router.send_custody(hop, &frames, now),
@@ -372,6 +377,11 @@ impl Driver {
                     self.custodies_unheard += 1;
                 }
             }
+            Event::Neighbours => {
+                if let Some(streams) = &self.parts.streams {
+                    streams.inlet().neighbours(self.parts.router.live_neighbours());
+                }
+            }
             Event::Carrier { address } => {
                 if let Some(streams) = &self.parts.streams {
                     streams.inlet().carrier(address, self.parts.router.carrier(&address));
@@ -474,9 +484,9 @@ async fn next_ask(asks: Option<&mut Asks>) -> Option<Ask> {
     }
 }
 
-async fn next_word(words: Option<&mut mpsc::Receiver<Word>>) -> Option<Word> {
-    match words {
-        Some(words) => words.recv().await,
+async fn next_of<T>(inputs: Option<&mut mpsc::Receiver<T>>) -> Option<T> {
+    match inputs {
+        Some(inputs) => inputs.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Entry points of the fuzz targets: any bytes must be answered, and what parses must encode to the same bytes.
 
+use ratman_types::Address;
+
 use crate::config::Config;
 use crate::control::RequestLine;
 use crate::identity::parse_header;
+use crate::{addresses, contacts};
 
 /// A line on the control socket.
 pub fn fuzz_control_request(data: &[u8]) {
@@ -19,6 +22,22 @@ pub fn fuzz_identity(data: &[u8]) {
         let head = header.to_bytes();
         assert_eq!(data[..head.len()], head);
         assert_eq!(&data[head.len()..head.len() + sealed.len()], sealed);
+    }
+}
+
+/// An address, and a record of it in the database.
+pub fn fuzz_address_record(data: &[u8]) {
+    let Some((address, record)) = data.split_first_chunk() else { return };
+    let address = Address::from_bytes(*address);
+    if let Ok(parsed) = addresses::Record::parse(&address, record) {
+        assert_eq!(parsed.to_bytes(&address)[..], *record);
+    }
+}
+
+/// A record of a contact in the database.
+pub fn fuzz_contact_record(data: &[u8]) {
+    if let Ok(parsed) = contacts::Record::parse(data) {
+        assert_eq!(parsed.to_bytes(), data);
     }
 }
 
@@ -40,6 +59,8 @@ mod tests {
         fn any_bytes_are_answered(data in prop::collection::vec(any::<u8>(), 0..300)) {
             fuzz_control_request(&data);
             fuzz_identity(&data);
+            fuzz_address_record(&data);
+            fuzz_contact_record(&data);
             fuzz_config(&data);
         }
 

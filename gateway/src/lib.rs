@@ -3,15 +3,18 @@
 //!
 //! [`cli`] reads the command line and [`config`] the layers of configuration; [`state`] locks the state directory and
 //! [`identity`] opens the secrets in it. Then [`daemon`] runs until SIGTERM, with [`host`] for addresses, routes and forwarding,
-//! told over [`netlink`], [`message_plane`] for streams, kept in the [`store`], and [`control`] for those who ask for its
-//! [`status`] or send something; [`doctor`] looks at all of it from outside. No protocol decision is made here.
+//! told over [`netlink`], [`message_plane`] for streams, kept in the [`store`], [`desk`] for [`addresses`] of clients and [`contacts`], and [`control`] for those who ask for
+//! its [`status`] or send something; [`doctor`] looks at all of it from outside. No protocol decision is made here.
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod contacts;
 pub mod control;
 pub mod daemon;
+pub mod desk;
 pub mod doctor;
 pub mod driver;
 pub mod egress;
@@ -22,6 +25,7 @@ pub mod identity;
 pub mod irdest_proxy;
 pub mod links;
 pub mod message_plane;
+pub mod namespace_key;
 pub mod netlink;
 pub mod notify;
 pub mod privilege;

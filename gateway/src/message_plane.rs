@@ -23,7 +23,9 @@ use router_core::streams::{Streams, StreamsConfig};
 use tokio::sync::oneshot;
 use tracing::error;
 
-pub use clients::{Clients, Ending, Held, News, Sending};
+pub use clients::{
+    Clients, Ending, Held, Listed, News, NotStored, Progress, Sending, Told, TooManyNamespaces, Wanted,
+};
 pub use content::ContentError;
 pub use inlet::Inlet;
 pub use report::PlaneReport;
@@ -155,6 +157,11 @@ impl MessagePlane {
     /// What the control socket's clients use.
     pub fn clients(&self) -> &Clients {
         &self.clients
+    }
+
+    /// The database, for who may wait for the disk.
+    pub fn store(&self) -> &Arc<Store> {
+        self.clients.store()
     }
 
     /// What the control loop is to do for it; given out once.

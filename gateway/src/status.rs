@@ -263,6 +263,8 @@ pub struct StreamsStatus {
     pub waiting: u64,
     /// Streams of others that are kept until they can go on.
     pub carried: u64,
+    /// Frames to namespaces that are kept for everybody.
+    pub flooded: u64,
     /// Bytes that they take of the quota.
     pub journal_bytes: u64,
     /// The quota.

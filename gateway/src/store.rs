@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! The daemon's one database, which keeps the journal of streams: what was accepted survives `kill -9` and power loss.
+//! The daemon's one database, which keeps the journal of streams, the addresses of clients and the operator's contacts: what was
+//! accepted survives `kill -9` and power loss.
 //!
 //! [`Store`] makes batches of [`Change`]s durable, each as a whole or not at all, and finds what was stored;
 //! [`StoreThread`] does so on threads of its own for who must not wait. What a block, a stream or a recipient is, and when

@@ -14,6 +14,7 @@ use irdest_gateway::doctor::{Check, Report, Severity};
 use irdest_gateway::status::Status;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use ratman_types::{SecretKey, Signer};
 
 /// A directory with configuration, passphrase and state of one gateway without TUN and netmods.
 struct Home(tempfile::TempDir);
@@ -223,11 +224,20 @@ fn a_message_is_taken_once_and_outlives_a_daemon_that_is_killed() {
     assert_eq!(sent.status.code(), Some(0), "{}", text(&sent.stderr));
     let told: Vec<serde_json::Value> =
         text(&sent.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(told[1..], ["accepted", "delivered"]);
+    assert_eq!([&told[1], &told[2]].map(|line| &line["told"]), ["accepted", "delivered"]);
+    assert!(told.iter().all(|line| line["to"] == address), "{told:?}");
     // Nobody is there: it is accepted, and waits.
     let nobody = "0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101";
     let accepted = home.output(&["stream", "send", "--to", nobody, "--wait", "accepted", &message]);
     assert_eq!(accepted.status.code(), Some(0), "{}", text(&accepted.stderr));
+
+    let listed = home.output(&["stream", "list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let stages: Vec<_> =
+        listed["streams"]["streams"].as_array().unwrap().iter().map(|stream| &stream["stage"]).collect();
+    assert_eq!(stages, ["sending", "waiting"], "{listed}");
+    let table = text(&home.output(&["stream", "list"]).stdout);
+    assert!(table.starts_with("Streams (2)\n") && table.contains(address), "{table}");
 
     drop(daemon);
     let _daemon = home.run();
@@ -237,11 +247,108 @@ fn a_message_is_taken_once_and_outlives_a_daemon_that_is_killed() {
     let arrived: serde_json::Value = serde_json::from_slice(&received.stderr).unwrap();
     assert_eq!(arrived["arrived"]["from"], address);
     assert_eq!(arrived["arrived"]["size"], content.len());
-    assert_eq!(told[0]["opened"]["stream"], arrived["arrived"]["stream"]);
+    assert_eq!(told[0]["told"]["opened"]["stream"], arrived["arrived"]["stream"]);
     let status: Status = serde_json::from_slice(&home.output(&["status", "--json"]).stdout).unwrap();
     assert_eq!(status.streams.unwrap().sending, 1);
     let none = home.output(&["stream", "recv", "--no-wait"]);
     assert_eq!((none.status.code(), text(&none.stderr)), (Some(1), "no stream is here\n".to_owned()));
+}
+
+#[test]
+fn an_address_of_a_program_is_up_with_its_token_only_and_its_mail_waits() {
+    let home = Home::new();
+    let daemon = home.run();
+    let [token, message, taken] =
+        ["token", "message", "taken"].map(|name| home.path(name).to_str().unwrap().to_owned());
+    fs::write(&message, "for a program").unwrap();
+    let created = home.output(&["address", "create", "--token-file", &token]);
+    assert_eq!(created.status.code(), Some(0), "{}", text(&created.stderr));
+    let address = text(&created.stdout).trim().to_owned();
+    assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
+    let own = |what| home.output(&["address", what, &address, "--token-file", &token]);
+    let listed = || text(&home.output(&["address", "list"]).stdout);
+    let send = |wait| {
+        let sent = home.output(&["stream", "send", "--to", &address, "--wait", wait, &message]);
+        assert_eq!(sent.status.code(), Some(0), "{}", text(&sent.stderr));
+    };
+    let as_it = ["--as", &address, "--token-file", &token];
+    let recv =
+        |more: &[&str]| home.output(&[&["stream", "recv", "--output", &taken], &as_it[..], more].concat());
+
+    assert!(own("up").status.success());
+    assert_eq!(listed(), format!("{address}  up\n"));
+    send("delivered");
+    let not_its_own = home.output(&["stream", "recv", "--no-wait"]);
+    assert_eq!(not_its_own.status.code(), Some(1), "it is not the gateway's own");
+    assert!(own("down").status.success());
+    assert_eq!(recv(&["--no-wait"]).status.code(), Some(1), "nobody can open it");
+    send("accepted");
+
+    drop(daemon);
+    let _daemon = home.run();
+    assert_eq!(listed(), format!("{address}  down\n"), "the daemon does not have the token");
+    assert_eq!(recv(&["--no-wait"]).status.code(), Some(1));
+    assert!(own("up").status.success());
+    for _ in 0..2 {
+        assert!(recv(&[]).status.success());
+        assert_eq!(fs::read(&taken).unwrap(), b"for a program");
+    }
+    let who: serde_json::Value =
+        serde_json::from_slice(&home.output(&["identity", "--json"]).stdout).unwrap();
+    let to = who["address"].as_str().unwrap();
+    let sent = home.output(&[&["stream", "send", "--to", to, &message], &as_it[..]].concat());
+    assert!(sent.status.success(), "{}", text(&sent.stderr));
+    let received = home.output(&["stream", "recv", "--json", "--output", &taken]);
+    let arrived: serde_json::Value = serde_json::from_slice(&received.stderr).unwrap();
+    assert_eq!(arrived["arrived"]["from"], address);
+
+    let other = home.output(&["address", "create", "--json"]);
+    let other: serde_json::Value = serde_json::from_slice(&other.stdout).unwrap();
+    fs::write(&message, other["created"]["token"].as_str().unwrap()).unwrap();
+    let refused = home.output(&["address", "destroy", &address, "--token-file", &message]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("this is not the auth token"), "{}", text(&refused.stderr));
+    assert!(own("destroy").status.success());
+    assert!(text(&own("up").stderr).contains("no client has made the address"));
+}
+
+#[test]
+fn contacts_and_trust_outlive_the_daemon_and_do_not_clash_with_the_configuration() {
+    let home = Home::new();
+    let mut people = [1, 2].map(|byte| SecretKey::from_seed([byte; 32]).address());
+    people.sort_unstable();
+    let [ann, bob] = people.map(|address| address.to_string());
+    let config = fs::read_to_string(home.path("gateway.toml")).unwrap();
+    let with = |contacts: &str| fs::write(home.path("gateway.toml"), format!("{config}{contacts}")).unwrap();
+    with(&format!("contacts.bob = '{bob}'\n"));
+    let daemon = home.run();
+    let done = |arguments: &[&str]| {
+        let output = home.output(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    done(&["contact", "add", "ann", &ann, "--trust", "5"]);
+    done(&["trust", "set", "bob", "0"]);
+    let refused = home.output(&["contact", "add", "bob", &ann]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused.stderr).contains("in [contacts] of the configuration"),
+        "{}",
+        text(&refused.stderr)
+    );
+    let listed = format!("{ann}  ann  trust 5\n{bob}  bob  trust 0  (configuration)\n");
+    assert_eq!(done(&["contact", "list"]), listed);
+
+    drop(daemon);
+    with(&format!("contacts.ann = '{bob}'\n"));
+    let _daemon = home.run();
+    let listed = format!("{ann}  ann  trust 5\n{bob}  ann  trust 0  (configuration)\n");
+    assert_eq!(done(&["contact", "list"]), listed);
+    done(&["trust", "unset", &bob]);
+    done(&["contact", "remove", "ann"]);
+    let json: serde_json::Value = serde_json::from_str(&done(&["contact", "list", "--json"])).unwrap();
+    let left = serde_json::json!({ "address": bob, "name": "ann", "configured": true });
+    assert_eq!(json["contacts"], serde_json::json!([left]));
 }
 
 #[test]
@@ -256,6 +363,9 @@ fn a_journal_that_cannot_be_opened_costs_streams_and_nothing_else() {
     let refused = home.output(&["stream", "recv", "--no-wait"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("this daemon has no streams"));
+    let refused = home.output(&["contact", "list"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("keeps no addresses and contacts"));
 }
 
 #[test]

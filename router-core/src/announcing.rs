@@ -14,9 +14,13 @@ use crate::limits::REMEMBERED_TIMES;
 use crate::newest::Newest;
 
 /// What is made durable lies so far ahead that it is not written with every announcement. Every crash moves the origin
-/// times on by as much, so it stays small: a daemon that crashes again and again must not walk out of the window of
-/// 5 min within which others take its announcements.
+/// times on by as much.
 const CEILING_AHEAD: Duration = Duration::from_secs(10);
+/// From this lead of the origin times, in microseconds, every announcement is written: a daemon that crashes again and again
+/// must not walk out of the window of 5 min within which others take its announcements.
+const LONG_LEAD: i64 = 60_000_000;
+/// What is made durable then: less than a start takes.
+const CEILING_AT_LONG_LEAD: Duration = Duration::from_secs(1);
 /// The largest latency that an announcement starts with, in microseconds (source: wire page).
 const START_LATENCY: u64 = 500;
 /// What `hops_left` is taken down by at most (source: wire page).
@@ -98,7 +102,8 @@ impl LocalAddress {
         }
         self.withheld = issued.time > self.durable;
         if self.withheld {
-            self.ceiling = issued.time + CEILING_AHEAD;
+            let leads = issued.time.ahead_of(corrected) > LONG_LEAD;
+            self.ceiling = issued.time + if leads { CEILING_AT_LONG_LEAD } else { CEILING_AHEAD };
             return Made { withheld: Some(self.ceiling), discarded };
         }
         self.clock = clock;
@@ -221,6 +226,21 @@ mod tests {
         let moved: Vec<u64> = (0..40).filter(|second| announce(&mut local, *second)).collect();
         assert_eq!(moved, [0, 11, 22, 33]);
         assert!(local.highest <= local.durable);
+    }
+
+    #[test]
+    fn crashes_one_after_the_other_do_not_lead_out_of_the_window_of_others() {
+        let mut durable = WallTime::default();
+        for second in 0..2_000 {
+            let key = Arc::new(SecretKey::from_seed([1; 32]));
+            let (mut local, discarded) =
+                LocalAddress::new(key, durable, wall(second), &[7; 32], now(second).at);
+            assert!(!discarded);
+            announce(&mut local, second);
+            durable = local.durable;
+            let lead = durable.ahead_of(wall(second));
+            assert!(lead < 80_000_000, "{lead} us after {second} crashes");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ drop_reasons! {
     MalformedPayload = "malformed_payload",
     /// A frame that must name a recipient names none.
     NoRecipient = "no_recipient",
-    /// A frame to a namespace; this router floods none.
+    /// A frame to a namespace of a kind that is not flooded.
     NamespaceNotServed = "namespace_not_served",
     /// A session frame with options in its header.
     SessionForm = "session_form",
@@ -118,6 +118,10 @@ drop_reasons! {
     Expired = "expired",
     /// A frame of a stream that is here already, or was refused.
     StreamOver = "stream_over",
+    /// A frame to a namespace that is here already.
+    FloodedBefore = "flooded_before",
+    /// A frame to a namespace of a stream larger, or to be kept longer, than streams to namespaces may be.
+    FloodedTooLong = "flooded_too_long",
     /// A stream that our rules refuse.
     StreamRefused = "stream_refused",
     /// Slices that do not make what they name.

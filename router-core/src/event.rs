@@ -114,6 +114,8 @@ pub enum Event {
         /// The address.
         address: Address,
     },
+    /// [`Router::live_neighbours`](crate::Router::live_neighbours) are others, or are reached another way.
+    Neighbours,
     /// [`Event::Learned`], [`Event::Forgotten`] and [`Event::RouteChanged`] found no room: what they told is to be read
     /// anew from [`Router::known_addresses`](crate::Router::known_addresses) and [`Router::fib`](crate::Router::fib).
     Resync,

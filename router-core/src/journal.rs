@@ -61,6 +61,8 @@ pub struct Journal {
     by_recipient: BTreeSet<(Recipient, GroupNumber)>,
     /// Groups that may go, with who brought them.
     loose: BTreeMap<Option<RouterId>, Loose>,
+    /// Groups by role.
+    groups_of: [usize; Role::COUNT],
     /// Entries by role.
     entries: [usize; Role::COUNT],
     /// Bytes by role, costs included.
@@ -90,6 +92,7 @@ impl Journal {
             by_end: BTreeSet::new(),
             by_recipient: BTreeSet::new(),
             loose: BTreeMap::new(),
+            groups_of: [0; Role::COUNT],
             entries: [0; Role::COUNT],
             used: [0; Role::COUNT],
             next: GroupNumber::default(),
@@ -115,7 +118,8 @@ impl Journal {
         let most = if key.role == Role::Sent { MAX_GROUPS } else { MAX_GROUPS / 8 * 7 };
         let of_neighbour = self.loose.get(&brought_by).map_or(0, |loose| loose.groups.len());
         let too_many = key.role != Role::Sent && of_neighbour >= MAX_GROUPS / 4;
-        if self.groups.len() >= most || too_many {
+        let takes_share = self.groups_of[key.role.index()] >= key.role.share_of_groups();
+        if self.groups.len() >= most || too_many || takes_share {
             return Err(self.refuse(JournalFull::Groups));
         }
         let number = self.next;
@@ -131,6 +135,7 @@ impl Journal {
         self.by_key.insert(group.key, number);
         self.by_end.insert((group.end, number));
         self.by_recipient.insert((group.key.recipient, number));
+        self.groups_of[group.key.role.index()] += 1;
         self.entries[group.key.role.index()] += group.len();
         self.used[group.key.role.index()] += group.cost();
         if group.hold == Hold::Loose {
@@ -148,16 +153,18 @@ impl Journal {
 
     /// Puts an entry back that was read from the store; false if its group is not there.
     pub fn restore_entry(&mut self, number: GroupNumber, entry: u32, name: [u8; 32], bytes: u32) -> bool {
-        let Some(mut group) = self.remove(number) else { return false };
-        group.restore(entry, name, bytes);
-        self.restore(number, group);
-        true
+        self.change(number, |group| group.restore(entry, name, bytes)).is_some()
     }
 
     /// The groups that are carried, the oldest first.
     pub fn carried(&self) -> Vec<GroupNumber> {
-        let carried = self.groups.iter().filter(|(_, group)| group.key.role == Role::Carried);
-        carried.map(|(number, _)| *number).collect()
+        self.of_role(Role::Carried)
+    }
+
+    /// The groups that are kept for this reason, the oldest first.
+    pub fn of_role(&self, role: Role) -> Vec<GroupNumber> {
+        let groups = self.groups.iter().filter(|(_, group)| group.key.role == role);
+        groups.map(|(number, _)| *number).collect()
     }
 
     /// Makes room for one more entry of `bytes` in a group: says which groups have to be removed first, in the store and by
@@ -167,7 +174,9 @@ impl Journal {
     /// Where that does not suffice; nothing is to be removed then.
     pub fn room_for(&mut self, number: GroupNumber, bytes: u64) -> Result<Vec<GroupNumber>, JournalFull> {
         let Some(group) = self.groups.get(&number) else { return Err(self.refuse(JournalFull::Groups)) };
-        let (role, brought_by, cost) = (group.key.role, group.brought_by, bytes.saturating_add(OVERHEAD));
+        // What is put into it first has the costs of the group to bear, too.
+        let overhead = if group.cost() == 0 { 2 * OVERHEAD } else { OVERHEAD };
+        let (role, brought_by, cost) = (group.key.role, group.brought_by, bytes.saturating_add(overhead));
         // First what takes the share of this role, then what takes the whole.
         let share = self.used[role.index()].saturating_add(cost).saturating_sub(role.share_of(self.quota));
         let entries = (self.entries[role.index()] + 1).saturating_sub(role.share_of_entries());
@@ -252,27 +261,31 @@ impl Journal {
 
     /// Removes one entry of a group, which is to be removed from the store as well.
     pub fn remove_entry(&mut self, number: GroupNumber, name: &[u8; 32]) -> Option<Entry> {
-        let mut group = self.remove(number)?;
-        let entry = group.remove(name);
-        self.restore(number, group);
-        entry
+        self.change(number, |group| group.remove(name))?
     }
 
     /// So many bytes are stored of a group beside its entries.
     pub fn note_record(&mut self, number: GroupNumber, bytes: u32) {
-        if let Some(mut group) = self.remove(number) {
-            group.record = bytes;
-            self.restore(number, group);
-        }
+        self.change(number, |group| group.record = bytes);
     }
 
     /// From now on a group must stay until it is removed, or its time has passed: its sender or a neighbour was told that we
     /// have it.
     pub fn hold(&mut self, number: GroupNumber) {
-        if let Some(mut group) = self.remove(number) {
-            group.hold = Hold::Firm;
-            self.restore(number, group);
-        }
+        self.change(number, |group| group.hold = Hold::Firm);
+    }
+
+    /// From now on a group may go again: others answer for it.
+    pub fn loosen(&mut self, number: GroupNumber) {
+        self.change(number, |group| group.hold = Hold::Loose);
+    }
+
+    /// Changes what all else is counted by; nothing if the group is not there.
+    fn change<R>(&mut self, number: GroupNumber, act: impl FnOnce(&mut Group) -> R) -> Option<R> {
+        let mut group = self.remove(number)?;
+        let done = act(&mut group);
+        self.restore(number, group);
+        Some(done)
     }
 
     /// Forgets a group, which is to be removed from the store as well.
@@ -281,6 +294,7 @@ impl Journal {
         self.by_key.remove(&group.key);
         self.by_end.remove(&(group.end, number));
         self.by_recipient.remove(&(group.key.recipient, number));
+        self.groups_of[group.key.role.index()] -= 1;
         self.entries[group.key.role.index()] -= group.len();
         self.used[group.key.role.index()] -= group.cost();
         if let Some(loose) = self.loose.get_mut(&group.brought_by)

@@ -24,6 +24,8 @@ pub(crate) const CLOCK_WINDOW: Duration = Duration::from_secs(5 * 60);
 
 /// Signatures that we verify for one neighbour in a second (source: wire page): a tenth of what a core can.
 pub(crate) const VERIFICATIONS: Rate = Rate { per_second: 2_000, burst: 2_000 };
+/// Frames to namespaces that we verify for one neighbour in a second: 5 Mbit/s of them, and two streams of the longest at once.
+pub(crate) const FLOODED_VERIFICATIONS: Rate = Rate { per_second: 500, burst: 4_000 };
 /// One-hop frames that we verify for one neighbour in a second, apart from [`VERIFICATIONS`]: a burst of announcements
 /// must not make its links look dead. A dozen parallel links that are all probed urgently stay below it.
 pub(crate) const ONE_HOP_VERIFICATIONS: Rate = Rate { per_second: 500, burst: 500 };

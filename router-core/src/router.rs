@@ -3,7 +3,8 @@
 //!
 //! This file holds the doors. What happens behind them: [`receipt`] decides about announcements, [`routes`] keeps
 //! selections and the forwarding table, [`events`] what the driver is to hear, [`flood`] sends announcements on, [`one_hop`] and [`links`] talk with
-//! neighbours, [`carriers`] knows who was near to whom. Frames of streams are not its business but that of
+//! neighbours, [`carriers`] knows who was near to whom, [`trust`] what trust in addresses says
+//! about neighbours. Frames of streams are not its business but that of
 //! [`Streams`](crate::streams::Streams).
 
 mod carriers;
@@ -13,6 +14,7 @@ mod links;
 mod one_hop;
 mod receipt;
 mod routes;
+mod trust;
 
 use core::fmt;
 use std::collections::{BTreeMap, VecDeque};
@@ -38,6 +40,7 @@ use crate::{
 };
 use carriers::Lost;
 use events::Events;
+use trust::Trust;
 
 /// The control plane of one router.
 pub struct Router {
@@ -57,6 +60,7 @@ pub struct Router {
     lost: Lost,
     scorer: Box<dyn RouteScorer>,
     scorer_config: ScorerConfiguration,
+    trust: Trust,
     fib: Arc<Fib>,
     timers: Timers,
     transmits: VecDeque<Transmit>,
@@ -101,6 +105,7 @@ impl Router {
             lost: Lost::default(),
             scorer,
             scorer_config,
+            trust: Trust::default(),
             fib: Arc::default(),
             timers: Timers::default(),
             transmits: VecDeque::new(),
@@ -140,6 +145,11 @@ impl Router {
         self.locals.insert(address, local);
         self.set_fib(&address, Some(FibEntry::Local));
         self.announce_soon(address, now);
+    }
+
+    /// Whether an address is announced as ours.
+    pub fn is_local(&self, address: &Address) -> bool {
+        self.locals.contains_key(address)
     }
 
     /// The time of an [`Event::OriginTime`] was made durable: what waits for that is announced. Without this, nothing is

@@ -10,7 +10,7 @@ mod store_forward;
 use core::fmt;
 use std::collections::BTreeMap;
 
-use ratman_types::{Address, Bandwidth, ByteCount, Hop};
+use ratman_types::{Address, Bandwidth, ByteCount, Hop, RouterId};
 use ratman_wire::announcement::Announcement;
 
 pub use live::LiveScorer;
@@ -34,11 +34,22 @@ pub struct Candidate {
     pub peer_part: bool,
 }
 
-/// What the operator tells scorers (source: manual, Appendix C).
+/// What the operator tells scorers, and what follows from it (source: manual, Appendix C).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScorerConfiguration {
     /// Trust in addresses that a person has verified; others are absent, not zero.
     pub trust_scores: BTreeMap<Address, u32>,
+    /// The most of it that each neighbour has a part in, as the next hop to such an address; the router keeps it.
+    pub reached: BTreeMap<RouterId, u32>,
+}
+
+impl ScorerConfiguration {
+    /// The trust in a neighbour: what was said of its own id, and else of an address that is reached through it
+    /// (decisions/trust-in-routers.md).
+    pub fn trust_in(&self, neighbour: &RouterId) -> Option<u32> {
+        let named = self.trust_scores.get(&Address::from_bytes(*neighbour.as_bytes()));
+        named.or_else(|| self.reached.get(neighbour)).copied()
+    }
 }
 
 /// No route could be selected: the next strategy is asked, or the frame waits (source: manual, Appendix C).

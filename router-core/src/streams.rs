@@ -6,16 +6,20 @@
 //! what the store did, and time, and takes frames, requests to the store, events and the next deadline out of it. Every
 //! frame of a stream carries the stream's name (decisions/every-frame-names-its-stream.md).
 
+mod asleep;
 mod carriage;
 mod config;
 mod deadlines;
 mod event;
+mod flooding;
 mod frames;
 mod inbound;
+mod listed;
 mod outbound;
 mod record;
 mod restore;
 mod store_queue;
+mod way;
 
 use core::fmt;
 use core::time::Duration;
@@ -23,23 +27,27 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ratman_types::{
-    Address, ByteCount, Hop, LinkId, Now, Recipient, RouterId, SecretKey, Signer, Timestamp, Verifier,
-    WallTime,
+    Address, ByteCount, Hop, LinkId, Namespace, Now, Recipient, RouterId, SecretKey, Signer, Timestamp,
+    Verifier, WallTime,
 };
 use ratman_wire::FrameId;
 
-use crate::journal::{Group, GroupNumber, Journal, JournalCounters, Role};
+use crate::journal::{Group, GroupKey, GroupNumber, Journal, JournalCounters, Role};
 use crate::prng::Prng;
 use crate::stream::{Collector, Ended};
-use crate::{DropCounters, Fib, Lookup, Via};
+use crate::{DropCounters, Fib, Via};
 use carriage::Carriage;
 use deadlines::Deadlines;
+use flooding::Flooding;
 use inbound::{Finished, Inbound, Refused, Restored};
-use outbound::{Kind, Outbound};
+use outbound::Outbound;
 use store_queue::{Durable, Reader, StoreQueue};
+use way::{LOOPBACK, Way};
 
 pub use config::{StreamFilter, StreamsConfig};
 pub use event::{Arrival, NewStream, SendError, StoreRequest, StreamEvent, StreamKey, Write};
+pub use flooding::{MAX_NAMESPACES, MAX_TO_NAMESPACE};
+pub use listed::{ListedStream, StreamStage};
 
 /// Streams that are over and not to come again: each takes about 150 bytes. Where there are more within their lifetime, the
 /// oldest is forgotten, and could be delivered again if somebody kept its frames.
@@ -50,9 +58,6 @@ const MAX_CARRIERS: usize = 16_384;
 const MAX_CUSTODY: usize = 4096;
 /// How often what has passed is removed, and slices that nobody completes.
 const SWEEP: Duration = Duration::from_secs(10);
-/// Where frames from us to ourselves go.
-const LOOPBACK: Hop = Hop { link: LinkId(0), neighbour: RouterId::from_bytes([0; 32]) };
-
 /// A frame that the driver is to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamTransmit {
@@ -75,6 +80,8 @@ pub struct StreamsStatus {
     pub waiting: usize,
     /// Groups of frames that are carried for others.
     pub carried: usize,
+    /// Frames to namespaces that are kept for others.
+    pub flooded: usize,
     /// What the journal holds, costs included.
     pub used: ByteCount,
     /// What the journal may hold.
@@ -91,41 +98,6 @@ struct Local {
     hops: u8,
 }
 
-/// Where frames to an address go now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Local,
-    /// The address is announced there.
-    Live(Via),
-    /// It is not announced; a router there knew it better than we did.
-    Carry(Via),
-    None,
-}
-
-impl Way {
-    const fn hop(self) -> Option<Hop> {
-        match self {
-            Self::Live(via) | Self::Carry(via) => Some(via.hop),
-            Self::Local | Self::None => None,
-        }
-    }
-
-    const fn carrier(self) -> Option<RouterId> {
-        match self {
-            Self::Carry(via) => Some(via.hop.neighbour),
-            Self::Live(_) | Self::Local | Self::None => None,
-        }
-    }
-
-    const fn kind(self) -> Kind {
-        match self {
-            Self::Local | Self::Live(_) => Kind::Live,
-            Self::Carry(_) => Kind::Carry,
-            Self::None => Kind::None,
-        }
-    }
-}
-
 /// The message plane of one router.
 pub struct Streams {
     config: StreamsConfig,
@@ -137,16 +109,23 @@ pub struct Streams {
     locals: BTreeMap<Address, Local>,
     fib: Arc<Fib>,
     carriers: BTreeMap<Address, Via>,
+    // As many as local clients subscribed to.
+    namespaces: BTreeMap<Namespace, Arc<SecretKey>>,
     journal: Journal,
     collector: Collector,
     // INVARIANT: each stream of `sent` and `received` has its group in the journal, which bounds them.
     sent: BTreeMap<StreamKey, Outbound>,
     received: BTreeMap<StreamKey, Inbound>,
+    // INVARIANT: those of `received` that are whole, in the order in which they began to come.
+    whole: BTreeMap<GroupNumber, StreamKey>,
     // INVARIANT: both say the same, at most MAX_FINISHED of them.
     finished: BTreeMap<StreamKey, Finished>,
     finished_order: BTreeMap<GroupNumber, StreamKey>,
     refused: BTreeMap<StreamKey, Refused>,
+    // INVARIANT: of addresses that are not up here; each has its group in the journal, which bounds them.
+    asleep: BTreeMap<StreamKey, Restored>,
     carriage: Carriage,
+    flooding: Flooding,
     store: StoreQueue,
     /// Streams that may have something to send, and the one whose turn was last.
     active: BTreeSet<StreamKey>,
@@ -190,13 +169,17 @@ impl Streams {
             locals: BTreeMap::new(),
             fib: Arc::default(),
             carriers: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
             collector: Collector::default(),
             sent: BTreeMap::new(),
             received: BTreeMap::new(),
+            whole: BTreeMap::new(),
             finished: BTreeMap::new(),
             finished_order: BTreeMap::new(),
             refused: BTreeMap::new(),
+            asleep: BTreeMap::new(),
             carriage: Carriage::default(),
+            flooding: Flooding::default(),
             store: StoreQueue::default(),
             active: BTreeSet::new(),
             turn: None,
@@ -252,13 +235,21 @@ impl Streams {
             self.received_way_changed(&key, now);
         }
         self.carried_ways_changed(now);
+        self.pump(now);
+    }
+
+    /// Reads what is to go on to others.
+    fn pump(&mut self, now: Now) {
         self.pump_carried(now);
+        self.pump_flooding(now);
     }
 
     /// A neighbour answers for these frames from now on, which it had of us.
     pub fn handle_custody(&mut self, from: Hop, frames: &[FrameId], now: Now) {
         for frame in frames {
-            if self.carried_taken_over(frame, from.neighbour) {
+            if self.carried_taken_over(frame, from.neighbour, now)
+                || self.flooded_is_known(frame, from.neighbour, now)
+            {
                 continue;
             }
             let handed_to = self.handed.get(frame).filter(|(neighbour, _)| *neighbour == from.neighbour);
@@ -267,7 +258,7 @@ impl Streams {
                 self.sent_taken_over(&key, frame, now);
             }
         }
-        self.pump_carried(now);
+        self.pump(now);
     }
 
     /// What is added to the raw clock before a time is sent or compared, in microseconds
@@ -311,7 +302,8 @@ impl Streams {
         self.store.poll()
     }
 
-    /// A commit is over; where it is not `durable`, the streams of which something was in it are given up.
+    /// A commit is over; where it is not `durable`, blocks and frames of others in it are to come again, and streams of
+    /// ours of which something was in it are given up.
     pub fn handle_committed(&mut self, id: u64, durable: bool, now: Now) {
         for (group, done) in self.store.committed(id) {
             if durable {
@@ -324,7 +316,7 @@ impl Streams {
         for key in core::mem::take(&mut self.waiting_for_room) {
             self.with_sent(&key, now, |_, _| {});
         }
-        self.pump_carried(now);
+        self.pump(now);
     }
 
     fn is_durable(&mut self, group: GroupNumber, done: Durable, now: Now) {
@@ -336,6 +328,10 @@ impl Streams {
             Durable::Carried { group, number, name, from } => {
                 self.carried_is_durable(group, number, name, Some(from), now);
             }
+            Durable::Flooded { group, number, name, from } => {
+                self.flooded_is_durable((group, number), name, from, now);
+            }
+            Durable::Taken { key } => self.events.push_back(StreamEvent::Taken { key, durable: true }),
             Durable::Record => {}
         }
     }
@@ -345,6 +341,8 @@ impl Streams {
         match done {
             Durable::Received { key, reference } => self.received_is_lost(group, &key, &reference, now),
             Durable::Carried { group, number, .. } => self.carried_is_gone(group, number),
+            Durable::Flooded { group, number, .. } => self.flooded_is_gone((group, number)),
+            Durable::Taken { key } => self.events.push_back(StreamEvent::Taken { key, durable: false }),
             Durable::Sent { .. } | Durable::Accepted { .. } | Durable::Complete { .. } | Durable::Record => {
                 if self.journal.get(group).is_some() {
                     tracing::warn!(group = group.0, "a stream could not be stored: it is given up");
@@ -362,15 +360,17 @@ impl Streams {
                 self.received_block_read(&key, reference, entry, now)
             }
             Some(Reader::Carried { group, number }) => self.carried_read(group, number, entry),
+            Some(Reader::Flooded { group, number, to }) => self.flooded_read((group, number), to, entry),
+            Some(Reader::Subscribed { group, number }) => self.subscribed_read((group, number), entry, now),
             None => {}
         }
         self.active.append(&mut self.waiting_to_read);
-        self.pump_carried(now);
+        self.pump(now);
     }
 
-    /// Whole streams that no client took, those of restored ones included.
+    /// Whole streams that no client took, those of restored ones included: in the order in which they began to come.
     pub fn arrivals(&self) -> impl Iterator<Item = Arrival> + '_ {
-        self.received.iter().filter_map(|(key, inbound)| inbound.arrival(*key))
+        self.whole.values().filter_map(|key| self.received.get(key)?.arrival(*key))
     }
 
     /// What happened.
@@ -387,6 +387,8 @@ impl Streams {
             self.sent_deadlines.next(),
             self.received_deadlines.next(),
             self.carriage.deadline(),
+            // Where nothing can be read now, an answer of the store comes first.
+            self.store.may_read().then(|| self.flooding.deadline()).flatten(),
             Some(self.next_sweep),
         ]
         .into_iter()
@@ -405,7 +407,7 @@ impl Streams {
         for key in due {
             self.received_timeout(&key, now);
         }
-        self.pump_carried(now);
+        self.pump(now);
         if self.next_sweep <= now.at {
             self.next_sweep = now.at + SWEEP;
             self.sweep(now);
@@ -413,6 +415,7 @@ impl Streams {
     }
 
     fn sweep(&mut self, now: Now) {
+        self.sweep_delivery(now);
         self.collector.forget_old(now.at);
         let wall = self.wall(now);
         while let Some((number, group)) = self.journal.take_expired(wall) {
@@ -430,12 +433,12 @@ impl Streams {
 
     /// Totals.
     pub fn status(&self) -> StreamsStatus {
-        let waiting = self.received.values().filter(|inbound| inbound.is_whole()).count();
         StreamsStatus {
             sending: self.sent.len(),
-            receiving: self.received.len() - waiting,
-            waiting,
+            receiving: self.received.len() - self.whole.len(),
+            waiting: self.whole.len(),
             carried: self.carriage.len(),
+            flooded: self.flooding.len(),
             used: self.journal.used(),
             quota: self.config.quota,
             relayed: self.relayed,
@@ -448,15 +451,11 @@ impl Streams {
         &self.drops
     }
 
-    fn way(&self, to: &Address) -> Way {
-        if self.locals.contains_key(to) {
-            return Way::Local;
-        }
-        match self.fib.lookup(to, None) {
-            Lookup::Via(via) => Way::Live(via),
-            Lookup::Local | Lookup::OnlyWayBack | Lookup::NoRoute => {
-                self.carriers.get(to).map_or(Way::None, |via| Way::Carry(*via))
-            }
+    /// What opens what is for a recipient, if it is here.
+    fn key_of(&self, recipient: &Recipient) -> Option<&SecretKey> {
+        match recipient {
+            Recipient::Address(address) => self.locals.get(address).map(|local| &*local.key),
+            Recipient::Namespace(namespace) => self.namespaces.get(namespace).map(|key| &**key),
         }
     }
 
@@ -499,9 +498,13 @@ impl Streams {
         match (group.key.role, stream_of(group)) {
             (Role::Received, Some(key)) => {
                 self.received.remove(&key);
+                self.asleep.remove(&key);
+                self.whole.remove(&number);
                 self.received_deadlines.set(key, None);
+                self.deliver_again(&key);
             }
             (Role::Carried, _) => self.forget_carried(number),
+            (Role::Flooded, _) => self.forget_flooded(number),
             (Role::Received | Role::Sent, _) => {}
         }
     }
@@ -548,10 +551,10 @@ impl Streams {
     }
 }
 
-/// The stream that a group belongs to, if it is one between two addresses.
+/// The stream that a group belongs to, if it is known.
 fn stream_of(group: &Group) -> Option<StreamKey> {
-    let Recipient::Address(recipient) = group.key.recipient else { return None };
-    Some(StreamKey { sender: group.key.sender, recipient, stream: group.key.stream? })
+    let GroupKey { sender, recipient, stream, .. } = group.key;
+    Some(StreamKey { sender, recipient, stream: stream? })
 }
 
 #[cfg(test)]

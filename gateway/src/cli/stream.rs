@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! `irdest-gateway stream`: sends a file as a stream, and takes one.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -8,34 +9,71 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
-use ratman_types::Address;
+use ratman_types::{Address, ByteCount, Recipient};
 use ratman_wire::stream::Lifetime;
 use serde::Serialize;
 
+use super::desk::AsArgs;
 use super::{EXIT_FAILED, print};
-use crate::control::{self, StreamLine, StreamRequest};
+use crate::control::{self, ListedLine, StreamLine, StreamRequest};
+use crate::daemon;
+use crate::namespace_key::NamespaceKey;
+use crate::status::Table;
 use crate::telemetry;
+
+/// For how long a message to an address is wanted where nobody says it.
+const WEEK: Lifetime = Lifetime::from_secs(7 * 86_400).expect("a week is below 30 days");
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StreamCommand {
-    /// Send a file, or what comes by standard input, to an address; it is delivered now or later
+    /// Send a file, or what comes by standard input, to addresses and namespaces; it is delivered now or later
     Send(SendArgs),
     /// Take the oldest stream that is here; it is forgotten once it is written
     Recv(RecvArgs),
+    /// Show the streams that are not over, and how far each is
+    List(ListArgs),
+    /// Show which namespace the key in a file opens, as `stream send --to` takes it
+    Namespace(NamespaceArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Everything in full, as one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// The control socket [default: control.socket of the configuration]
+    #[arg(long, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NamespaceArgs {
+    /// Make a key and write it to the file, which must not be there yet
+    #[arg(long)]
+    new: bool,
+    /// The file with the key: whoever has it reads what is sent to the namespace
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
-    /// Whom it is for
-    #[arg(long, value_name = "ADDRESS")]
-    to: Address,
-    /// For how long it is wanted: seconds, or a number with s, m, h or d; at most 30d
-    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = lifetime)]
-    lifetime: Lifetime,
+    /// Whom it is for: addresses, and namespaces as namespace:KEY; several joined by commas, or each with --to
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', required = true)]
+    to: Vec<Recipient>,
+    /// For how long it is wanted: seconds, or a number with s, m, h or d; at most 30d, to a namespace 1d [default: 7d, to a
+    /// namespace 1d]
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    lifetime: Option<Lifetime>,
+    #[command(flatten)]
+    on_behalf: AsArgs,
     /// What to wait for
     #[arg(long, value_enum, default_value_t = Wait::Stored)]
     wait: Wait,
-    /// What happens to it as lines of JSON
+    /// Say on standard error how far it is
+    #[arg(long)]
+    progress: bool,
+    /// What happens to it as lines of JSON, each with the recipient and what is told of it
     #[arg(long)]
     json: bool,
     /// The control socket [default: control.socket of the configuration]
@@ -51,6 +89,11 @@ pub(super) struct RecvArgs {
     /// Only of this sender
     #[arg(long, value_name = "ADDRESS")]
     from: Option<Address>,
+    /// What is sent to the namespace of the key in this file; the gateway stays subscribed to it for as long as it runs
+    #[arg(long, value_name = "FILE")]
+    namespace_key: Option<PathBuf>,
+    #[command(flatten)]
+    on_behalf: AsArgs,
     /// Where to write it, in place of what is there [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -80,9 +123,11 @@ impl Wait {
     /// Whether that is what was waited for.
     fn is_met_by(self, line: &StreamLine) -> bool {
         match line {
-            StreamLine::Delivered => true,
+            // Of what is published nobody says more.
+            StreamLine::Delivered | StreamLine::Published => true,
             StreamLine::Stored => self != Self::Delivered,
             StreamLine::Accepted => self == Self::Accepted,
+            StreamLine::Progress { .. } | StreamLine::Streams { .. } => false,
             StreamLine::Opened { .. } | StreamLine::Arrived(_) | StreamLine::None | StreamLine::Taken => {
                 false
             }
@@ -109,27 +154,103 @@ fn lifetime(text: &str) -> Result<Lifetime, String> {
     number.checked_mul(seconds).and_then(Lifetime::from_secs).ok_or_else(wrong)
 }
 
-/// Sends; the exit code says whether what was waited for has come.
+/// What is told of the stream to one recipient, as a line of JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    to: &'a Recipient,
+    told: &'a StreamLine,
+}
+
+/// One recipient, and what became of its stream so far.
+struct Fate {
+    to: Recipient,
+    met: bool,
+    last: Option<StreamLine>,
+}
+
+/// Sends; the exit code says whether what was waited for has come for all recipients.
 pub(super) fn send(socket: &Path, arguments: &SendArgs) -> anyhow::Result<ExitCode> {
-    let SendArgs { to, lifetime, wait, json, file, .. } = arguments;
+    let SendArgs { lifetime, wait, progress, json, file, .. } = arguments;
+    let to: BTreeSet<Recipient> = arguments.to.iter().copied().collect();
     let (mut content, size) = source(file.as_deref())?;
-    let request = StreamRequest::Send { to: *to, size, lifetime: lifetime.as_secs() };
-    let (mut met, mut last, mut printed) = (false, None, Ok(()));
-    control::send(socket, request, &mut content, &mut |line| {
-        met |= wait.is_met_by(line);
-        last = Some(line.clone());
-        if *json {
-            printed = shown(line).and_then(print);
+    let owned = arguments.on_behalf.read()?;
+    let request = |to: &Recipient| {
+        let default = if matches!(to, Recipient::Namespace(_)) { Lifetime::MAX_FLOODED } else { WEEK };
+        StreamRequest::Send {
+            to: *to,
+            size,
+            lifetime: lifetime.unwrap_or(default).as_secs(),
+            progress: *progress,
+            owned: owned.clone(),
         }
-        !met && printed.is_ok()
+    };
+    let mut fates: Vec<Fate> = to.iter().map(|to| Fate { to: *to, met: false, last: None }).collect();
+    let mut printed = Ok(());
+    let sent = control::send(socket, to.iter().map(request).collect(), &mut content, &mut |place, line| {
+        let fate = &mut fates[place];
+        if let StreamLine::Progress { .. } = line {
+            let _closed = writeln!(io::stderr(), "{}: {line}", fate.to);
+            return true;
+        }
+        fate.met |= wait.is_met_by(line);
+        fate.last = Some(line.clone());
+        if *json {
+            printed = shown(&Told { to: &fate.to, told: line }).and_then(print);
+        }
+        !fate.met && printed.is_ok()
     })?;
     printed?;
-    if met {
+    let mut code = ExitCode::SUCCESS;
+    for (Fate { to, last, .. }, sent) in fates.iter().zip(&sent).filter(|(fate, _)| !fate.met) {
+        let why = match (sent, last) {
+            (Err(error), _) => error.to_string(),
+            (Ok(()), Some(line)) => line.to_string(),
+            (Ok(()), None) => continue,
+        };
+        let whose = if fates.len() > 1 { format!("{to}: ") } else { String::new() };
+        let _closed = writeln!(io::stderr(), "{}irdest-gateway: {whose}{why}", telemetry::error_prefix());
+        code = ExitCode::from(EXIT_FAILED);
+    }
+    Ok(code)
+}
+
+/// Shows what streams there are.
+pub(super) fn list(socket: &Path, arguments: &ListArgs) -> anyhow::Result<ExitCode> {
+    let listed = control::list(socket)?;
+    if arguments.json {
+        print(shown(&listed)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let why = last.map_or_else(String::new, |line| line.to_string());
-    let _closed = writeln!(io::stderr(), "{}irdest-gateway: {why}", telemetry::error_prefix());
-    Ok(ExitCode::from(EXIT_FAILED))
+    let StreamLine::Streams { streams, more } = listed else { return Ok(ExitCode::from(EXIT_FAILED)) };
+    let bytes = |bytes: Option<u64>| bytes.map_or("?".to_owned(), |bytes| ByteCount(bytes).to_string());
+    let row = |line: &ListedLine| {
+        let in_all = bytes(line.in_all);
+        let arrived = format!("{} of {in_all}", ByteCount(line.arrived));
+        let stream = line.stream.get(..16).unwrap_or_default().to_owned();
+        [line.stage.clone(), line.from.short(), line.to.to_string(), stream, bytes(line.size), arrived]
+    };
+    let header = ["stage", "from", "to", "stream", "size", "arrived"];
+    let table = Table::new("Streams", header, streams.iter().map(row).collect());
+    print(table.to_string().trim())?;
+    if more > 0 {
+        print(format_args!("and {more} more"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows a namespace, or makes one.
+pub(super) fn namespace(arguments: &NamespaceArgs) -> anyhow::Result<ExitCode> {
+    let NamespaceArgs { new, file } = arguments;
+    let name = || file.display().to_string();
+    let key = if *new {
+        let key = NamespaceKey::from_bytes(daemon::random()?);
+        key.write(file).with_context(name)?;
+        key
+    } else {
+        NamespaceKey::read(file).with_context(name)?
+    };
+    print(Recipient::Namespace(key.namespace()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What to send, and its length where that is known.
@@ -145,8 +266,11 @@ fn source(file: Option<&Path>) -> anyhow::Result<(Box<dyn Read>, Option<u64>)> {
 
 /// Takes; the exit code says whether there was one.
 pub(super) fn recv(socket: &Path, arguments: &RecvArgs) -> anyhow::Result<ExitCode> {
-    let RecvArgs { from, output, no_wait, json, .. } = arguments;
-    let request = StreamRequest::Receive { from: *from, wait: !no_wait };
+    let RecvArgs { from, namespace_key, output, no_wait, json, .. } = arguments;
+    let read = |path: &PathBuf| NamespaceKey::read(path).with_context(|| path.display().to_string());
+    let namespace = namespace_key.as_ref().map(read).transpose()?;
+    let owned = arguments.on_behalf.read()?;
+    let request = StreamRequest::Receive { from: *from, namespace, owned, wait: !no_wait };
     let open = |_: &control::Arrived| match output {
         Some(path) => Ok(Sink::File(File::create(path)?)),
         None => Ok(Sink::Output(io::stdout().lock())),
@@ -210,11 +334,11 @@ mod tests {
 
     #[test]
     fn what_is_more_than_waited_for_will_do() {
-        use StreamLine::{Accepted, Delivered, Denied, Expired, Failed, Refused, Stored};
-        let lines = [Accepted, Stored, Delivered, Refused, Denied, Expired, Failed];
+        use StreamLine::{Accepted, Delivered, Denied, Expired, Failed, Published, Refused, Stored};
+        let lines = [Accepted, Stored, Delivered, Published, Refused, Denied, Expired, Failed];
         let met = |wait: Wait| lines.iter().filter(|line| wait.is_met_by(line)).cloned().collect::<Vec<_>>();
-        assert_eq!(met(Wait::Accepted), [Accepted, Stored, Delivered]);
-        assert_eq!(met(Wait::Stored), [Stored, Delivered]);
-        assert_eq!(met(Wait::Delivered), [Delivered]);
+        assert_eq!(met(Wait::Accepted), [Accepted, Stored, Delivered, Published]);
+        assert_eq!(met(Wait::Stored), [Stored, Delivered, Published]);
+        assert_eq!(met(Wait::Delivered), [Delivered, Published]);
     }
 }

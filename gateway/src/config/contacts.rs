@@ -11,8 +11,8 @@ use super::layer::{Node, Value};
 use super::section::Form;
 use super::value::{REMOTE, text};
 
-/// More names than there can be sessions are a mistake of whatever wrote the file.
-const MAX_CONTACTS: usize = 4096;
+/// More names than there can be sessions are a mistake of whatever wrote them.
+pub const MAX_CONTACTS: usize = 4096;
 
 /// The longest name.
 const NAME_LIMIT: usize = 63;
@@ -44,7 +44,7 @@ impl Contacts {
         let mut contacts = BTreeMap::new();
         for (name, node) in table {
             let key = format!("{key}.{name}");
-            if !is_name(name) {
+            if !is_contact_name(name) {
                 let expected =
                     "a name of 1 to 63 letters, digits, '-' and '_', not \"any\", \"configured\" or \"self\"";
                 return refuse(node, key, expected, format!("{name:?}"));
@@ -52,6 +52,11 @@ impl Contacts {
             contacts.insert(name.clone(), REMOTE.read(&key, node)?);
         }
         Ok(Self(contacts))
+    }
+
+    /// The names with their addresses.
+    pub(super) fn into_names(self) -> BTreeMap<String, Address> {
+        self.0
     }
 
     /// A remote by its address or its name.
@@ -85,7 +90,8 @@ fn wrong(key: &str, node: &Node, expected: &'static str) -> ConfigError {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a contact can be called so: 1 to 63 letters, digits, `-` and `_`, and no word that stands for several remotes.
+pub(crate) fn is_contact_name(name: &str) -> bool {
     (1..=NAME_LIMIT).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         && !["any", "configured", "self"].contains(&name)

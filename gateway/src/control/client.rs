@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! The asking side of the control socket: `irdest-gateway status` and `links`, and tests.
+//! The asking side of the control socket: `irdest-gateway status` and those that get one answer to one question, and tests.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Answer, ControlError, Query, ReplyLine, RequestLine};
+use zeroize::Zeroizing;
+
+use super::{Answer, ControlError, DeskAnswer, DeskRequest, Query, ReplyLine, RequestLine, encode};
 use crate::links::Links;
 use crate::status::Status;
+
+/// What fails where no daemon runs.
+pub(super) const REACH: &str = "reach a running irdest-gateway";
 
 /// The daemon gives its loop 10 s for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -44,31 +49,44 @@ fn other_than(path: &Path, expected: &'static str) -> ControlError {
     ControlError::Reply { path: path.to_owned(), expected, got: "an answer to something else".to_owned() }
 }
 
-fn ask(path: &Path, query: Query, expected: &'static str) -> Result<Answer, ControlError> {
-    let failed = |action| {
-        let path = path.to_owned();
-        move |error| ControlError::Io { path, action, error }
-    };
-    let stream = UnixStream::connect(path).map_err(failed("reach a running irdest-gateway"))?;
-    let line = exchange(stream, query).map_err(failed("ask the daemon"))?;
-    let wrong = |got: String| ControlError::Reply { path: path.to_owned(), expected, got };
-    if line.is_empty() {
-        return Err(wrong("nothing".to_owned()));
-    }
-    match serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))? {
-        ReplyLine::Answer(answer) => Ok(answer),
+/// Asks the daemon at `path` for something about addresses, contacts or trust, as [`status`].
+///
+/// # Errors
+/// As [`status`]; what the daemon refuses is [`ControlError::Refused`].
+pub fn desk(path: &Path, request: DeskRequest) -> Result<DeskAnswer, ControlError> {
+    let expected = "an answer of the desk";
+    match reply(path, &RequestLine::from(request), expected)? {
+        ReplyLine::Desk(answer) => Ok(answer),
+        ReplyLine::Answer(_) => Err(other_than(path, expected)),
         ReplyLine::Error(message) => Err(ControlError::Refused { path: path.to_owned(), message }),
     }
 }
 
-fn exchange(mut stream: UnixStream, query: Query) -> io::Result<Vec<u8>> {
+fn ask(path: &Path, query: Query, expected: &'static str) -> Result<Answer, ControlError> {
+    match reply(path, &RequestLine::Get(query), expected)? {
+        ReplyLine::Answer(answer) => Ok(answer),
+        ReplyLine::Desk(_) => Err(other_than(path, expected)),
+        ReplyLine::Error(message) => Err(ControlError::Refused { path: path.to_owned(), message }),
+    }
+}
+
+fn reply(path: &Path, request: &RequestLine, expected: &'static str) -> Result<ReplyLine, ControlError> {
+    let stream = UnixStream::connect(path).map_err(ControlError::io(path, REACH))?;
+    let line = exchange(stream, request).map_err(ControlError::io(path, "ask the daemon"))?;
+    let wrong = |got: String| ControlError::Reply { path: path.to_owned(), expected, got };
+    if line.is_empty() {
+        return Err(wrong("nothing".to_owned()));
+    }
+    serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))
+}
+
+/// Lines may hold auth tokens.
+fn exchange(mut stream: UnixStream, request: &RequestLine) -> io::Result<Zeroizing<Vec<u8>>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut request = serde_json::to_vec(&RequestLine::Get(query))?;
-    request.push(b'\n');
     // A daemon that refuses has answered and closed already: its words are worth more than the broken pipe.
-    let sent = stream.write_all(&request);
-    let mut line = Vec::new();
+    let sent = stream.write_all(&Zeroizing::new(encode(request)));
+    let mut line = Zeroizing::new(Vec::new());
     BufReader::new(stream.take(MAX_REPLY)).read_until(b'\n', &mut line)?;
     if line.is_empty() { sent.map(|()| line) } else { Ok(line) }
 }

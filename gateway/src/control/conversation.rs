@@ -7,7 +7,7 @@
 use std::io;
 use std::time::Duration;
 
-use ratman_types::{Address, ByteCount};
+use ratman_types::{Address, ByteCount, Recipient};
 use ratman_wire::stream::Lifetime;
 use router_core::streams::{Arrival, SendError};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -15,9 +15,13 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::server::{self, IDLE, encode, read_line};
+use super::Owned;
+use super::encode;
+use super::server::{self, IDLE, NO_DESK, read_line};
 use super::stream_line::{self, Arrived, BROKEN_OFF, Line, MAX_PIECE, StreamLine, StreamRequest};
-use crate::message_plane::{Clients, ContentError, Ending, Held, Sending};
+use crate::desk::Desk;
+use crate::message_plane::{Clients, ContentError, Ending, Held, Sending, Wanted};
+use crate::namespace_key::NamespaceKey;
 
 /// A client has so long to take a piece of content: what it writes to may be slow.
 const TO_TAKE: Duration = Duration::from_secs(60);
@@ -33,6 +37,7 @@ pub(super) struct Conversation<'a> {
     reader: &'a mut BufReader<OwnedReadHalf>,
     write: &'a mut OwnedWriteHalf,
     streams: &'a Clients,
+    desk: Option<&'a Desk>,
 }
 
 /// Why a conversation is over before its end.
@@ -72,16 +77,21 @@ impl<'a> Conversation<'a> {
     pub(super) const fn new(
         reader: &'a mut BufReader<OwnedReadHalf>,
         write: &'a mut OwnedWriteHalf,
-        streams: &'a Clients,
+        (streams, desk): (&'a Clients, Option<&'a Desk>),
     ) -> Self {
-        Self { reader, write, streams }
+        Self { reader, write, streams, desk }
     }
 
     /// Does what the client wants; when this returns without an error, it may want something else.
     pub(super) async fn hold(&mut self, request: StreamRequest) -> io::Result<()> {
         let held = match request {
-            StreamRequest::Send { to, size, lifetime } => self.send(to, size, lifetime).await,
-            StreamRequest::Receive { from, wait } => self.receive(from, wait).await,
+            StreamRequest::Send { to, size, lifetime, progress, owned } => {
+                self.send(to, (size, lifetime), progress, owned).await
+            }
+            StreamRequest::List => self.list().await,
+            StreamRequest::Receive { from, namespace, owned, wait } => {
+                self.receive(from, (namespace, owned), wait).await
+            }
         };
         match held {
             Ok(()) => Ok(()),
@@ -94,13 +104,28 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    async fn send(&mut self, to: Address, size: Option<u64>, lifetime: u32) -> Result<(), Over> {
+    async fn list(&mut self) -> Result<(), Over> {
+        let listed = self.streams.list().await?;
+        Ok(self.say(&Line::Stream(listed.into())).await?)
+    }
+
+    async fn send(
+        &mut self,
+        to: Recipient,
+        (size, lifetime): (Option<u64>, u32),
+        progress: bool,
+        owned: Option<Owned>,
+    ) -> Result<(), Over> {
         let lifetime = Lifetime::from_secs(lifetime)
             .ok_or_else(|| Over::Told("expected a lifetime of at most 2592000 seconds".to_owned()))?;
-        let mut sending = self.streams.send(to, size.map(ByteCount), lifetime).await??;
+        let size = size.map(ByteCount);
+        let mut sending = match self.address_of(owned).await? {
+            Some(sender) => self.streams.send_as(sender, to, size, lifetime).await??,
+            None => self.streams.send(to, size, lifetime).await??,
+        };
         let stream = stream_line::hexadecimal(&sending.key().stream);
         self.say(&Line::Stream(StreamLine::Opened { stream })).await?;
-        if let Err(over) = self.take_content(&sending).await {
+        if let Err(over) = self.take_content(&mut sending, progress).await {
             // The message plane may know more of the reason.
             return Err(match sending.news_at_once() {
                 Some(news) => Over::Told(StreamLine::from(news).to_string()),
@@ -109,25 +134,26 @@ impl<'a> Conversation<'a> {
         }
         sending.finish().await??;
         loop {
-            let news = tokio::select! {
-                news = sending.news() => news.ok_or(Ending)?,
-                end = self.reader.fill_buf() => {
-                    end?;
-                    return Err(io::Error::other("it said something out of turn, or left").into());
-                }
+            let told = tokio::select! {
+                told = sending.told(progress) => told.ok_or(Ending)?,
+                end = self.reader.fill_buf() => return Err(out_of_turn(end)),
             };
-            self.say(&Line::Stream(news.into())).await?;
-            if news.is_last() {
+            let line = StreamLine::from(told);
+            self.say(&Line::Stream(line.clone())).await?;
+            if line.is_last() {
                 return Ok(());
             }
         }
     }
 
     /// Hands the content over piece by piece: while the message plane has one, the next is read.
-    async fn take_content(&mut self, sending: &Sending) -> Result<(), Over> {
+    async fn take_content(&mut self, sending: &mut Sending, progress: bool) -> Result<(), Over> {
         let mut before: Option<oneshot::Receiver<Result<(), SendError>>> = None;
         loop {
             let piece = self.read_piece().await?;
+            if progress && let Some(now) = sending.progress_at_once() {
+                self.say(&Line::Stream(now.into())).await?;
+            }
             if let Some(before) = before.take() {
                 before.await.map_err(|_| Ending)??;
             }
@@ -155,18 +181,38 @@ impl<'a> Conversation<'a> {
         Ok(piece)
     }
 
-    async fn receive(&mut self, from: Option<Address>, wait: bool) -> Result<(), Over> {
+    async fn receive(
+        &mut self,
+        from: Option<Address>,
+        (key, owned): (Option<NamespaceKey>, Option<Owned>),
+        wait: bool,
+    ) -> Result<(), Over> {
+        if let Some(key) = &key {
+            let subscribed = tokio::select! {
+                subscribed = self.streams.subscribe(key) => subscribed?,
+                end = self.reader.fill_buf() => return Err(out_of_turn(end)),
+            };
+            subscribed.map_err(|error| Over::Told(error.to_string()))?;
+        }
+        let address = self.address_of(owned).await?.map(Recipient::Address);
+        let namespace = key.map(|key| Recipient::Namespace(key.namespace()));
+        let wanted = Wanted { from, to: namespace.or(address) };
         let held = tokio::select! {
-            held = self.streams.receive(from, wait) => held?,
-            end = self.reader.fill_buf() => {
-                end?;
-                return Err(io::Error::other("it said something out of turn, or left").into());
-            }
+            held = self.streams.receive(wanted, wait) => held?,
+            end = self.reader.fill_buf() => return Err(out_of_turn(end)),
         };
         let Some(held) = held else { return Ok(self.say(&Line::Stream(StreamLine::None)).await?) };
         self.say(&Line::Stream(StreamLine::Arrived(Arrived::from(held.arrival())))).await?;
         self.give_content(held.arrival()).await?;
         self.end(held).await
+    }
+
+    /// The address of a client, if it has shown that it is its own.
+    async fn address_of(&self, owned: Option<Owned>) -> Result<Option<Address>, Over> {
+        let Some(Owned { address, token }) = owned else { return Ok(None) };
+        let desk = self.desk.ok_or_else(|| Over::Told(NO_DESK.to_owned()))?;
+        desk.prove(address, token).await.map_err(|error| Over::Told(error.to_string()))?;
+        Ok(Some(address))
     }
 
     /// Gives the content to the client while a thread reads it from the journal.
@@ -205,7 +251,7 @@ impl<'a> Conversation<'a> {
         if serde_json::from_slice(&line).ok() != Some(Line::Stream(StreamLine::Taken)) {
             return Err(Over::Told("expected {\"stream\":\"taken\"}".to_owned()));
         }
-        held.take().await?;
+        held.take().await?.map_err(|error| Over::Told(error.to_string()))?;
         Ok(self.say(&Line::Stream(StreamLine::Taken)).await?)
     }
 
@@ -216,6 +262,11 @@ impl<'a> Conversation<'a> {
     async fn give(&mut self, bytes: &[u8]) -> io::Result<()> {
         timeout(TO_TAKE, self.write.write_all(bytes)).await?
     }
+}
+
+/// What a client says while it is to hear something, or that it is gone.
+fn out_of_turn(end: io::Result<&[u8]>) -> Over {
+    Over::Left(end.err().unwrap_or_else(|| io::Error::other("it said something out of turn, or left")))
 }
 
 /// A piece with its length before it.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -16,9 +15,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
+use zeroize::Zeroizing;
 
 use super::conversation::Conversation;
-use super::{ControlError, MAX_REQUEST, Query, ReplyLine, Request, RequestLine};
+use super::{ControlError, DeskRequest, MAX_REQUEST, Query, ReplyLine, Request, RequestLine, encode};
+use crate::desk::Desk;
 use crate::message_plane::Clients;
 
 /// People and scripts that ask at once; each costs a task and a buffer.
@@ -29,6 +30,9 @@ pub(super) const MAX_STREAMS: usize = 64;
 
 /// A client that says nothing, or does not read its reply, gives its place to another.
 pub(super) const IDLE: Duration = Duration::from_secs(10);
+
+/// What a client hears of a daemon without a desk.
+pub(super) const NO_DESK: &str = "this daemon has no streams, and keeps no addresses and contacts";
 
 /// After an error that is not the client's, such as no free descriptor, accepting again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -62,10 +66,7 @@ impl Server {
     /// A socket left there by a daemon that is gone is replaced; one on which somebody answers is an error.
     /// Must be called within a tokio runtime.
     pub fn bind(path: &Path) -> Result<Self, ControlError> {
-        let failed = |action| {
-            let path = path.to_owned();
-            move |error| ControlError::Io { path, action, error }
-        };
+        let failed = |action| ControlError::io(path, action);
         if let Some(parent) = path.parent() {
             std::fs::DirBuilder::new()
                 .recursive(true)
@@ -88,9 +89,9 @@ impl Server {
         self.refused.clone()
     }
 
-    /// Answers clients until the future is dropped; each request is sent through `requests`, and what is said about streams
-    /// through `streams`.
-    pub async fn serve(self, requests: mpsc::Sender<Request>, streams: Option<Clients>) {
+    /// Answers clients until the future is dropped; each request is sent through `requests`, what is said about streams
+    /// through `streams`, and about addresses and contacts the desk is asked.
+    pub async fn serve(self, requests: mpsc::Sender<Request>, streams: Option<Clients>, desk: Option<Desk>) {
         let places = Arc::new(Semaphore::new(MAX_CLIENTS));
         let stream_places = Arc::new(Semaphore::new(MAX_STREAMS));
         // Clients end with the server.
@@ -103,6 +104,7 @@ impl Server {
                             let doors = Doors {
                                 requests: requests.clone(),
                                 streams: streams.clone(),
+                                desk: desk.clone(),
                                 stream_places: stream_places.clone(),
                             };
                             clients.spawn(converse(stream, doors, place));
@@ -155,10 +157,7 @@ impl Drop for Server {
 }
 
 fn remove_stale(path: &Path) -> Result<(), ControlError> {
-    let failed = |action| {
-        let path = path.to_owned();
-        move |error| ControlError::Io { path, action, error }
-    };
+    let failed = |action| ControlError::io(path, action);
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed("look at the control socket")(error)),
@@ -178,6 +177,7 @@ fn remove_stale(path: &Path) -> Result<(), ControlError> {
 struct Doors {
     requests: mpsc::Sender<Request>,
     streams: Option<Clients>,
+    desk: Option<Desk>,
     stream_places: Arc<Semaphore>,
 }
 
@@ -199,7 +199,7 @@ struct Client {
 
 impl Client {
     async fn serve(&mut self, doors: &Doors) -> io::Result<()> {
-        let mut line = Vec::new();
+        let mut line = Zeroizing::new(Vec::new());
         loop {
             line.clear();
             match timeout(IDLE, read_line(&mut self.reader, &mut line)).await?? {
@@ -220,6 +220,9 @@ impl Client {
                 return self.reply(&answer).await;
             }
             Ok(RequestLine::Stream(stream)) => stream,
+            Ok(RequestLine::Address(request)) => return self.ask(DeskRequest::Address(request), doors).await,
+            Ok(RequestLine::Contact(request)) => return self.ask(DeskRequest::Contact(request), doors).await,
+            Ok(RequestLine::Trust(request)) => return self.ask(DeskRequest::Trust(request), doors).await,
             Err(message) => return self.reply(&ReplyLine::Error(message)).await,
         };
         let Some(streams) = &doors.streams else {
@@ -233,11 +236,24 @@ impl Client {
                 return self.reply(&ReplyLine::Error(full)).await;
             }
         }
-        Conversation::new(&mut self.reader, &mut self.write, streams).hold(stream).await
+        let planes = (streams, doors.desk.as_ref());
+        Conversation::new(&mut self.reader, &mut self.write, planes).hold(stream).await
+    }
+
+    async fn ask(&mut self, request: DeskRequest, doors: &Doors) -> io::Result<()> {
+        let reply = match &doors.desk {
+            Some(desk) => match request.serve(desk).await {
+                Ok(answer) => ReplyLine::Desk(answer),
+                Err(error) => ReplyLine::Error(error.to_string()),
+            },
+            None => ReplyLine::Error(NO_DESK.to_owned()),
+        };
+        self.reply(&reply).await
     }
 
     async fn reply(&mut self, reply: &ReplyLine) -> io::Result<()> {
-        timeout(IDLE, self.write.write_all(&encode(reply))).await?
+        // It may hold an auth token, as the line before it may.
+        timeout(IDLE, self.write.write_all(&Zeroizing::new(encode(reply)))).await?
     }
 }
 
@@ -272,12 +288,6 @@ async fn answer(query: Query, requests: &mpsc::Sender<Request>) -> ReplyLine {
         Ok(None) => ReplyLine::Error("the daemon is ending".to_owned()),
         Err(_) => ReplyLine::Error("the daemon is too busy to answer".to_owned()),
     }
-}
-
-pub(super) fn encode(reply: &impl Serialize) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(reply).expect("a reply has text keys only");
-    bytes.push(b'\n');
-    bytes
 }
 
 #[cfg(test)]

@@ -7,11 +7,15 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::client::REACH;
 use super::stream_line::{Arrived, BROKEN_OFF, Line, MAX_PIECE, StreamLine, StreamRequest};
-use super::{ControlError, RequestLine};
+use super::{ControlError, RequestLine, encode};
 
-/// The longest line of the daemon's in a conversation, with room to spare.
-const MAX_LINE: u64 = 64 * 1024;
+/// What fails where the daemon goes.
+const HEAR: &str = "hear the daemon";
+
+/// The longest line of the daemon's in a conversation, that of a list, with room to spare.
+const MAX_LINE: u64 = 1 << 20;
 
 /// Why a stream was not sent, or not taken.
 #[derive(Debug, thiserror::Error)]
@@ -28,29 +32,52 @@ pub enum StreamError {
     Sink(io::Error),
 }
 
-/// Sends `content` as `request` says, through the daemon at `path`. `tell` hears each line of what becomes of it, until it says that
-/// it has heard enough, or the stream has come to its end.
+/// Sends `content` as each of the `requests` says, read once, through the daemon at `path`. `tell` hears each line of what becomes
+/// of each, by its place, until it says that it has heard enough of it, or the stream has come to its end.
+///
+/// Says of each stream, in their order, whether it was sent; what was accepted is, also where the daemon could not tell what became of
+/// it.
 ///
 /// # Errors
-/// As [`StreamError`] says.
+/// As [`StreamError`] says: then nothing was sent to anybody.
 pub fn send(
     path: &Path,
-    request: StreamRequest,
+    requests: Vec<StreamRequest>,
     content: &mut dyn Read,
-    tell: &mut dyn FnMut(&StreamLine) -> bool,
-) -> Result<(), StreamError> {
-    let mut daemon = Daemon::ask(path, request)?;
-    let opened = daemon.hear("an opened stream")?;
-    if !tell(&opened) {
-        return Ok(());
-    }
-    daemon.give(content)?;
-    loop {
-        let line = daemon.hear("what became of a stream")?;
-        if !tell(&line) || line.is_last() {
-            return Ok(());
+    tell: &mut dyn FnMut(usize, &StreamLine) -> bool,
+) -> Result<Vec<Result<(), ControlError>>, StreamError> {
+    let mut daemons: Vec<_> =
+        requests.into_iter().map(|request| Daemon::ask(path, request)).collect::<Result<_, _>>()?;
+    for (place, daemon) in daemons.iter_mut().enumerate() {
+        if !tell(place, &daemon.hear("an opened stream")?) {
+            return Ok(Vec::new());
         }
     }
+    give(&mut daemons, content)?;
+    let each = daemons.iter_mut().enumerate();
+    Ok(each.map(|(place, daemon)| daemon.follow(&mut |line| tell(place, line))).collect())
+}
+
+/// Gives all of `content` to every daemon that listens.
+fn give(daemons: &mut [Daemon<'_>], content: &mut dyn Read) -> Result<(), StreamError> {
+    let mut listening: Vec<&mut Daemon<'_>> = daemons.iter_mut().collect();
+    let mut piece = vec![0; MAX_PIECE + 4];
+    while !listening.is_empty() {
+        let read = match content.read(&mut piece[4..]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read.map_err(StreamError::Source)?,
+        };
+        let length = u32::try_from(read).expect("invariant: no more than a piece");
+        piece[..4].copy_from_slice(&length.to_be_bytes());
+        let mut still = Vec::with_capacity(listening.len());
+        for daemon in listening {
+            if daemon.write(&piece[..4 + read])? && read > 0 {
+                still.push(daemon);
+            }
+        }
+        listening = still;
+    }
+    Ok(())
 }
 
 /// Takes a stream as `request` says, from the daemon at `path`: `open` says where it is to be written, and `keep` makes it durable,
@@ -83,6 +110,17 @@ pub fn receive<W: Write>(
     Err(daemon.wrong("that it was taken", line.to_string()).into())
 }
 
+/// What streams the daemon at `path` has that are not over: a [`StreamLine::Streams`].
+///
+/// # Errors
+/// The daemon cannot be reached, or does not say.
+pub fn list(path: &Path) -> Result<StreamLine, ControlError> {
+    let mut daemon = Daemon::ask(path, StreamRequest::List)?;
+    let line = daemon.hear("a list of streams")?;
+    let is_list = matches!(line, StreamLine::Streams { .. });
+    if is_list { Ok(line) } else { Err(daemon.wrong("a list of streams", line.to_string())) }
+}
+
 /// The daemon at the other end of a conversation.
 struct Daemon<'a> {
     path: &'a Path,
@@ -92,18 +130,15 @@ struct Daemon<'a> {
 
 impl<'a> Daemon<'a> {
     fn ask(path: &'a Path, request: StreamRequest) -> Result<Self, ControlError> {
-        let failed = |error| failed(path, "reach a running irdest-gateway", error);
-        let writer = UnixStream::connect(path).map_err(failed)?;
-        let reader = BufReader::new(writer.try_clone().map_err(failed)?);
+        let writer = UnixStream::connect(path).map_err(ControlError::io(path, REACH))?;
+        let reader = BufReader::new(writer.try_clone().map_err(ControlError::io(path, REACH))?);
         let mut daemon = Self { path, reader, writer };
         daemon.say(&RequestLine::Stream(request))?;
         Ok(daemon)
     }
 
     fn say(&mut self, line: &impl Serialize) -> Result<(), ControlError> {
-        let mut bytes = serde_json::to_vec(line).expect("a line has text keys only");
-        bytes.push(b'\n');
-        self.write(&bytes).map(drop)
+        self.write(&encode(line)).map(drop)
     }
 
     /// Whether the daemon still listens. One that has closed said why before: its words are worth more than the broken pipe.
@@ -113,7 +148,7 @@ impl<'a> Daemon<'a> {
             Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
                 Ok(false)
             }
-            Err(error) => Err(failed(self.path, "ask the daemon", error)),
+            Err(error) => Err(ControlError::io(self.path, "ask the daemon")(error)),
         }
     }
 
@@ -122,7 +157,7 @@ impl<'a> Daemon<'a> {
         let read = (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut line);
         match read {
             Err(error) if error.kind() != ErrorKind::ConnectionReset => {
-                return Err(failed(self.path, "hear the daemon", error));
+                return Err(ControlError::io(self.path, HEAR)(error));
             }
             Ok(_) | Err(_) if line.is_empty() => return Err(self.wrong(expected, "nothing".to_owned())),
             Ok(_) | Err(_) => {}
@@ -134,17 +169,11 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Gives the daemon all of `content`.
-    fn give(&mut self, content: &mut dyn Read) -> Result<(), StreamError> {
-        let mut piece = vec![0; MAX_PIECE + 4];
+    /// Hears what becomes of a stream whose content was given.
+    fn follow(&mut self, tell: &mut dyn FnMut(&StreamLine) -> bool) -> Result<(), ControlError> {
         loop {
-            let read = match content.read(&mut piece[4..]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                read => read.map_err(StreamError::Source)?,
-            };
-            let length = u32::try_from(read).expect("invariant: no more than a piece");
-            piece[..4].copy_from_slice(&length.to_be_bytes());
-            if !self.write(&piece[..4 + read])? || read == 0 {
+            let line = self.hear("what became of a stream")?;
+            if !tell(&line) || line.is_last() {
                 return Ok(());
             }
         }
@@ -174,14 +203,10 @@ impl<'a> Daemon<'a> {
     }
 
     fn read(&mut self, bytes: &mut [u8]) -> Result<(), ControlError> {
-        self.reader.read_exact(bytes).map_err(|error| failed(self.path, "hear the daemon", error))
+        self.reader.read_exact(bytes).map_err(ControlError::io(self.path, HEAR))
     }
 
     fn wrong(&self, expected: &'static str, got: String) -> ControlError {
         ControlError::Reply { path: self.path.to_owned(), expected, got }
     }
-}
-
-fn failed(path: &Path, action: &'static str, error: io::Error) -> ControlError {
-    ControlError::Io { path: path.to_owned(), action, error }
 }

@@ -6,13 +6,15 @@
 
 use std::fmt;
 
-use ratman_types::Address;
+use ratman_types::{Address, Recipient};
 use ratman_wire::stream::StreamId;
 use router_core::stream::Ended;
-use router_core::streams::Arrival;
+use router_core::streams::{Arrival, ListedStream, StreamStage};
 use serde::{Deserialize, Serialize};
 
-use crate::message_plane::News;
+use super::Owned;
+use crate::message_plane::{Listed, News, Progress, Told};
+use crate::namespace_key::NamespaceKey;
 
 /// The longest piece, in bytes: two of the largest blocks.
 pub const MAX_PIECE: usize = 64 * 1024;
@@ -28,18 +30,34 @@ pub enum StreamRequest {
     /// To send a stream. After [`StreamLine::Opened`] the client sends the content in pieces; a connection that ends before the
     /// content does abandons the stream. Then the daemon says what becomes of it, to the end; the client need not stay for that.
     Send {
-        /// Whom it is for.
-        to: Address,
+        /// Whom it is for: an address, or a namespace with `namespace:` before it.
+        to: Recipient,
         /// How many bytes it will have, where that is known before.
         size: Option<u64>,
-        /// For how long it is wanted, in seconds: at most 30 days.
+        /// For how long it is wanted, in seconds: at most 30 days, to a namespace at most one.
         lifetime: u32,
+        /// Whether to say how far it is, some times a second, in [`StreamLine::Progress`].
+        #[serde(default)]
+        progress: bool,
+        /// The address of a client that sends it; the gateway's own if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owned: Option<Owned>,
     },
+    /// To know what streams there are; answered by [`StreamLine::Streams`].
+    List,
     /// To take a stream. After [`StreamLine::Arrived`] the daemon sends the content in pieces, and the client answers
     /// [`StreamLine::Taken`] when it has it for good; if the connection ends before, the stream stays.
     Receive {
         /// Whose it is to be; anybody's if left out.
         from: Option<Address>,
+        /// The key of the namespace to which it is to be sent; to an address if left out. The daemon subscribes to it for as long
+        /// as it runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        namespace: Option<NamespaceKey>,
+        /// The address of a client to which it is to be sent; the gateway's own if left out. It counts for nothing where a namespace
+        /// is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owned: Option<Owned>,
         /// Whether to wait for one.
         wait: bool,
     },
@@ -54,6 +72,20 @@ pub enum StreamLine {
         /// The name of the stream, in hexadecimal.
         stream: String,
     },
+    /// How much of it is where it is to go.
+    Progress {
+        /// Bytes of its blocks that the recipient has, or a router that carries them.
+        arrived: u64,
+        /// Bytes of all its blocks, where that is known: some more than its content has.
+        in_all: Option<u64>,
+    },
+    /// The streams that are not over.
+    Streams {
+        /// At most 1024 of them, those that are sent first.
+        streams: Vec<ListedLine>,
+        /// How many there are beside.
+        more: usize,
+    },
     /// All of it is durable: it will be sent whatever happens to daemon and host.
     Accepted,
     /// Another router answers for it, since its recipient is not to be reached.
@@ -66,6 +98,8 @@ pub enum StreamLine {
     Denied,
     /// Its time passed. Nothing follows.
     Expired,
+    /// It goes to whoever subscribed to its namespace, now or later, and nobody says that they have it. Nothing follows.
+    Published,
     /// The journal failed to take it. Nothing follows.
     Failed,
     /// A stream is here, and its content follows.
@@ -80,9 +114,10 @@ impl StreamLine {
     /// Whether nothing follows about a stream that is sent.
     pub const fn is_last(&self) -> bool {
         match self {
-            Self::Delivered | Self::Refused | Self::Denied | Self::Expired | Self::Failed => true,
-            Self::Opened { .. } | Self::Accepted | Self::Stored => false,
-            Self::Arrived(_) | Self::None | Self::Taken => false,
+            Self::Delivered | Self::Refused | Self::Denied | Self::Expired => true,
+            Self::Published | Self::Failed => true,
+            Self::Opened { .. } | Self::Progress { .. } | Self::Accepted | Self::Stored => false,
+            Self::Streams { .. } | Self::Arrived(_) | Self::None | Self::Taken => false,
         }
     }
 }
@@ -91,12 +126,18 @@ impl fmt::Display for StreamLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Opened { stream } => return write!(f, "stream {stream}"),
+            Self::Progress { arrived, in_all: Some(in_all) } => {
+                return write!(f, "{arrived} of {in_all} bytes");
+            }
+            Self::Progress { arrived, in_all: None } => return write!(f, "{arrived} bytes"),
+            Self::Streams { streams, more } => return write!(f, "{} streams", streams.len() + more),
             Self::Accepted => "accepted: it will be sent, whatever happens here",
             Self::Stored => "stored: another router answers for it until its recipient can be reached",
             Self::Delivered => "delivered",
             Self::Refused => "refused: the recipient does not take it",
             Self::Denied => "denied: the recipient did not want it to be sent",
             Self::Expired => "expired: its time passed before it was delivered",
+            Self::Published => "published: it goes from router to router to whoever subscribed, now or later",
             Self::Failed => "failed: the journal did not take it",
             Self::Arrived(Arrived { from, stream, size, .. }) => {
                 return write!(f, "{size} bytes from {from}, stream {stream}");
@@ -112,12 +153,79 @@ impl fmt::Display for StreamLine {
 pub struct Arrived {
     /// Who sent it.
     pub from: Address,
+    /// Whom it is for.
+    pub to: Recipient,
     /// Its name, in hexadecimal.
     pub stream: String,
     /// The length of its content in bytes.
     pub size: u64,
     /// When it was made, by its sender's clock, in microseconds since 1970.
     pub created_us: u64,
+}
+
+/// A stream that is not over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedLine {
+    /// Where it is: `opening` or `sending` here, `stored` with another router; `receiving`, or `waiting` to be taken.
+    pub stage: String,
+    /// Who sends it.
+    pub from: Address,
+    /// Whom it is for.
+    pub to: Recipient,
+    /// Its name, in hexadecimal.
+    pub stream: String,
+    /// The length of its content in bytes, where that is known.
+    pub size: Option<u64>,
+    /// Bytes of its blocks that are where they are to go.
+    pub arrived: u64,
+    /// Bytes of all its blocks, where that is known.
+    pub in_all: Option<u64>,
+    /// Until when it is wanted, in microseconds since 1970.
+    pub end_us: u64,
+}
+
+impl From<&ListedStream> for ListedLine {
+    fn from(listed: &ListedStream) -> Self {
+        let ListedStream { key, stage, size, arrived, in_all, end } = listed;
+        let stage = match stage {
+            StreamStage::Opening => "opening",
+            StreamStage::Sending => "sending",
+            StreamStage::Stored => "stored",
+            StreamStage::Receiving => "receiving",
+            StreamStage::Waiting => "waiting",
+        };
+        Self {
+            stage: stage.to_owned(),
+            from: key.sender,
+            to: key.recipient,
+            stream: hexadecimal(&key.stream),
+            size: size.map(|size| size.0),
+            arrived: arrived.0,
+            in_all: in_all.map(|bytes| bytes.0),
+            end_us: end.as_micros(),
+        }
+    }
+}
+
+impl From<Listed> for StreamLine {
+    fn from(Listed { streams, more }: Listed) -> Self {
+        Self::Streams { streams: streams.iter().map(ListedLine::from).collect(), more }
+    }
+}
+
+impl From<Progress> for StreamLine {
+    fn from(Progress { arrived, in_all }: Progress) -> Self {
+        Self::Progress { arrived: arrived.0, in_all: in_all.map(|bytes| bytes.0) }
+    }
+}
+
+impl From<Told> for StreamLine {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::News(news) => news.into(),
+            Told::Progress(progress) => progress.into(),
+        }
+    }
 }
 
 /// What stands in a line of a conversation.
@@ -132,6 +240,7 @@ impl From<&Arrival> for Arrived {
     fn from(arrival: &Arrival) -> Self {
         Self {
             from: arrival.key.sender,
+            to: arrival.key.recipient,
             stream: hexadecimal(&arrival.key.stream),
             size: arrival.size.0,
             created_us: arrival.created.as_micros(),
@@ -148,6 +257,7 @@ impl From<News> for StreamLine {
             News::Ended(Ended::Refused) => Self::Refused,
             News::Ended(Ended::Denied) => Self::Denied,
             News::Ended(Ended::Expired) => Self::Expired,
+            News::Ended(Ended::Published) => Self::Published,
             News::Failed => Self::Failed,
         }
     }
@@ -166,16 +276,36 @@ mod tests {
     #[test]
     fn lines_are_as_documented() {
         let address = Address::from_bytes([0xAB; 32]);
-        let send = StreamRequest::Send { to: address, size: None, lifetime: 60 };
-        let text = format!(r#"{{"stream":{{"send":{{"to":"{address}","size":null,"lifetime":60}}}}}}"#);
+        let to = Recipient::Address(address);
+        let send = StreamRequest::Send { to, size: None, lifetime: 60, progress: false, owned: None };
+        let text = format!(
+            r#"{{"stream":{{"send":{{"to":"{address}","size":null,"lifetime":60,"progress":false}}}}}}"#
+        );
         assert_eq!(serde_json::to_string(&RequestLine::Stream(send.clone())).unwrap(), text);
         let without_size = format!(r#"{{"stream":{{"send":{{"to":"{address}","lifetime":60}}}}}}"#);
         for text in [text, without_size] {
             assert_eq!(RequestLine::parse(text.as_bytes()), Ok(RequestLine::Stream(send.clone())));
         }
+        assert_eq!(RequestLine::parse(br#"{"stream":"list"}"#), Ok(RequestLine::Stream(StreamRequest::List)));
         let receive = r#"{"stream":{"receive":{"from":null,"wait":true}}}"#;
         let parsed = RequestLine::parse(receive.as_bytes());
-        assert_eq!(parsed, Ok(RequestLine::Stream(StreamRequest::Receive { from: None, wait: true })));
+        assert_eq!(
+            parsed,
+            Ok(RequestLine::Stream(StreamRequest::Receive {
+                from: None,
+                namespace: None,
+                owned: None,
+                wait: true
+            }))
+        );
+        let key = NamespaceKey::from_bytes([0x5A; 32]);
+        let subscribes = StreamRequest::Receive { from: None, namespace: Some(key), owned: None, wait: true };
+        let receive = format!(
+            r#"{{"stream":{{"receive":{{"from":null,"namespace":"{}","wait":true}}}}}}"#,
+            "5a".repeat(32)
+        );
+        assert_eq!(serde_json::to_string(&RequestLine::Stream(subscribes.clone())).unwrap(), receive);
+        assert_eq!(RequestLine::parse(receive.as_bytes()), Ok(RequestLine::Stream(subscribes)));
         for wrong in [
             r#"{"stream":{}}"#,
             r#"{"stream":{"receive":{"wait":true,"x":1}}}"#,
@@ -190,9 +320,13 @@ mod tests {
             line(StreamLine::Opened { stream: "7f".into() }),
             r#"{"stream":{"opened":{"stream":"7f"}}}"#
         );
-        let arrived = Arrived { from: address, stream: "7f".into(), size: 1, created_us: 2 };
+        assert_eq!(
+            line(StreamLine::Progress { arrived: 1, in_all: None }),
+            r#"{"stream":{"progress":{"arrived":1,"in_all":null}}}"#
+        );
+        let arrived = Arrived { from: address, to, stream: "7f".into(), size: 1, created_us: 2 };
         let text = format!(
-            r#"{{"stream":{{"arrived":{{"from":"{address}","stream":"7f","size":1,"created_us":2}}}}}}"#
+            r#"{{"stream":{{"arrived":{{"from":"{address}","to":"{to}","stream":"7f","size":1,"created_us":2}}}}}}"#
         );
         assert_eq!(line(StreamLine::Arrived(arrived)), text);
     }

@@ -28,7 +28,7 @@ fn spawn(server: Server) -> tokio::task::JoinHandle<()> {
             });
         }
     });
-    tokio::spawn(server.serve(sender, None))
+    tokio::spawn(server.serve(sender, None, None))
 }
 
 async fn blocking<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
@@ -72,7 +72,7 @@ async fn bad_requests_get_an_error_and_the_next_one_an_answer() {
             let reply = exchange(&stream, line.as_bytes());
             assert!(
                 reply.starts_with(
-                    "{\"error\":\"expected {\\\"get\\\":\\\"status\\\"}, {\\\"get\\\":\\\"links\\\"} or {\\\"stream\\\":"
+                    "{\"error\":\"expected {\\\"get\\\":\\\"status\\\"}, {\\\"get\\\":\\\"links\\\"}, {\\\"stream\\\":"
                 ),
                 "{reply}"
             );
@@ -150,7 +150,7 @@ async fn a_loop_that_has_ended_is_told() {
     let path = dir.path().join("control.sock");
     let (sender, receiver) = requests();
     drop(receiver);
-    let _server = tokio::spawn(Server::bind(&path).unwrap().serve(sender, None));
+    let _server = tokio::spawn(Server::bind(&path).unwrap().serve(sender, None, None));
     let error = blocking(move || status(&path)).await.unwrap_err().to_string();
     assert!(error.ends_with("the daemon answered: the daemon is ending"), "{error}");
 }
@@ -167,4 +167,49 @@ async fn a_stale_socket_is_replaced_and_nothing_else() {
     std::fs::write(&path, "a file").unwrap();
     assert!(matches!(Server::bind(&path), Err(ControlError::NotASocket(_))));
     assert_eq!(std::fs::read(&path).unwrap(), b"a file");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_contacts_and_trust_go_through_the_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.sock");
+    let bed = crate::desk::tests::Bed::new();
+    let server = Server::bind(&path).unwrap().serve(requests().0, None, Some(bed.desk.clone()));
+    let _server = tokio::spawn(server);
+    let address = blocking(move || {
+        let ask = |request| desk(&path, request);
+        let DeskAnswer::Created { address, token } =
+            ask(DeskRequest::Address(AddressRequest::Create)).unwrap()
+        else {
+            panic!("an address is made")
+        };
+        let up = |token| DeskRequest::Address(AddressRequest::Up(Owned { address, token }));
+        let refused = ask(up(crate::addresses::AuthToken::from_bytes([9; 32]))).unwrap_err().to_string();
+        assert!(refused.ends_with(&format!("this is not the auth token of the address {}", address.short())));
+        assert_eq!(ask(up(token)).unwrap(), DeskAnswer::Done);
+        let listed = ask(DeskRequest::Address(AddressRequest::List)).unwrap();
+        assert_eq!(listed, DeskAnswer::Addresses(vec![AddressLine { address, up: true, damage: None }]));
+        let set = TrustRequest::Set { whose: address.to_string(), score: 3 };
+        assert_eq!(ask(DeskRequest::Trust(set)).unwrap(), DeskAnswer::Done);
+        let name = "bob".to_owned();
+        let add = ContactRequest::Add { name, address, trust: None };
+        let refused = ask(DeskRequest::Contact(add)).unwrap_err().to_string();
+        assert!(refused.ends_with("in [contacts] of the configuration, which is changed there"), "{refused}");
+        let DeskAnswer::Contacts(lines) = ask(DeskRequest::Contact(ContactRequest::List)).unwrap() else {
+            panic!("contacts are listed")
+        };
+        assert!(lines.contains(&ContactLine { address, name: None, configured: false, trust: Some(3) }));
+        address
+    })
+    .await;
+    assert_eq!(bed.told(), [format!("up {}", address.short()), format!("trust {} 3", address.short())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_without_a_desk_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control.sock");
+    let _server = serve(&path);
+    let error = blocking(move || desk(&path, DeskRequest::Contact(ContactRequest::List))).await.unwrap_err();
+    assert!(error.to_string().ends_with("this daemon has no streams, and keeps no addresses and contacts"));
 }

@@ -9,7 +9,8 @@ use gateway_core::limits::RemoteLimits;
 use ratman_types::Address;
 use tracing::{error, info, warn};
 
-use super::{Gateway, configured, hash_seed, peer_lines, prefixes, refuse_own};
+use super::inet::peer_lines;
+use super::{Gateway, configured, hash_seed, prefixes, refuse_own};
 use crate::config::{Config, Sources};
 use crate::driver::RemotesConfig;
 use crate::host::Plan;
@@ -64,6 +65,9 @@ impl Gateway {
             inet.reload(peer_lines(&new), new.accept_unknown_peers)?;
         }
         self.driver.reload(remotes, config);
+        if let Some(desk) = &self.desk {
+            desk.contacts().set_configured(new.contacts.clone());
+        }
         settings.logs.set_filter(&new.log_filter);
         settings.config = new;
         Ok(held)

@@ -3,13 +3,19 @@
 
 use std::sync::Arc;
 
+use ratman_types::Address;
 use router_core::streams::StreamsConfig;
+use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::random;
+use crate::addresses::Addresses;
 use crate::config::Config;
+use crate::contacts::Contacts;
+use crate::desk::Desk;
+use crate::driver::Order;
 use crate::identity::Identity;
-use crate::message_plane::{Local, Restored};
+use crate::message_plane::{Local, MessagePlane, Restored};
 use crate::state::State;
 
 /// What an earlier run has left, where there are to be streams; or why there are none though there should be.
@@ -38,4 +44,17 @@ pub(super) fn open(
             (None, Some(format!("no streams: {error}")))
         }
     })
+}
+
+/// The desk over the journal's database, and what it orders; without it the gateway and its streams do what they do otherwise.
+pub(super) fn desk(
+    plane: &MessagePlane,
+    own: Address,
+    config: &Config,
+) -> Option<(Desk, mpsc::Receiver<Order>)> {
+    let store = plane.store();
+    let contacts = Contacts::open(Arc::clone(store), config.contacts.clone());
+    let contacts =
+        contacts.inspect_err(|error| warn!(%error, "neither addresses nor contacts are kept")).ok()?;
+    Some(Desk::new(Addresses::new(Arc::clone(store), own), contacts))
 }

@@ -230,6 +230,7 @@ fn streams_row(plane: &PlaneReport) -> StreamsStatus {
         receiving: count(streams.receiving),
         waiting: count(streams.waiting),
         carried: count(streams.carried),
+        flooded: count(streams.flooded),
         journal_bytes: streams.used.0,
         quota_bytes: streams.quota.0,
         disk_bytes: store.on_disk.0,

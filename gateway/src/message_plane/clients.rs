@@ -4,20 +4,49 @@
 
 use std::sync::Arc;
 
-use ratman_types::{Address, ByteCount, SecretKey, Signer};
+use ratman_types::{Address, ByteCount, Recipient, SecretKey, Signer};
 use ratman_wire::stream::Lifetime;
-use router_core::streams::{Arrival, NewStream, SendError, StreamKey};
-use tokio::sync::{mpsc, oneshot};
+use router_core::streams::{Arrival, ListedStream, MAX_NAMESPACES, NewStream, SendError, StreamKey};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::content::{self, ContentError};
 use super::inlet::Inlet;
 use super::registry::Ask;
+use crate::namespace_key::NamespaceKey;
 use crate::store::Store;
 
 /// The message plane ends, or the stream has; nothing is answered any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the daemon is ending")]
 pub struct Ending;
+
+/// The journal did not take it that a client has a stream: after a restart it may be given out again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the journal did not take it that the stream is yours: after a restart of the daemon it may be given out again"
+)]
+pub struct NotStored;
+
+/// Local clients subscribed to as many namespaces as may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected at most {MAX_NAMESPACES} namespaces")]
+pub struct TooManyNamespaces;
+
+/// Which streams a client takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of whom; of anybody if left out.
+    pub from: Option<Address>,
+    /// To whom of those whose keys are here; to the gateway's own address if left out.
+    pub to: Option<Recipient>,
+}
+
+impl Wanted {
+    /// Whether a stream is one of them.
+    pub(super) fn includes(&self, stream: &StreamKey) -> bool {
+        self.to == Some(stream.recipient) && self.from.is_none_or(|from| from == stream.sender)
+    }
+}
 
 /// What a sender is told, in this order; one of the last four is the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +71,33 @@ impl News {
     }
 }
 
+/// How far a stream is that a client sends; see [`ListedStream`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of its blocks that have arrived.
+    pub arrived: ByteCount,
+    /// Bytes of all its blocks, where that is known.
+    pub in_all: Option<ByteCount>,
+}
+
+/// What is told of a stream to who sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// What happened.
+    News(News),
+    /// How far it is.
+    Progress(Progress),
+}
+
+/// The streams that are not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The first 1024.
+    pub streams: Vec<ListedStream>,
+    /// How many there are beside.
+    pub more: usize,
+}
+
 /// The door of the message plane for clients.
 #[derive(Clone, Debug)]
 pub struct Clients {
@@ -55,35 +111,69 @@ impl Clients {
         Self { inlet, store, own: local.address() }
     }
 
-    #[cfg(test)]
-    pub(super) fn store(&self) -> &Store {
+    pub(super) const fn store(&self) -> &Arc<Store> {
         &self.store
     }
 
-    /// Begins a stream of our address.
+    /// Subscribes to a namespace, for as long as the daemon runs: what is here by now is to be received, and what comes.
+    ///
+    /// # Errors
+    /// [`Ending`]; and within, that there are too many.
+    pub async fn subscribe(&self, key: &NamespaceKey) -> Result<Result<(), TooManyNamespaces>, Ending> {
+        let (reply, subscribed) = oneshot::channel();
+        self.inlet.ask(Ask::Subscribe { key: Arc::new(key.secret()), reply });
+        subscribed.await.map_err(|_| Ending)
+    }
+
+    /// What streams there are.
+    ///
+    /// # Errors
+    /// [`Ending`].
+    pub async fn list(&self) -> Result<Listed, Ending> {
+        let (reply, listed) = oneshot::channel();
+        self.inlet.ask(Ask::List { reply });
+        listed.await.map_err(|_| Ending)
+    }
+
+    /// Begins a stream of the gateway's own address.
     ///
     /// # Errors
     /// [`Ending`]; and within, why it cannot be sent.
     pub async fn send(
         &self,
-        recipient: Address,
+        recipient: Recipient,
         size: Option<ByteCount>,
         lifetime: Lifetime,
     ) -> Result<Result<Sending, SendError>, Ending> {
-        let new = NewStream { sender: self.own, recipient, size, lifetime };
+        self.send_as(self.own, recipient, size, lifetime).await
+    }
+
+    /// Begins a stream of an address that is up; whose that is was asked before ([`Desk::prove`](crate::desk::Desk::prove)).
+    ///
+    /// # Errors
+    /// As [`Clients::send`].
+    pub async fn send_as(
+        &self,
+        sender: Address,
+        recipient: Recipient,
+        size: Option<ByteCount>,
+        lifetime: Lifetime,
+    ) -> Result<Result<Sending, SendError>, Ending> {
+        let new = NewStream { sender, recipient, size, lifetime };
         let (reply, sent) = oneshot::channel();
         self.inlet.ask(Ask::Send { new, reply });
         sent.await.map_err(|_| Ending)
     }
 
-    /// The oldest stream of this sender, or of anybody, that no other client has: waits for one, or says that there is none. May
+    /// The oldest stream that is wanted and that no other client has: waits for one, or says that there is none. May
     /// be dropped while it waits.
     ///
     /// # Errors
     /// [`Ending`].
-    pub async fn receive(&self, from: Option<Address>, wait: bool) -> Result<Option<Held>, Ending> {
+    pub async fn receive(&self, wanted: Wanted, wait: bool) -> Result<Option<Held>, Ending> {
+        let wanted = Wanted { to: wanted.to.or(Some(Recipient::Address(self.own))), ..wanted };
         let (reply, handed) = oneshot::channel();
-        self.inlet.ask(Ask::Receive { from, wait, reply });
+        self.inlet.ask(Ask::Receive { wanted, wait, reply });
         handed.await.map_err(|_| Ending)
     }
 
@@ -102,12 +192,17 @@ impl Clients {
 pub struct Sending {
     key: StreamKey,
     news: mpsc::Receiver<News>,
+    progress: watch::Receiver<Progress>,
     inlet: Inlet,
 }
 
 impl Sending {
-    pub(super) const fn new(key: StreamKey, news: mpsc::Receiver<News>, inlet: Inlet) -> Self {
-        Self { key, news, inlet }
+    pub(super) fn new(
+        key: StreamKey,
+        (news, progress): (mpsc::Receiver<News>, watch::Receiver<Progress>),
+        inlet: Inlet,
+    ) -> Self {
+        Self { key, news, progress, inlet }
     }
 
     /// Which it is.
@@ -139,9 +234,26 @@ impl Sending {
         self.news.try_recv().ok()
     }
 
-    /// What happens to it next; nothing after [the last](News::is_last), or when the daemon ends. Cancel safe.
-    pub async fn news(&mut self) -> Option<News> {
-        self.news.recv().await
+    /// How far it is, if it is further than was told.
+    pub fn progress_at_once(&mut self) -> Option<Progress> {
+        let is_further = self.progress.has_changed().unwrap_or(false);
+        is_further.then(|| *self.progress.borrow_and_update())
+    }
+
+    /// What is told of it next, how far it is too if that is wanted, some times a second; nothing after [the last](News::is_last), or
+    /// when the daemon ends. Cancel safe.
+    pub async fn told(&mut self, mut progress: bool) -> Option<Told> {
+        loop {
+            tokio::select! {
+                // At the end there is only news left.
+                biased;
+                news = self.news.recv() => return news.map(Told::News),
+                further = self.progress.changed(), if progress => match further {
+                    Ok(()) => return Some(Told::Progress(*self.progress.borrow_and_update())),
+                    Err(_) => progress = false,
+                },
+            }
+        }
     }
 }
 
@@ -169,11 +281,11 @@ impl Held {
         &self.arrival
     }
 
-    /// The client has it: its blocks go, and nobody is given it again.
+    /// The client has it: its blocks go, and nobody is given it again, whatever happens to the daemon.
     ///
     /// # Errors
-    /// [`Ending`].
-    pub async fn take(mut self) -> Result<(), Ending> {
+    /// [`Ending`]; and within, that this could not be stored.
+    pub async fn take(mut self) -> Result<Result<(), NotStored>, Ending> {
         self.taken = true;
         let (reply, noted) = oneshot::channel();
         self.inlet.ask(Ask::Taken { key: self.arrival.key, reply });

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ratman_types::{Address, Hop, LinkId};
+use ratman_types::{Address, Hop, LinkId, SecretKey};
 use ratman_wire::FrameId;
 use router_core::Via;
 use router_core::streams::StreamFilter;
@@ -30,14 +30,23 @@ pub(super) enum Input {
     Routes,
     /// Frames for some addresses may be carried elsewhere: [`Inlet::take_carriers`].
     Carriers,
+    /// Other neighbours are there, or others of their links are best: [`Inlet::take_neighbours`].
+    Neighbours,
     /// The store has done something.
     Stored(Completion),
     /// A client wants something.
     Ask(Ask),
+    /// Streams for an address of ours are taken from now on; its frames start with so many hops.
+    LocalUp(Arc<SecretKey>, u8),
+    /// No more of them.
+    LocalDown(Address),
     /// Other streams are taken than before.
     Filter(StreamFilter),
     /// It is to end.
     End,
+    /// It is to panic, as only a fault in it makes it do otherwise.
+    #[cfg(test)]
+    Panic,
 }
 
 /// Takes what happens, never waiting. What waits is bounded by each link's share for frames and custody, by the store's own
@@ -56,6 +65,8 @@ struct Shared {
     /// Changes that were not taken yet, at most one for each address that the router remembers; an [`Input::Carriers`] waits while
     /// there are some.
     carriers: Mutex<BTreeMap<Address, Option<Via>>>,
+    /// What was not taken yet; an [`Input::Neighbours`] waits then.
+    neighbours: Mutex<Option<Vec<Via>>>,
     clock_correction: AtomicI64,
 }
 
@@ -66,6 +77,7 @@ pub(super) fn inlet() -> (Inlet, mpsc::Receiver<Input>) {
         shares: Shares::new(STREAM_BYTES_PER_LINK),
         routes: AtomicBool::new(false),
         carriers: Mutex::default(),
+        neighbours: Mutex::default(),
         clock_correction: AtomicI64::new(0),
     };
     (Inlet { inputs, shared: Arc::new(shared) }, outlet)
@@ -110,6 +122,19 @@ impl Inlet {
         carriers.insert(address, via);
     }
 
+    /// The neighbours that answer, each over its best link; the last that was said counts.
+    pub fn neighbours(&self, neighbours: Vec<Via>) {
+        if self.shared.neighbours.lock().unwrap_or_else(PoisonError::into_inner).replace(neighbours).is_none()
+        {
+            self.put(Input::Neighbours);
+        }
+    }
+
+    /// The neighbours that answer, if they are others than before.
+    pub(super) fn take_neighbours(&self) -> Option<Vec<Via>> {
+        self.shared.neighbours.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// What the router adds to this host's clock, in microseconds; heeded from the next input on.
     pub fn set_clock_correction(&self, micros: i64) {
         self.shared.clock_correction.store(micros, Ordering::Relaxed);
@@ -149,9 +174,25 @@ impl Inlet {
         self.put(Input::Filter(filter));
     }
 
+    /// Streams for this address are taken from now on, and what it sends goes on.
+    pub fn local_up(&self, key: Arc<SecretKey>, initial_hops: u8) {
+        self.put(Input::LocalUp(key, initial_hops));
+    }
+
+    /// Streams for this address are kept as those of others are, until it is up again; what it sends waits.
+    pub fn local_down(&self, address: Address) {
+        self.put(Input::LocalDown(address));
+    }
+
     /// It is to end.
     pub(super) fn end(&self) {
         self.put(Input::End);
+    }
+
+    /// It is to panic.
+    #[cfg(test)]
+    pub(crate) fn panic(&self) {
+        self.put(Input::Panic);
     }
 
     fn put(&self, input: Input) -> bool {
@@ -189,6 +230,19 @@ mod tests {
         inlet.routes_taken();
         inlet.routes_changed();
         assert!(matches!(outlet.try_recv(), Ok(Input::Routes)));
+    }
+
+    #[test]
+    fn the_last_word_about_neighbours_counts() {
+        let (inlet, outlet) = inlet();
+        let via = Via { hop: NEAR, mtu: Mtu(1280) };
+        [vec![via], vec![], vec![via, via]].into_iter().for_each(|neighbours| inlet.neighbours(neighbours));
+        assert!(matches!(outlet.try_recv(), Ok(Input::Neighbours)));
+        assert!(outlet.try_recv().is_err());
+        assert_eq!(inlet.take_neighbours(), Some(vec![via, via]));
+        assert_eq!(inlet.take_neighbours(), None);
+        inlet.neighbours(vec![]);
+        assert!(matches!(outlet.try_recv(), Ok(Input::Neighbours)));
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::store::{Change, Completion, Key, Store, StoreError, StoreStatus, Stor
 /// stored between them. Numbers of a part differ in their last byte only, the last of a key's.
 const PART: u32 = 256;
 
+/// Of so many groups what they left behind is removed in one commit at a start.
+const LEFT_AT_ONCE: usize = 512;
+
 /// What the store calls the removal of a part; the machine counts its requests from the other end.
 const PART_ID: u64 = u64::MAX;
 
@@ -209,7 +212,8 @@ pub(super) fn restore(store: &Store, streams: &mut Streams) -> Result<(), StoreE
             None => {}
         }
     }
-    left.into_iter().try_for_each(|group| store.commit(&remove_all(Key::group(group.0))))
+    let left: Vec<Change> = left.into_iter().flat_map(|group| remove_all(Key::group(group.0))).collect();
+    left.chunks(LEFT_AT_ONCE).try_for_each(|changes| store.commit(changes))
 }
 
 fn group_of(key: &Key) -> Option<GroupNumber> {

@@ -152,6 +152,11 @@ impl Plane {
                 self.streams.handle_routes(self.doors.ways.fib(), now);
             }
             Input::Carriers => self.streams.handle_carriers(self.inlet.take_carriers(), now),
+            Input::Neighbours => {
+                if let Some(neighbours) = self.inlet.take_neighbours() {
+                    self.streams.handle_neighbours(&neighbours, now);
+                }
+            }
             Input::Stored(completion) => match self.journal.completed(completion) {
                 Some(Done::Committed { id, durable }) => self.streams.handle_committed(id, durable, now),
                 Some(Done::Read { id, entry }) => self.streams.handle_read(id, entry, now),
@@ -162,8 +167,12 @@ impl Plane {
                 self.handle_events(now);
                 self.registry.handle(ask, &mut self.streams, now);
             }
+            Input::LocalUp(key, hops) => self.streams.local_up(key, hops, now),
+            Input::LocalDown(address) => self.streams.local_down(&address, now),
             Input::Filter(filter) => self.streams.set_filter(filter),
             Input::End => return false,
+            #[cfg(test)]
+            Input::Panic => panic!("a test wants it"),
         }
         true
     }
@@ -171,6 +180,7 @@ impl Plane {
     /// Carries out what the machine wants; whether there is more of it.
     fn settle(&mut self, now: Now) -> bool {
         self.handle_events(now);
+        self.registry.tell_subscribed(&self.streams);
         while self.journal.has_room()
             && let Some(request) = self.streams.poll_store()
         {
@@ -196,6 +206,7 @@ impl Plane {
             StreamEvent::Ended(key, ended) => self.registry.tell(&key, News::Ended(ended)),
             StreamEvent::Failed(key) => self.registry.tell(&key, News::Failed),
             StreamEvent::Received(_) => self.registry.hand_out(&self.streams),
+            StreamEvent::Taken { key, durable } => self.registry.taken(&key, durable),
             StreamEvent::Custody { hop, frames } => {
                 if self.doors.words.try_send(Word::Custody(hop, frames)).is_err() {
                     self.counts.custodies_lost += 1;
@@ -230,6 +241,7 @@ impl Plane {
     fn report(&mut self, now: Timestamp) {
         if self.next_report.is_some_and(|due| due <= now) {
             self.next_report = None;
+            self.registry.tell_progress(&self.streams);
             let PlaneReport { sent, not_taken, without_way_out, custodies_lost, .. } = self.counts;
             let (streams, store) = (self.streams.status(), self.journal.status());
             let drops = self.streams.drops().clone();

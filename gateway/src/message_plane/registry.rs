@@ -2,12 +2,14 @@
 //! Who of the clients sends what, and which of the streams that are here is whose to take.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use ratman_types::{Address, Now};
-use router_core::streams::{Arrival, NewStream, SendError, StreamKey, Streams};
-use tokio::sync::{mpsc, oneshot};
+use ratman_types::{Namespace, Now, SecretKey, Signer};
+use router_core::journal::GroupNumber;
+use router_core::streams::{Arrival, ListedStream, NewStream, SendError, StreamKey, Streams};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::clients::{Held, News, Sending};
+use super::clients::{Held, Listed, News, NotStored, Progress, Sending, TooManyNamespaces, Wanted};
 use super::inlet::Inlet;
 
 /// What a client may be told without having heard the last: all that there is to be told of one stream.
@@ -24,18 +26,26 @@ pub(super) enum Ask {
     Finish { key: StreamKey, reply: oneshot::Sender<Result<(), SendError>> },
     /// Nothing more: it is gone.
     Left { key: StreamKey },
-    /// To take a stream, of this sender or of anybody; at once or when there is one.
-    Receive { from: Option<Address>, wait: bool, reply: oneshot::Sender<Option<Held>> },
-    /// Not to be given what was handed to it again.
-    Taken { key: StreamKey, reply: oneshot::Sender<()> },
+    /// To have what is sent to a namespace; answered when what is here of it already is to be had.
+    Subscribe { key: Arc<SecretKey>, reply: oneshot::Sender<Result<(), TooManyNamespaces>> },
+    /// To know what streams there are.
+    List { reply: oneshot::Sender<Listed> },
+    /// To take a stream, at once or when there is one.
+    Receive { wanted: Wanted, wait: bool, reply: oneshot::Sender<Option<Held>> },
+    /// Not to be given what was handed to it again; answered when that is durable, or cannot be.
+    Taken { key: StreamKey, reply: oneshot::Sender<Result<(), NotStored>> },
     /// To give it back.
     Released { key: StreamKey },
 }
+
+/// Streams that are listed at most, at some hundred bytes each; how many more there are is told.
+const MAX_LISTED: usize = 1024;
 
 /// A client that sends a stream.
 #[derive(Debug)]
 struct Sender {
     news: mpsc::Sender<News>,
+    progress: watch::Sender<Progress>,
     writing: Option<Writing>,
     finished: bool,
 }
@@ -51,10 +61,19 @@ struct Writing {
 /// A client that waits for a stream.
 #[derive(Debug)]
 struct Waiting {
-    from: Option<Address>,
+    wanted: Wanted,
     /// Or is told that there is none.
     wait: bool,
     reply: oneshot::Sender<Option<Held>>,
+}
+
+/// A client that waits until what was sent to its namespace before is to be had.
+#[derive(Debug)]
+struct Subscribing {
+    namespace: Namespace,
+    /// What was there when it asked.
+    newest: GroupNumber,
+    reply: oneshot::Sender<Result<(), TooManyNamespaces>>,
 }
 
 /// All clients; there are no more than the control socket has places for.
@@ -64,12 +83,23 @@ pub(super) struct Registry {
     senders: BTreeMap<StreamKey, Sender>,
     waiting: Vec<Waiting>,
     held: BTreeSet<StreamKey>,
+    /// Clients that wait until what was sent to their namespaces before is to be had.
+    subscribing: Vec<Subscribing>,
+    /// Clients that want to be told that they have a stream for good.
+    taking: BTreeMap<StreamKey, oneshot::Sender<Result<(), NotStored>>>,
 }
 
 impl Registry {
     /// Without clients; they answer through `inlet`.
     pub(super) fn new(inlet: Inlet) -> Self {
-        Self { inlet, senders: BTreeMap::new(), waiting: Vec::new(), held: BTreeSet::new() }
+        Self {
+            inlet,
+            senders: BTreeMap::new(),
+            waiting: Vec::new(),
+            held: BTreeSet::new(),
+            subscribing: Vec::new(),
+            taking: BTreeMap::new(),
+        }
     }
 
     /// Does what a client wants. Replies to those who have left need not arrive.
@@ -98,8 +128,23 @@ impl Registry {
                     streams.abandon(&key);
                 }
             }
-            Ask::Receive { from, wait, reply } => {
-                self.waiting.push(Waiting { from, wait, reply });
+            Ask::Subscribe { key, reply } => {
+                let namespace = Namespace::from_bytes(key.public());
+                if streams.add_namespace(key, now) {
+                    let newest = streams.newest_flooded().unwrap_or_default();
+                    self.subscribing.push(Subscribing { namespace, newest, reply });
+                    self.tell_subscribed(streams);
+                } else {
+                    let _ = reply.send(Err(TooManyNamespaces));
+                }
+            }
+            Ask::List { reply } => {
+                let mut streams = streams.list();
+                let listed = streams.by_ref().take(MAX_LISTED).collect();
+                let _ = reply.send(Listed { streams: listed, more: streams.count() });
+            }
+            Ask::Receive { wanted, wait, reply } => {
+                self.waiting.push(Waiting { wanted, wait, reply });
                 self.hand_out(streams);
                 for unserved in self.waiting.extract_if(.., |waiting| !waiting.wait) {
                     let _ = unserved.reply.send(None);
@@ -107,8 +152,8 @@ impl Registry {
             }
             Ask::Taken { key, reply } => {
                 self.held.remove(&key);
+                self.taking.insert(key, reply);
                 streams.taken(&key, now);
-                let _ = reply.send(());
             }
             Ask::Released { key } => {
                 self.held.remove(&key);
@@ -145,6 +190,32 @@ impl Registry {
         }
     }
 
+    /// Tells clients that what was sent to their namespaces before is to be had.
+    pub(super) fn tell_subscribed(&mut self, streams: &Streams) {
+        let is_over = |waiting: &mut Subscribing| {
+            waiting.reply.is_closed() || !streams.is_catching_up(&waiting.namespace, waiting.newest)
+        };
+        for Subscribing { reply, .. } in self.subscribing.extract_if(.., is_over) {
+            let _ = reply.send(Ok(()));
+        }
+    }
+
+    /// Tells clients how far their streams are.
+    pub(super) fn tell_progress(&self, streams: &Streams) {
+        for (key, sender) in &self.senders {
+            let Some(ListedStream { arrived, in_all, .. }) = streams.listed_sent(key) else { continue };
+            let now = Progress { arrived, in_all };
+            sender.progress.send_if_modified(|told| std::mem::replace(told, now) != now);
+        }
+    }
+
+    /// Tells a client, if it is still there, whether it is stored that it has a stream.
+    pub(super) fn taken(&mut self, key: &StreamKey, durable: bool) {
+        if let Some(reply) = self.taking.remove(key) {
+            let _ = reply.send(if durable { Ok(()) } else { Err(NotStored) });
+        }
+    }
+
     /// Hands the streams that nobody has yet to those who wait, the oldest first.
     pub(super) fn hand_out(&mut self, streams: &Streams) {
         self.waiting.retain(|waiting| !waiting.reply.is_closed());
@@ -155,7 +226,7 @@ impl Registry {
             if self.held.contains(&arrival.key) {
                 continue;
             }
-            let wants = |waiting: &Waiting| waiting.from.is_none_or(|from| from == arrival.key.sender);
+            let wants = |waiting: &Waiting| waiting.wanted.includes(&arrival.key);
             let Some(first) = self.waiting.iter().position(wants) else { continue };
             self.hand(arrival, first);
         }
@@ -170,7 +241,8 @@ impl Registry {
 
     fn open(&mut self, key: StreamKey) -> Sending {
         let (news, told) = mpsc::channel(MOST_NEWS);
-        self.senders.insert(key, Sender { news, writing: None, finished: false });
-        Sending::new(key, told, self.inlet.clone())
+        let (progress, watched) = watch::channel(Progress::default());
+        self.senders.insert(key, Sender { news, progress, writing: None, finished: false });
+        Sending::new(key, (told, watched), self.inlet.clone())
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_core::flow::HashSeed;
-use ratman_types::{Address, ByteCount, Signer};
+use ratman_types::{Address, ByteCount, Recipient, Signer};
 use ratman_wire::stream::Lifetime;
 use router_core::stream::Ended;
 
@@ -57,7 +57,7 @@ impl Bed {
     }
 
     async fn begin(&self, to: Address) -> Sending {
-        self.plane.clients().send(to, None, Lifetime::MAX).await.unwrap().unwrap()
+        self.plane.clients().send(Recipient::Address(to), None, Lifetime::MAX).await.unwrap().unwrap()
     }
 
     async fn send(&self, to: Address, content: &[u8]) -> Sending {
@@ -73,6 +73,10 @@ impl Bed {
 /// Content in which no two blocks are alike.
 pub(crate) fn content(length: usize) -> Vec<u8> {
     (0..length.div_ceil(8)).flat_map(|word| (word * 0x9e37_79b9).to_be_bytes()).take(length).collect()
+}
+
+fn of(sender: Address) -> Wanted {
+    Wanted { from: Some(sender), to: None }
 }
 
 fn read(bed: &Bed, held: &Held) -> Vec<u8> {
@@ -91,16 +95,16 @@ async fn content_of_any_size_is_accepted_delivered_and_taken_once() {
     for length in [0, 1, 255, 256, 70_000, 3_000_000] {
         let content = content(length);
         let mut sending = bed.send(own(), &content).await;
-        let held = bed.plane.clients().receive(None, true).await.unwrap().unwrap();
+        let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
         assert_eq!((held.arrival().key.sender, held.arrival().size.0), (own(), length.try_into().unwrap()));
         assert_eq!(read(&bed, &held), content);
-        held.take().await.unwrap();
+        held.take().await.unwrap().unwrap();
         let mut told = Vec::new();
-        while let Some(news) = sending.news().await {
+        while let Some(news) = sending.told(false).await {
             told.push(news);
         }
-        assert_eq!(told, [News::Accepted, News::Ended(Ended::Delivered)], "{length} bytes");
-        assert!(bed.plane.clients().receive(None, false).await.unwrap().is_none());
+        assert_eq!(told, [News::Accepted, News::Ended(Ended::Delivered)].map(Told::News), "{length} bytes");
+        assert!(bed.plane.clients().receive(Wanted::default(), false).await.unwrap().is_none());
     }
     bed.reported(|report| report.streams.sending == 0 && report.streams.waiting == 0).await;
     bed.plane.end();
@@ -111,23 +115,23 @@ async fn no_two_clients_have_the_same_stream_and_who_leaves_gives_it_back() {
     let bed = Bed::new();
     let clients = bed.plane.clients().clone();
     let _sending = bed.send(own(), b"one").await;
-    let held = clients.receive(None, true).await.unwrap().unwrap();
-    assert!(clients.receive(None, false).await.unwrap().is_none());
+    let held = clients.receive(Wanted::default(), true).await.unwrap().unwrap();
+    assert!(clients.receive(Wanted::default(), false).await.unwrap().is_none());
     let waiting = tokio::spawn({
         let clients = clients.clone();
-        async move { clients.receive(Some(own()), true).await.unwrap().unwrap() }
+        async move { clients.receive(of(own()), true).await.unwrap().unwrap() }
     });
     let other = Address::from_bytes([7; 32]);
-    let gone = tokio::time::timeout(Duration::from_millis(1), clients.receive(Some(own()), true)).await;
+    let gone = tokio::time::timeout(Duration::from_millis(1), clients.receive(of(own()), true)).await;
     assert!(gone.is_err());
     drop(held);
     let held = waiting.await.unwrap();
     assert_eq!(read(&bed, &held), b"one");
     drop(held);
-    assert!(clients.receive(Some(other), false).await.unwrap().is_none());
-    let held = clients.receive(Some(own()), true).await.unwrap().unwrap();
-    held.take().await.unwrap();
-    assert!(clients.receive(None, false).await.unwrap().is_none());
+    assert!(clients.receive(of(other), false).await.unwrap().is_none());
+    let held = clients.receive(of(own()), true).await.unwrap().unwrap();
+    held.take().await.unwrap().unwrap();
+    assert!(clients.receive(Wanted::default(), false).await.unwrap().is_none());
     bed.plane.end();
 }
 
@@ -136,11 +140,11 @@ async fn who_does_not_wait_takes_nobodys_turn() {
     let bed = Bed::new();
     let clients = bed.plane.clients().clone();
     let of_another = Address::from_bytes([7; 32]);
-    let mut waiting = std::pin::pin!(clients.receive(Some(of_another), true));
+    let mut waiting = std::pin::pin!(clients.receive(of(of_another), true));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     let mut sending = bed.send(own(), b"one").await;
-    while sending.news().await.is_some() {}
-    let held = clients.receive(None, false).await.unwrap().unwrap();
+    while sending.told(false).await.is_some() {}
+    let held = clients.receive(Wanted::default(), false).await.unwrap().unwrap();
     assert_eq!(read(&bed, &held), b"one");
     assert!(futures_util::poll!(&mut waiting).is_pending(), "that was not for it");
     bed.plane.end();
@@ -152,16 +156,16 @@ async fn what_was_accepted_and_what_was_not_taken_is_there_after_a_restart() {
     let content = content(200_000);
     let away = SecretKey::from_seed([9; 32]).address();
     let mut sending = bed.send(away, &content).await;
-    assert_eq!(sending.news().await, Some(News::Accepted));
+    assert_eq!(sending.told(false).await, Some(Told::News(News::Accepted)));
     drop(sending);
     let _to_ourselves = bed.send(own(), &content).await;
-    drop(bed.plane.clients().receive(None, true).await.unwrap().unwrap());
+    drop(bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap());
     let bed = bed.restart();
-    let held = bed.plane.clients().receive(None, true).await.unwrap().unwrap();
+    let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
     assert_eq!(read(&bed, &held), content);
-    held.take().await.unwrap();
+    held.take().await.unwrap().unwrap();
     let bed = bed.restart();
-    assert!(bed.plane.clients().receive(None, false).await.unwrap().is_none(), "taken for good");
+    assert!(bed.plane.clients().receive(Wanted::default(), false).await.unwrap().is_none(), "taken for good");
     bed.reported(|report| report.streams.sending == 1).await;
     bed.plane.end();
 }
@@ -174,7 +178,7 @@ async fn a_client_that_leaves_before_the_end_abandons_its_stream() {
     bed.reported(|report| report.streams.sending == 1).await;
     drop(sending);
     bed.reported(|report| report.streams.sending == 0).await;
-    assert!(bed.plane.clients().receive(None, false).await.unwrap().is_none());
+    assert!(bed.plane.clients().receive(Wanted::default(), false).await.unwrap().is_none());
     bed.plane.end();
 }
 
@@ -182,7 +186,8 @@ async fn a_client_that_leaves_before_the_end_abandons_its_stream() {
 async fn what_was_said_of_the_size_must_be_so() {
     let bed = Bed::new();
     let clients = bed.plane.clients();
-    let sending = clients.send(own(), Some(ByteCount(5)), Lifetime::MAX).await.unwrap().unwrap();
+    let sending =
+        clients.send(Recipient::Address(own()), Some(ByteCount(5)), Lifetime::MAX).await.unwrap().unwrap();
     sending.write(b"four".to_vec()).await.unwrap().unwrap();
     let error = sending.finish().await.unwrap().unwrap_err();
     assert_eq!(error.to_string(), "the content was to have 5 bytes, and has 4");
@@ -193,7 +198,7 @@ async fn what_was_said_of_the_size_must_be_so() {
 async fn a_damaged_block_is_told_and_not_given_out() {
     let bed = Bed::new();
     let _sending = bed.send(own(), &content(100_000)).await;
-    let held = bed.plane.clients().receive(None, true).await.unwrap().unwrap();
+    let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
     let store = bed.plane.clients().store();
     let key = crate::store::Key::entry(held.arrival().group.0, 1);
     let table = crate::store::Table::Blocks;
@@ -216,10 +221,10 @@ async fn clients_hear_of_the_end() {
     let clients = plane.clients().clone();
     let waiting = tokio::spawn({
         let clients = clients.clone();
-        async move { clients.receive(None, true).await.map(drop) }
+        async move { clients.receive(Wanted::default(), true).await.map(drop) }
     });
-    assert!(clients.receive(None, false).await.unwrap().is_none());
+    assert!(clients.receive(Wanted::default(), false).await.unwrap().is_none());
     plane.end();
     assert_eq!(waiting.await.unwrap(), Err(Ending));
-    assert_eq!(clients.receive(None, false).await.map(drop), Err(Ending));
+    assert_eq!(clients.receive(Wanted::default(), false).await.map(drop), Err(Ending));
 }

@@ -120,6 +120,7 @@ fn sample() -> Status {
             receiving: 1,
             waiting: 3,
             carried: 0,
+            flooded: 12,
             journal_bytes: 1_100_000,
             quota_bytes: 1 << 30,
             disk_bytes: 1_600_000,
@@ -191,8 +192,8 @@ Rules (1)
   no mail  out        deny    0         25      0
 
 Streams (1)
-  sending  receiving  waiting  carried  journal  quota    on disk  not yet on disk
-  2        1          3        0        1100 kB  1073 MB  1600 kB  640 B
+  sending  receiving  waiting  carried  flooded  journal  quota    on disk  not yet on disk
+  2        1          3        0        12       1100 kB  1073 MB  1600 kB  640 B
 
 Drops (1)
   reason          count

@@ -160,21 +160,31 @@ fn rules(rules: &[RuleStatus]) -> Table<6> {
 }
 
 /// One row, where there are streams.
-fn streams(streams: Option<&StreamsStatus>) -> Table<8> {
+fn streams(streams: Option<&StreamsStatus>) -> Table<9> {
     let row = |streams: &StreamsStatus| {
         [
             streams.sending.to_string(),
             streams.receiving.to_string(),
             streams.waiting.to_string(),
             streams.carried.to_string(),
+            streams.flooded.to_string(),
             ByteCount(streams.journal_bytes).to_string(),
             ByteCount(streams.quota_bytes).to_string(),
             ByteCount(streams.disk_bytes).to_string(),
             ByteCount(streams.unsaved_bytes).to_string(),
         ]
     };
-    let header =
-        ["sending", "receiving", "waiting", "carried", "journal", "quota", "on disk", "not yet on disk"];
+    let header = [
+        "sending",
+        "receiving",
+        "waiting",
+        "carried",
+        "flooded",
+        "journal",
+        "quota",
+        "on disk",
+        "not yet on disk",
+    ];
     Table::new("Streams", header, streams.into_iter().map(row).collect())
 }
 

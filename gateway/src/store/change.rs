@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// The longest key: that of [`Table::Peers`].
+/// The longest key: that of tables by address.
 pub const MAX_KEY: usize = 32;
 
 /// The longest value: a frame of any link with room to spare. What is longer is refused ([`super::StoreError::TooLong`]).
@@ -21,20 +21,23 @@ pub enum Table {
     References,
     /// What is known of a group, the blocks of one stream or the frames that are carried for one: [`Key::group`].
     Streams,
-    /// What is known of an address: [`Key::peer`].
-    Peers,
+    /// The sealed keys of local clients' addresses: [`Key::address`].
+    Addresses,
+    /// What the operator says of addresses of others: [`Key::address`].
+    Contacts,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Blocks, Self::References, Self::Streams, Self::Peers];
+    pub const ALL: [Self; 5] =
+        [Self::Blocks, Self::References, Self::Streams, Self::Addresses, Self::Contacts];
 
     /// How long its keys are, in bytes.
     pub const fn key_length(self) -> usize {
         match self {
             Self::Blocks | Self::References => 12,
             Self::Streams => 8,
-            Self::Peers => 32,
+            Self::Addresses | Self::Contacts => 32,
         }
     }
 
@@ -44,17 +47,20 @@ impl Table {
             Self::Blocks => "blocks",
             Self::References => "references",
             Self::Streams => "streams",
-            Self::Peers => "peers",
+            Self::Addresses => "addresses",
+            Self::Contacts => "contacts",
         }
     }
 
-    /// What it is called in keys of the ends of values: a byte that no other table has, in the file for good.
+    /// What it is called in keys of the ends of values: a byte that no other table has, or had, in the file for good. 4 was that
+    /// of a table in which there never was anything.
     pub(super) const fn code(self) -> u8 {
         match self {
             Self::Blocks => 1,
             Self::References => 2,
             Self::Streams => 3,
-            Self::Peers => 4,
+            Self::Addresses => 5,
+            Self::Contacts => 6,
         }
     }
 }
@@ -89,7 +95,7 @@ impl Key {
     }
 
     /// An address: its 32 bytes.
-    pub fn peer(address: &[u8; 32]) -> Self {
+    pub fn address(address: &[u8; 32]) -> Self {
         Self::of(&[address])
     }
 
@@ -166,7 +172,8 @@ mod tests {
             (Table::Blocks, Key::entry(1, 2)),
             (Table::References, Key::entry(1, 2)),
             (Table::Streams, Key::group(1)),
-            (Table::Peers, Key::peer(&[3; 32])),
+            (Table::Addresses, Key::address(&[3; 32])),
+            (Table::Contacts, Key::address(&[3; 32])),
         ] {
             assert_eq!(key.as_bytes().len(), table.key_length(), "{table:?}");
         }

@@ -7,7 +7,7 @@
 
 use std::ops::Bound;
 
-use redb::{ReadTransaction, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, TableDefinition, TableHandle, WriteTransaction};
 
 use super::change::{Change, Key, MAX_KEY, MAX_VALUE, Table};
 use super::error::{Fault, StoreError};
@@ -122,7 +122,9 @@ impl<'txn> Tables<'txn> {
 
 /// Whether all tables are there, so that reading needs no care.
 pub(super) fn is_complete(transaction: &ReadTransaction) -> Result<bool, Fault> {
-    Ok(transaction.list_tables()?.count() > Table::ALL.len())
+    let there: Vec<_> = transaction.list_tables()?.map(|table| table.name().to_owned()).collect();
+    let mut ours = Table::ALL.iter().map(|table| table.name()).chain([ENDS.name()]);
+    Ok(ours.all(|name| there.iter().any(|there| there == name)))
 }
 
 /// The value under a key.

@@ -93,6 +93,30 @@ fn what_was_committed_is_there_after_the_next_start() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// As it was made before there were addresses and contacts, with a table that was never used.
+#[test]
+fn a_database_without_the_latest_tables_opens_with_what_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = InDirectory::new(dir.path()).open().unwrap();
+    let database = Builder::new().create_with_backend(Disk::new(file, Arc::default()).unwrap()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    for name in ["blocks", "references", "streams", "peers", "ends"] {
+        let table = redb::TableDefinition::<&[u8], &[u8]>::new(name);
+        let mut table = transaction.open_table(table).unwrap();
+        if name == "streams" {
+            table.insert(&7_u64.to_be_bytes()[..], &b"kept"[..]).unwrap();
+        }
+    }
+    transaction.commit().unwrap();
+    drop(database);
+    let store = open(dir.path());
+    assert_eq!(store.begun_anew(), 0);
+    assert_eq!(store.get(Table::Streams, &Key::group(7)).unwrap().unwrap(), b"kept");
+    assert_eq!(store.get(Table::Addresses, &Key::address(&[1; 32])).unwrap(), None);
+    store.commit(&[put(Table::Contacts, Key::address(&[1; 32]), b"new")]).unwrap();
+    assert_eq!(store.get(Table::Contacts, &Key::address(&[1; 32])).unwrap().unwrap(), b"new");
+}
+
 #[test]
 fn a_batch_with_a_bad_change_does_nothing() {
     let dir = tempfile::tempdir().unwrap();
@@ -101,7 +125,7 @@ fn a_batch_with_a_bad_change_does_nothing() {
     for bad in [
         put(Table::Streams, Key::entry(1, 1), b"b"),
         put(Table::Streams, Key::group(2), &[0; MAX_VALUE + 1]),
-        Change::Remove { table: Table::Peers, key: Key::EMPTY },
+        Change::Remove { table: Table::Contacts, key: Key::EMPTY },
         Change::RemovePrefix { table: Table::Streams, prefix: Key::entry(1, 1) },
     ] {
         assert!(store.commit([&good, &bad]).is_err(), "{bad:?}");

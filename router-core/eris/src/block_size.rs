@@ -105,6 +105,20 @@ impl BlockSize {
         Self::ALL.into_iter().find(|size| size.code() == code)
     }
 
+    /// The bytes of all blocks of content of this length: its leaves, with the padding, and the nodes above them. Equal blocks
+    /// count as often as they are.
+    pub fn bytes_of_tree(self, content: ByteCount) -> ByteCount {
+        let [block, arity] =
+            [self.bytes(), self.arity()].map(|number| u64::try_from(number).unwrap_or(u64::MAX));
+        let mut level = content.0 / block + 1;
+        let mut blocks = level;
+        while level > 1 && arity > 1 {
+            level = level.div_ceil(arity);
+            blocks += level;
+        }
+        ByteCount(blocks.saturating_mul(block))
+    }
+
     /// The number of children of a full node; a node of 64 bytes, which has one, is never made.
     pub const fn arity(self) -> usize {
         self.bytes() / PAIR_LEN
@@ -228,5 +242,36 @@ mod tests {
             assert!(size.span(size.max_level() - 1) < 1 << 64, "{size}");
             assert!(size.span(size.max_level()) >= 1 << 64, "{size}");
         }
+    }
+
+    #[test]
+    fn the_bytes_of_a_tree_are_those_of_what_the_encoder_makes() {
+        for size in [Bytes256, Kib1, Kib32] {
+            let (block, arity) = (size.bytes(), size.arity());
+            for length in [0, 1, block - 1, block, arity * block - 1, arity * block, arity * block + 1] {
+                let mut encoder = crate::Encoder::new(size, &crate::ConvergenceSecret::from_bytes([1; 32]));
+                let (mut made, mut blocks) = (0, 0_u32);
+                let content: Vec<u8> = (0..length.div_ceil(4))
+                    .flat_map(|word| u32::try_from(word).unwrap().to_be_bytes())
+                    .collect();
+                let mut rest = &content[..length];
+                loop {
+                    rest = &rest[encoder.push(rest).unwrap()..];
+                    if rest.is_empty() {
+                        encoder.finish();
+                    }
+                    while let Some(block) = encoder.poll_block() {
+                        made += block.bytes.len();
+                        blocks += 1;
+                    }
+                    if rest.is_empty() {
+                        break;
+                    }
+                }
+                let said = size.bytes_of_tree(ByteCount(length.try_into().unwrap()));
+                assert_eq!(said, ByteCount(made.try_into().unwrap()), "{length} bytes in {size:?}: {blocks}");
+            }
+        }
+        assert_eq!(Bytes64.bytes_of_tree(ByteCount(63)), ByteCount(64));
     }
 }

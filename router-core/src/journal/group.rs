@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use ratman_types::{Address, ByteCount, Recipient, RouterId, WallTime};
 use ratman_wire::stream::StreamId;
 
-use super::{MAX_ENTRIES, OVERHEAD};
+use super::{MAX_ENTRIES, MAX_GROUPS, OVERHEAD};
 
 /// Why something is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,16 +18,19 @@ pub enum Role {
     Received,
     /// It is for somebody else, and goes on when there is a way.
     Carried,
+    /// It is for a namespace, and goes to everybody.
+    Flooded,
 }
 
 impl Role {
-    pub(super) const COUNT: usize = 3;
+    pub(super) const COUNT: usize = 4;
 
     pub(super) const fn index(self) -> usize {
         match self {
             Self::Sent => 0,
             Self::Received => 1,
             Self::Carried => 2,
+            Self::Flooded => 3,
         }
     }
 
@@ -37,16 +40,29 @@ impl Role {
             Self::Sent => MAX_ENTRIES,
             Self::Received => MAX_ENTRIES / 4 * 3,
             Self::Carried => MAX_ENTRIES / 2,
+            // Of each it is remembered who has it.
+            Self::Flooded => MAX_ENTRIES / 16,
+        }
+    }
+
+    /// How many groups may be kept for this reason.
+    pub(super) const fn share_of_groups(self) -> usize {
+        match self {
+            Self::Sent => MAX_GROUPS,
+            Self::Received => MAX_GROUPS / 2,
+            Self::Carried => MAX_GROUPS / 4,
+            Self::Flooded => MAX_GROUPS / 8,
         }
     }
 
     /// What may be kept for this reason: our own streams always find a place, and what comes for us before what
-    /// is carried for others.
+    /// is carried for others. What is flooded, which anybody may send to everybody, takes the least.
     pub(super) const fn share_of(self, quota: ByteCount) -> u64 {
         match self {
             Self::Sent => quota.0,
             Self::Received => quota.0 / 4 * 3,
             Self::Carried => quota.0 / 2,
+            Self::Flooded => quota.0 / 8,
         }
     }
 }
@@ -57,6 +73,7 @@ impl fmt::Display for Role {
             Self::Sent => "sent",
             Self::Received => "received",
             Self::Carried => "carried for others",
+            Self::Flooded => "for namespaces",
         })
     }
 }
@@ -188,8 +205,11 @@ impl Group {
         ByteCount(self.bytes)
     }
 
-    /// What it takes of the quota.
-    pub(super) fn cost(&self) -> u64 {
+    /// What it takes of the quota: nothing before something is put into it.
+    pub(crate) fn cost(&self) -> u64 {
+        if self.is_empty() && self.record == 0 {
+            return 0;
+        }
         let records = u64::try_from(self.entries.len() + 1).unwrap_or(u64::MAX);
         self.bytes + u64::from(self.record) + OVERHEAD * records
     }

@@ -57,7 +57,7 @@ fn a_group_is_found_by_its_key_and_its_recipient_and_its_entries_by_name() {
     let group = journal.get(first).unwrap();
     assert_eq!(group.find(&name(8)), Some(Entry { number: 1, bytes: 600 }));
     assert_eq!((group.find(&name(9)), group.len(), group.bytes()), (None, 2, ByteCount(1_100)));
-    assert_eq!(journal.used(), ByteCount(1_100 + 4 * OVERHEAD));
+    assert_eq!(journal.used(), ByteCount(1_100 + 3 * OVERHEAD));
     let of_recipient = |journal: &Journal, number| -> Vec<GroupNumber> {
         let recipient = Recipient::Address(Address::from_bytes([number; 32]));
         journal.of_recipient(recipient).map(|(number, _)| number).collect()
@@ -65,7 +65,7 @@ fn a_group_is_found_by_its_key_and_its_recipient_and_its_entries_by_name() {
     assert_eq!(of_recipient(&journal, 2), [second, first], "the newest first");
     assert_eq!(of_recipient(&journal, 3), []);
     assert_eq!(journal.remove(first).unwrap().len(), 2);
-    assert_eq!((journal.find(&key(Role::Received, 1)), journal.used()), (None, ByteCount(OVERHEAD)));
+    assert_eq!((journal.find(&key(Role::Received, 1)), journal.used()), (None, ByteCount(0)));
     assert_eq!(of_recipient(&journal, 2), [second]);
 }
 
@@ -157,17 +157,25 @@ fn there_is_room_for_so_many_streams_and_no_more() {
         Err(JournalFull::Groups),
         "a neighbour"
     );
-    for number in quarter..MAX_GROUPS / 8 * 7 {
+    for number in quarter..MAX_GROUPS / 2 {
         let neighbour = neighbour(2 + u8::try_from(number / quarter).unwrap());
         journal.open(numbered(number), neighbour, later(9)).unwrap();
     }
-    assert_eq!(
-        journal.open(numbered(MAX_GROUPS), neighbour(9), later(9)),
-        Err(JournalFull::Groups),
-        "all of them"
-    );
-    assert_eq!(journal.counters().refused, 2);
-    let own = |number| GroupKey { role: Role::Sent, ..numbered(number) };
+    let of_role = |role, number| GroupKey { role, ..numbered(number) };
+    for (role, share) in [(Role::Carried, MAX_GROUPS / 4), (Role::Flooded, MAX_GROUPS / 8)] {
+        let full = journal.open(numbered(MAX_GROUPS), neighbour(9), later(9));
+        assert_eq!(full, Err(JournalFull::Groups), "its share, before that of {role}");
+        for number in 0..share {
+            let number_of_neighbour = u8::try_from(number * 4 / MAX_GROUPS).unwrap();
+            let opened = journal.open(of_role(role, number), neighbour(20 + number_of_neighbour), later(9));
+            let group = opened.unwrap();
+            // That it has to stay makes no place for more.
+            journal.hold(group);
+        }
+        let full = journal.open(of_role(role, MAX_GROUPS), neighbour(9), later(9));
+        assert_eq!(full, Err(JournalFull::Groups), "the share of {role}");
+    }
+    let own = |number| of_role(Role::Sent, number);
     for number in 0..MAX_GROUPS / 8 {
         journal.open(own(number), None, later(9)).unwrap();
     }

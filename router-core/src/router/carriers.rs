@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use ratman_types::{Address, Hop, Now, RouterId};
+use ratman_types::{Address, Now, RouterId};
 
 use super::Router;
 use crate::scorer::{Candidate, Ping, RouteScorer, StoreForwardScorer};
@@ -91,9 +91,17 @@ impl Router {
         }
     }
 
-    /// A link came, went or is another one than it was.
-    pub(super) fn choose_carriers_over(&mut self, hop: Hop, now: Now) {
-        let concerned = |carriers: &Carriers| carriers.nearer.contains(&hop.neighbour);
+    /// Something about a neighbour is another than it was.
+    pub(super) fn choose_carriers_by(&mut self, neighbour: RouterId, now: Now) {
+        self.choose_carriers(|carriers| carriers.nearer.contains(&neighbour), now);
+    }
+
+    /// All neighbours are to be compared again.
+    pub(super) fn choose_all_carriers(&mut self, now: Now) {
+        self.choose_carriers(|_| true, now);
+    }
+
+    fn choose_carriers(&mut self, concerned: impl Fn(&Carriers) -> bool, now: Now) {
         let lost = self.lost.addresses.iter().filter(|(_, carriers)| concerned(carriers));
         for address in lost.map(|(address, _)| *address).collect::<Vec<_>>() {
             self.choose_carrier(&address, now);

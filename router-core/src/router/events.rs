@@ -27,6 +27,7 @@ pub(super) struct Events {
     carriers: BTreeSet<Address>,
     // At most one for each link that the driver has.
     stalled: BTreeSet<Hop>,
+    neighbours: bool,
     resync: bool,
 }
 
@@ -43,6 +44,7 @@ impl Events {
             Event::FibChanged => self.fib_changed = true,
             Event::Carrier { address } => _ = self.carriers.insert(address),
             Event::LinkStalled { hop } => _ = self.stalled.insert(hop),
+            Event::Neighbours => self.neighbours = true,
             Event::Resync => self.resync = true,
             Event::Learned { .. } | Event::Forgotten { .. } | Event::RouteChanged { .. } => {
                 let kept = self.push_other(event);
@@ -107,6 +109,9 @@ impl Events {
         }
         if let Some(hop) = self.stalled.pop_first() {
             return Some(Event::LinkStalled { hop });
+        }
+        if core::mem::take(&mut self.neighbours) {
+            return Some(Event::Neighbours);
         }
         core::mem::take(&mut self.resync).then_some(Event::Resync)
     }

@@ -42,7 +42,7 @@ impl Router {
             }
             self.reselect(&address, now);
         }
-        self.choose_carriers_over(hop, now);
+        self.note_changed_link(hop, now);
     }
 
     pub(super) fn link_mtu(&mut self, hop: Hop, mtu: Mtu, now: Now) {

@@ -2,6 +2,7 @@
 //! From candidates to the forwarding table: who is selected, what happens when that changes, and ageing.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ratman_types::{Address, ByteCount, Hop, Mtu, Now, RouterId};
@@ -9,9 +10,10 @@ use ratman_wire::MAX_FRAME;
 
 use super::Router;
 use crate::fib::FibEntry;
+use crate::link::Link;
 use crate::rib::{Entry, Known};
 use crate::scorer::{Candidate, Change, Choice, NoAvailableRoute};
-use crate::{Counters, DropCounters, Event, LinkCost, LinkStatus, RouteStatus, Timer};
+use crate::{Counters, DropCounters, Event, LinkCost, LinkStatus, RouteStatus, Timer, Via};
 
 impl Router {
     /// Asks the scorer for routes that serve streams of any size.
@@ -43,6 +45,7 @@ impl Router {
 
     /// Tells everybody concerned that traffic moves.
     fn follow(&mut self, address: &Address, change: Change, now: Now) {
+        self.note_reached(address, change.to.map(|hop| hop.neighbour), now);
         match change.to {
             None => self.note_lost(address, now),
             Some(_) => self.note_found(address),
@@ -72,7 +75,13 @@ impl Router {
         for address in self.reached_over(hop) {
             self.reselect(&address, now);
         }
-        self.choose_carriers_over(hop, now);
+        self.note_changed_link(hop, now);
+    }
+
+    /// A link came, went or is another one than it was.
+    pub(super) fn note_changed_link(&mut self, hop: Hop, now: Now) {
+        self.choose_carriers_by(hop.neighbour, now);
+        self.tell(Event::Neighbours);
     }
 
     /// Every address that was announced over `hop`: a scan of the whole table, since links change rarely.
@@ -102,6 +111,19 @@ impl Router {
         self.timers.stop(Timer::Route(*address));
         self.timers.stop(Timer::Flood(*address));
         self.tell(Event::Forgotten { address: *address });
+    }
+
+    /// The neighbours that answer, each over the best of its links. Others than before follow after [`Event::Neighbours`].
+    pub fn live_neighbours(&self) -> Vec<Via> {
+        let mut best: BTreeMap<RouterId, &Link> = BTreeMap::new();
+        for link in self.links.values().filter(|link| link.carries_routes()) {
+            let rank = |link: &Link| (link.cost, link.rtt());
+            let known = best.entry(link.hop.neighbour).or_insert(link);
+            if rank(link) < rank(known) {
+                *known = link;
+            }
+        }
+        best.into_values().map(|link| Via { hop: link.hop, mtu: link.mtu }).collect()
     }
 
     /// The links, for people.

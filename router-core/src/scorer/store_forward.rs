@@ -4,14 +4,14 @@
 
 use core::cmp::Reverse;
 
-use ratman_types::{Address, Bandwidth, ByteCount};
+use ratman_types::{Bandwidth, ByteCount};
 
 use super::{Candidate, Choice, NoAvailableRoute, RouteScorer, ScorerConfiguration, Why};
 
 /// Ranks links towards an address that nobody announces at the moment; keeps no state.
 ///
-/// Trust first, where the operator gave any: a router whose id has a higher score is preferred, and one without a score comes
-/// last (decisions/trust-in-routers.md). Then the highest bandwidth; among those within 10 % of it the lowest ping.
+/// Trust first, where the operator gave any: a neighbour with a [higher score](ScorerConfiguration::trust_in) is preferred, and
+/// one without comes last (decisions/trust-in-routers.md). Then the highest bandwidth; among those within 10 % of it the lowest ping.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoreForwardScorer;
 
@@ -22,9 +22,7 @@ impl RouteScorer for StoreForwardScorer {
         config: &ScorerConfiguration,
         candidates: &[Candidate],
     ) -> Result<Choice, NoAvailableRoute> {
-        let trust = |candidate: &Candidate| {
-            config.trust_scores.get(&Address::from_bytes(*candidate.hop.neighbour.as_bytes())).copied()
-        };
+        let trust = |candidate: &Candidate| config.trust_in(&candidate.hop.neighbour);
         let most = candidates.iter().map(trust).max().ok_or(NoAvailableRoute)?;
         let (trusted, others): (Vec<&Candidate>, Vec<_>) =
             candidates.iter().partition(|candidate| trust(candidate) == most);

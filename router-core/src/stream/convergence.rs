@@ -16,16 +16,8 @@ pub fn convergence_secret(
     recipient: &Recipient,
     stream: &StreamId,
 ) -> Option<Zeroizing<[u8; 32]>> {
-    let shared = sender.shared_secret(key_of(recipient))?;
+    let shared = sender.shared_secret(recipient.as_bytes())?;
     Some(Zeroizing::new(*blake2b_keyed(&shared, &[DOMAIN, stream.as_bytes()]).as_bytes()))
-}
-
-/// The ed25519 key that a recipient is.
-pub(super) const fn key_of(recipient: &Recipient) -> &[u8; 32] {
-    match recipient {
-        Recipient::Address(address) => address.as_bytes(),
-        Recipient::Namespace(namespace) => namespace.as_bytes(),
-    }
 }
 
 #[cfg(test)]

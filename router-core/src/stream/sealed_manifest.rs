@@ -15,8 +15,6 @@ use ratman_wire::stream::{MAX_SEALED, Manifest, SEALING};
 use ratman_wire::{DecodeError, Writer};
 use zeroize::Zeroizing;
 
-use super::convergence::key_of;
-
 const PROLOGUE_DOMAIN: &[u8] = b"irdest manifest 2";
 
 /// A manifest as it travels, cut into slices that are named by its hash.
@@ -83,7 +81,7 @@ impl SealedManifest {
         if letterhead.from != sender.address() {
             return Err(SealError::Sender);
         }
-        let recipient = to_x25519(key_of(&letterhead.to)).ok_or(SealError::Recipient)?;
+        let recipient = to_x25519(letterhead.to.as_bytes()).ok_or(SealError::Recipient)?;
         let prologue = prologue(&letterhead.from, &letterhead.to);
         let bytes = noise::seal(sender, &recipient, &prologue, ephemeral.0, &manifest.encode());
         Ok(Self { hash: blake2b(&[&bytes]), bytes })

@@ -51,6 +51,8 @@ pub enum Ended {
     Denied,
     /// Its time passed before the recipient said anything.
     Expired,
+    /// It goes from router to router for as long as it is wanted, to whoever subscribed: nobody says that they have it.
+    Published,
 }
 
 /// How the blocks of a stream get to its recipient.
@@ -80,6 +82,8 @@ pub struct Sending {
     window: Window,
     on_the_way: OnTheWay,
     silences: u32,
+    /// What the recipient said that it has.
+    received: ByteCount,
     manifest: ManifestState,
     ended: Option<Ended>,
 }
@@ -109,6 +113,7 @@ impl Sending {
             window: Window::default(),
             on_the_way: OnTheWay::default(),
             silences: 0,
+            received: ByteCount(0),
             manifest: ManifestState::NotYet,
             ended: None,
         }
@@ -191,6 +196,7 @@ impl Sending {
     /// The recipient says which block came last, and how many bytes of different blocks have come in all.
     pub fn progressed(&mut self, newest: &Reference, received: ByteCount, now: Timestamp) {
         let Some(number) = self.numbers.get(newest) else { return };
+        self.received = self.received.max(received);
         let Some(arrived) = self.on_the_way.arrived(*number, received, now) else { return };
         self.silences = 0;
         self.window.confirmed(arrived.bytes, arrived.round_trip, arrived.filled_window, now);
@@ -255,6 +261,11 @@ impl Sending {
         self.asked.extend((0..self.next).filter(|number| !self.taken.contains(number)));
     }
 
+    /// The bytes of blocks that the recipient said it has, and how many blocks another router answers for.
+    pub fn arrived(&self) -> (ByteCount, u64) {
+        (self.received, u64::try_from(self.taken.len()).unwrap_or(u64::MAX))
+    }
+
     /// Whether another router answers for every block, and no more are made.
     pub fn is_taken_over(&self) -> bool {
         let complete = !matches!(self.manifest, ManifestState::NotYet);
@@ -289,6 +300,11 @@ impl Sending {
     /// The recipient's DenyNotice.
     pub fn denied(&mut self) {
         self.end_with(Ended::Denied);
+    }
+
+    /// What it was handed to goes to everybody.
+    pub fn published(&mut self) {
+        self.end_with(Ended::Published);
     }
 
     /// The stream's lifetime has passed.

@@ -2,28 +2,39 @@
 //! Frames that are carried for others: kept while there is no way to their recipients, and sent on when there is one,
 //! those of the newest stream first.
 
+mod flights;
+mod takers;
+mod ways;
+
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use ratman_types::{Address, Hop, Now, Recipient, RouterId, Timestamp, WallTime};
-use ratman_wire::FrameId;
+use ratman_wire::carrier::peek_mode;
 use ratman_wire::stream::StreamId;
+use ratman_wire::{FrameId, Mode};
 
 use super::deadlines::Deadlines;
+use super::outbound::Kind;
 use super::record::Record;
 use super::store_queue::{Durable, Reader};
-use super::{StreamKey, StreamTransmit, Streams, Way, Write};
-use crate::DropReason;
+use super::{LOOPBACK, StreamKey, StreamTransmit, Streams, Write};
 use crate::journal::{GroupKey, GroupNumber, Role};
+use crate::{DropReason, Via};
+use flights::Flights;
+use takers::{Place, Takers};
+use ways::looks;
 
 /// As many bytes are on their way from the disk to neighbours at a time: a returning route must not be filled with what is
 /// old before what is new.
 const BUDGET: usize = 1 << 20;
-/// After this a frame counts as having left, although nobody said that it has it: only who stores frames says so.
-const LEAVES_WITHIN: Duration = Duration::from_millis(100);
 /// What nobody answered for is sent again, in growing pauses: as long as manifests (source: wire page, streams).
 const AGAIN_FIRST: Duration = Duration::from_secs(10);
 const AGAIN_LONGEST: Duration = Duration::from_secs(600);
+
+/// A receipt or a refusal is sent so often to a recipient that is reached: who passes it on, or takes it behind somebody who
+/// does, does not answer for it, and a sender that does not get it asks again.
+const WORDS_SENT: u8 = 3;
 
 /// What is carried.
 #[derive(Debug, Default)]
@@ -32,18 +43,19 @@ pub(super) struct Carriage {
     by_name: BTreeMap<FrameId, (GroupNumber, u32)>,
     /// Of each recipient of something carried, what its way was like when it was looked at last.
     ways: BTreeMap<Address, OfRecipient>,
-    queue: VecDeque<(GroupNumber, u32)>,
-    flight: VecDeque<Flight>,
-    in_flight: usize,
+    queue: VecDeque<Place>,
+    /// Who is handed something to carry it on; what it does not take now is kept there.
+    takers: Takers,
+    flight: Flights,
     again: Deadlines<GroupNumber>,
 }
 
 /// What is carried for one recipient.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct OfRecipient {
     groups: usize,
-    /// Where its frames went when it was looked at last.
-    hop: Option<Hop>,
+    /// Where its frames went when it was looked at last, and whether it was known to be reached there.
+    way: (Kind, Option<Hop>),
 }
 
 /// The frames of one group.
@@ -62,21 +74,16 @@ struct Carry {
     queued: bool,
     /// The neighbour that it was sent to last: nobody else can answer for it.
     sent_to: Option<RouterId>,
-}
-
-#[derive(Debug)]
-struct Flight {
-    of: (GroupNumber, u32),
-    at: Timestamp,
-    bytes: usize,
+    /// How often it went where its recipient is known to be reached.
+    live: u8,
 }
 
 impl Carriage {
     /// When something is to be done.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let leaves =
-            self.flight.front().filter(|_| !self.queue.is_empty()).map(|flight| flight.at + LEAVES_WITHIN);
-        [leaves, self.again.next()].into_iter().flatten().min()
+        let waits = !self.queue.is_empty() || self.takers.has_ready();
+        let leaves = self.flight.next().filter(|_| waits);
+        [leaves, self.again.next(), self.takers.next()].into_iter().flatten().min()
     }
 
     /// How many groups are carried.
@@ -118,14 +125,29 @@ impl Streams {
         if end <= self.wall(now) {
             return Err(DropReason::Expired);
         }
+        let key = GroupKey { role: Role::Carried, sender, recipient: Recipient::Address(recipient), stream };
+        let kept = self.keep_frame(key, Some(from.neighbour), end, (name, frame.len()))?;
+        let Some((group, number)) = kept else { return Ok(()) };
+        self.hold_carried(group, recipient, number, (name, frame.len()));
+        self.write_frame((group, number), name, frame, Durable::Carried { group, number, name, from });
+        Ok(())
+    }
+
+    /// Finds a place in the journal for a frame that is kept for others; nothing if it is there already.
+    pub(super) fn keep_frame(
+        &mut self,
+        key: GroupKey,
+        brought_by: Option<RouterId>,
+        end: WallTime,
+        (name, length): (FrameId, usize),
+    ) -> Result<Option<(GroupNumber, u32)>, DropReason> {
         if !self.store.has_room() {
             return Err(DropReason::StoreBusy);
         }
-        let key = GroupKey { role: Role::Carried, sender, recipient: Recipient::Address(recipient), stream };
         let is_new = self.journal.find(&key).is_none();
         let full = |_| DropReason::JournalFull;
-        let group = self.journal.open(key, Some(from.neighbour), end).map_err(full)?;
-        let length = u32::try_from(frame.len()).map_err(|_| DropReason::MalformedFrame)?;
+        let group = self.journal.open(key, brought_by, end).map_err(full)?;
+        let length = u32::try_from(length).map_err(|_| DropReason::MalformedFrame)?;
         let leaving = self.journal.room_for(group, length.into());
         let leaving = match leaving {
             Ok(leaving) => leaving,
@@ -137,16 +159,24 @@ impl Streams {
             }
         };
         self.evict(&leaving);
-        let Some(entry) = self.journal.insert(group, *name.as_bytes(), length) else { return Ok(()) };
+        let Some(entry) = self.journal.insert(group, *name.as_bytes(), length) else { return Ok(None) };
         if is_new {
-            let record = Record::Carried { key, end, brought_by: Some(from.neighbour) }.encode();
+            let record = Record::Carried { key, end, brought_by }.encode();
             self.store.write(Write::Group { group, record });
         }
-        self.hold_carried(group, recipient, entry.number, (name, frame.len()));
-        let write = Write::Entry { group, number: entry.number, name: *name.as_bytes(), bytes: frame };
-        let durable = Durable::Carried { group, number: entry.number, name, from };
+        Ok(Some((group, entry.number)))
+    }
+
+    /// Stores a frame in its place.
+    pub(super) fn write_frame(
+        &mut self,
+        (group, number): (GroupNumber, u32),
+        name: FrameId,
+        frame: Vec<u8>,
+        durable: Durable,
+    ) {
+        let write = Write::Entry { group, number, name: *name.as_bytes(), bytes: frame };
         self.store.write_then(group, write, durable);
-        Ok(())
     }
 
     fn hold_carried(
@@ -157,9 +187,9 @@ impl Streams {
         (name, bytes): (FrameId, usize),
     ) {
         self.carriage.by_name.insert(name, (group, number));
-        let hop = self.way(&recipient).hop();
+        let way = looks(self.way(&recipient));
         if !self.carriage.groups.contains_key(&group) {
-            let new = || OfRecipient { groups: 0, hop };
+            let new = || OfRecipient { groups: 0, way };
             self.carriage.ways.entry(recipient).or_insert_with(new).groups += 1;
         }
         let carried = self.carriage.groups.entry(group).or_insert_with(|| Carried {
@@ -167,7 +197,8 @@ impl Streams {
             frames: BTreeMap::new(),
             pause: AGAIN_FIRST,
         });
-        carried.frames.insert(number, Carry { name, bytes, durable: false, queued: false, sent_to: None });
+        let carry = Carry { name, bytes, durable: false, queued: false, sent_to: None, live: 0 };
+        carried.frames.insert(number, carry);
     }
 
     /// A frame is durable: we answer for it, and it goes on if it can by now.
@@ -219,55 +250,9 @@ impl Streams {
         }
     }
 
-    /// Where frames of a group go: over any live route, or to a carrier that did not bring them.
-    fn carriage_way(&self, recipient: &Address, group: GroupNumber) -> Option<(Hop, u32)> {
-        let brought_by = self.journal.get(group).and_then(|group| group.brought_by);
-        match self.way(recipient) {
-            Way::Live(via) => Some((via.hop, via.mtu.0)),
-            Way::Carry(via) if Some(via.hop.neighbour) != brought_by => Some((via.hop, via.mtu.0)),
-            Way::Carry(_) | Way::None | Way::Local => None,
-        }
-    }
-
-    /// Looks at the ways of all that is carried; the newest streams of a recipient that is to be reached again come first.
-    pub(super) fn carried_ways_changed(&mut self, now: Now) {
-        let changed: Vec<(Address, Option<Hop>)> = self
-            .carriage
-            .ways
-            .iter()
-            .map(|(recipient, of_recipient)| (*recipient, of_recipient.hop, self.way(recipient).hop()))
-            .filter(|(_, before, hop)| before != hop)
-            .map(|(recipient, _, hop)| (recipient, hop))
-            .collect();
-        for (recipient, hop) in changed {
-            if let Some(of_recipient) = self.carriage.ways.get_mut(&recipient) {
-                of_recipient.hop = hop;
-            }
-            if hop.is_none() {
-                continue;
-            }
-            let groups: Vec<GroupNumber> = self
-                .journal
-                .of_recipient(Recipient::Address(recipient))
-                .filter(|(_, group)| group.key.role == Role::Carried)
-                .map(|(number, _)| number)
-                .collect();
-            for group in groups {
-                if let Some(carried) = self.carriage.groups.get_mut(&group) {
-                    carried.pause = AGAIN_FIRST;
-                }
-                self.queue_all(group, now.at);
-            }
-        }
-    }
-
     /// Reads as much of what is to go on as may be on its way.
     pub(super) fn pump_carried(&mut self, now: Now) {
-        let Carriage { flight, in_flight, .. } = &mut self.carriage;
-        while let Some(oldest) = flight.front().filter(|flight| now.at.since(flight.at) >= LEAVES_WITHIN) {
-            *in_flight -= oldest.bytes;
-            flight.pop_front();
-        }
+        self.carriage.flight.let_leave(now.at);
         while let Some(group) = self.carriage.again.take_due(now.at) {
             if let Some(carried) = self.carriage.groups.get_mut(&group) {
                 carried.pause = (carried.pause * 2).min(AGAIN_LONGEST);
@@ -278,16 +263,34 @@ impl Streams {
                 }
             }
         }
-        while self.carriage.in_flight < BUDGET && self.store.may_read() {
-            let Some((group, number)) = self.carriage.queue.pop_front() else { return };
-            let frames = self.carriage.groups.get_mut(&group).map(|carried| &mut carried.frames);
-            let Some(carry) = frames.and_then(|frames| frames.get_mut(&number)) else { continue };
-            carry.queued = false;
-            let bytes = carry.bytes;
-            self.carriage.flight.push_back(Flight { of: (group, number), at: now.at, bytes });
-            self.carriage.in_flight += bytes;
-            self.store.read(group, number, Reader::Carried { group, number });
+        self.carriage.takers.handle_timeout(now.at);
+        while self.carriage.flight.bytes() < BUDGET && self.store.may_read() {
+            let Carriage { takers, queue, .. } = &mut self.carriage;
+            let Some(place) = takers.pop_ready().or_else(|| queue.pop_front()) else { return };
+            self.read_to_go_on(place, now.at);
         }
+    }
+
+    /// Reads the frame whose turn it is, or holds it where the next router does not take more.
+    fn read_to_go_on(&mut self, (group, number): Place, now: Timestamp) {
+        let Some(carried) = self.carriage.groups.get(&group) else { return };
+        let recipient = carried.recipient;
+        let way = self.carriage_way(&recipient, group);
+        let Carriage { groups, takers, flight, .. } = &mut self.carriage;
+        let frames = groups.get_mut(&group).map(|carried| &mut carried.frames);
+        let Some(carry) = frames.and_then(|frames| frames.get_mut(&number)) else { return };
+        if let Some((Via { hop, .. }, Kind::Carry)) = way {
+            if !takers.may_hand(hop.neighbour) {
+                return takers.hold(hop.neighbour, (group, number));
+            }
+            takers.handed(hop.neighbour, carry.bytes, now);
+        }
+        carry.queued = false;
+        if way.is_none() {
+            return;
+        }
+        flight.push((group, number), carry.bytes, now);
+        self.store.read(group, number, Reader::Carried { group, number });
     }
 
     /// A frame was read, to go on.
@@ -298,15 +301,25 @@ impl Streams {
             // It may be a fault of the moment: it is tried again with the others of its group.
             return tracing::warn!("a carried frame cannot be read");
         };
-        let Some((hop, mtu)) = self.carriage_way(&recipient, group) else { return };
-        if u32::try_from(frame.len()).is_ok_and(|length| length <= mtu) {
-            let frames = self.carriage.groups.get_mut(&group).map(|carried| &mut carried.frames);
-            if let Some(carry) = frames.and_then(|frames| frames.get_mut(&number)) {
-                carry.sent_to = Some(hop.neighbour);
-            }
-            self.outbox.push_back(StreamTransmit { hop, came_over: None, frame });
-        } else {
-            self.drops.count(DropReason::FrameTooBig);
+        let Some((Via { hop, mtu }, kind)) = self.carriage_way(&recipient, group) else { return };
+        if !u32::try_from(frame.len()).is_ok_and(|length| length <= mtu.0) {
+            return self.drops.count(DropReason::FrameTooBig);
+        }
+        let name =
+            self.carriage.groups.get(&group).and_then(|carried| Some(carried.frames.get(&number)?.name));
+        if name.is_some_and(|name| !self.is_as_it_came(&frame, name)) {
+            tracing::warn!("a carried frame is damaged");
+            return self.carried_is_gone(group, number);
+        }
+        let frames = self.carriage.groups.get_mut(&group).map(|carried| &mut carried.frames);
+        let Some(carry) = frames.and_then(|frames| frames.get_mut(&number)) else { return };
+        carry.sent_to = Some(hop.neighbour);
+        carry.live = carry.live.saturating_add(u8::from(kind == Kind::Live));
+        // The other frames stay until the whole of their stream is there.
+        let is_over = is_word(&frame) && (hop == LOOPBACK || carry.live >= WORDS_SENT);
+        self.outbox.push_back(StreamTransmit { hop, came_over: None, frame });
+        if is_over {
+            self.carried_is_gone(group, number);
         }
     }
 
@@ -315,35 +328,35 @@ impl Streams {
         let Some(carried) = self.carriage.groups.get_mut(&group) else { return };
         let Some(carry) = carried.frames.remove(&number) else { return };
         let is_last = carried.frames.is_empty();
-        let Carriage { flight, in_flight, .. } = &mut self.carriage;
-        if let Some(place) = flight.iter().position(|flight| flight.of == (group, number)) {
-            *in_flight -= flight.remove(place).map_or(0, |flight| flight.bytes);
-        }
+        self.carriage.flight.end(&(group, number));
         self.carriage.by_name.remove(&carry.name);
         self.journal.remove_entry(group, carry.name.as_bytes());
+        self.store.write(Write::RemoveEntry { group, number });
         if is_last {
             self.remove_group(group);
-        } else {
-            self.store.write(Write::RemoveEntry { group, number });
         }
     }
 
     /// A neighbour answers for a carried frame; whether there was one.
-    pub(super) fn carried_taken_over(&mut self, name: &FrameId, by: RouterId) -> bool {
+    pub(super) fn carried_taken_over(&mut self, name: &FrameId, by: RouterId, now: Now) -> bool {
         let Some((group, number)) = self.carriage.by_name.get(name).copied() else { return false };
-        let frames = self.carriage.groups.get(&group).map(|carried| &carried.frames);
-        let sent_to = frames.and_then(|frames| frames.get(&number)).and_then(|carry| carry.sent_to);
-        if sent_to == Some(by) {
+        let Carriage { groups, takers, .. } = &mut self.carriage;
+        let Some(carried) = groups.get_mut(&group) else { return true };
+        let carry = carried.frames.get(&number).filter(|carry| carry.sent_to == Some(by));
+        if let Some(carry) = carry {
+            let was_longer = core::mem::replace(&mut carried.pause, AGAIN_FIRST) > AGAIN_FIRST;
+            takers.took(by, carry.bytes);
             self.carried_is_gone(group, number);
+            if was_longer {
+                self.schedule_again(group, now.at);
+            }
         }
         true
     }
 
     /// The recipient has a stream, or does not want it: nothing of it needs to be carried to it any more.
     pub(super) fn carried_is_over(&mut self, key: &StreamKey) {
-        let stream = Some(key.stream);
-        let key = GroupKey { role: Role::Carried, sender: key.sender, recipient: key.to(), stream };
-        if let Some(group) = self.journal.find(&key) {
+        if let Some(group) = self.journal.find(&key.group(Role::Carried)) {
             self.remove_group(group);
         }
     }
@@ -365,4 +378,9 @@ impl Streams {
             self.carried_is_durable(group, entry.number, name, None, now);
         }
     }
+}
+
+/// Whether a frame is a recipient's last word about a stream.
+fn is_word(frame: &[u8]) -> bool {
+    peek_mode(frame).is_some_and(|mode| matches!(mode, Mode::RECEIPT | Mode::DENY_NOTICE))
 }

@@ -37,6 +37,11 @@ impl<K: Ord + Copy> Deadlines<K> {
         }
     }
 
+    /// How many keys have one.
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     /// The deadline of a key.
     pub(super) fn get(&self, key: &K) -> Option<Timestamp> {
         self.by_key.get(key).copied()

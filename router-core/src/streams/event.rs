@@ -5,7 +5,7 @@ use ratman_types::{Address, ByteCount, Hop, Recipient, WallTime};
 use ratman_wire::FrameId;
 use ratman_wire::stream::{Contents, Lifetime, StreamId};
 
-use crate::journal::{GroupNumber, JournalFull};
+use crate::journal::{GroupKey, GroupNumber, JournalFull, Role};
 use crate::stream::Ended;
 
 /// One stream of one sender to one recipient.
@@ -14,15 +14,15 @@ pub struct StreamKey {
     /// Who sends it.
     pub sender: Address,
     /// Whom it is for.
-    pub recipient: Address,
+    pub recipient: Recipient,
     /// Its name, random.
     pub stream: StreamId,
 }
 
 impl StreamKey {
-    /// The recipient as frames name it.
-    pub const fn to(&self) -> Recipient {
-        Recipient::Address(self.recipient)
+    /// What the journal keeps of it for this reason.
+    pub(super) const fn group(&self, role: Role) -> GroupKey {
+        GroupKey { role, sender: self.sender, recipient: self.recipient, stream: Some(self.stream) }
     }
 }
 
@@ -32,7 +32,7 @@ pub struct NewStream {
     /// The local address that sends.
     pub sender: Address,
     /// Whom it is for.
-    pub recipient: Address,
+    pub recipient: Recipient,
     /// How long the content will be; nothing where that is not known before its end.
     pub size: Option<ByteCount>,
     /// For how long it is wanted from now on.
@@ -54,6 +54,18 @@ pub enum SendError {
     PathTooNarrow {
         /// The longest that it takes.
         limit: ByteCount,
+    },
+    /// Content to a namespace is limited: every router keeps it.
+    #[error("a stream to a namespace has at most {} bytes", limit.0)]
+    TooLongForNamespace {
+        /// The most.
+        limit: ByteCount,
+    },
+    /// What is sent to a namespace is kept by every router, for a limited time.
+    #[error("a stream to a namespace is wanted for at most {} seconds", limit.as_secs())]
+    LifetimeForNamespace {
+        /// The longest.
+        limit: Lifetime,
     },
     /// There is no such stream, or its content is complete.
     #[error("there is no such stream that takes content")]
@@ -104,6 +116,13 @@ pub enum StreamEvent {
     Failed(StreamKey),
     /// It is here whole, durably, for a client of ours to take.
     Received(Box<Arrival>),
+    /// A client has it, as [`Streams::taken`](super::Streams::taken) was told, and it is not given to anybody again.
+    Taken {
+        /// Which.
+        key: StreamKey,
+        /// Whether that is stored; else it may be given out once more after a restart.
+        durable: bool,
+    },
     /// A neighbour brought a frame whose signature does not hold: it should have verified it
     /// ([`Router::note_bad_signature`](crate::Router::note_bad_signature)).
     BadSignature {

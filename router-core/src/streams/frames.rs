@@ -6,13 +6,12 @@ use ratman_types::{Address, Hop, Now, Recipient, WallTime};
 use ratman_wire::carrier::set_hops_left;
 use ratman_wire::stream::{
     Auxiliary, DenyNotice, Lifetime, PackedBlocks, Progress, PullRequest, PushNotice, Receipt, Slice,
-    StreamId,
+    SliceOf, StreamId,
 };
-use ratman_wire::{Frame, Header, Mode, SignedBytes};
+use ratman_wire::{Frame, FrameId, Header, Mode, SignedBytes};
 
-use super::inbound::{address_of, is_block};
-use super::{LOOPBACK, StreamEvent, StreamKey, StreamTransmit, Streams, Way};
-use crate::stream::{SliceError, Whole};
+use super::{LOOPBACK, StreamEvent, StreamKey, StreamTransmit, Streams};
+use crate::stream::Whole;
 use crate::{DropReason, sign_frame};
 
 /// How far ahead of our clock a stream may have been made (source: wire page, freshness).
@@ -23,12 +22,12 @@ const MOST_RELAYED: usize = 256;
 const CARRIED_WORDS: Lifetime = Lifetime::from_secs(7 * 86_400).expect("a week is below 30 days");
 
 /// A decoded frame and what is asked of it first.
-struct Arrived<'a> {
-    from: Hop,
-    frame: Frame<'a>,
-    bytes: &'a [u8],
-    sender: Address,
-    recipient: Address,
+pub(super) struct Arrived<'a> {
+    pub(super) from: Hop,
+    pub(super) frame: Frame<'a>,
+    pub(super) bytes: &'a [u8],
+    pub(super) sender: Address,
+    pub(super) recipient: Recipient,
 }
 
 impl Streams {
@@ -47,24 +46,24 @@ impl Streams {
 
     /// The cheap questions first; the signature before anything is kept or passed on.
     fn receive(&mut self, from: Hop, bytes: &[u8], now: Now) -> Result<(), DropReason> {
-        let frame = Frame::decode(bytes).map_err(|_| DropReason::MalformedFrame)?;
-        let recipient = frame.header.recipient.ok_or(DropReason::NoRecipient)?;
-        let recipient = address_of(recipient).ok_or(DropReason::NamespaceNotServed)?;
-        let sender = frame.header.sender_address();
-        let arrived = Arrived { from, frame, bytes, sender, recipient };
-        if self.locals.contains_key(&recipient) {
-            return self.receive_for_us(&arrived, now);
+        let arrived = Arrived::decode(from, bytes)?;
+        let address = match arrived.recipient {
+            Recipient::Address(address) => address,
+            Recipient::Namespace(_) => return self.receive_flooded(&arrived, now),
+        };
+        if self.locals.contains_key(&address) {
+            return self.receive_for_us(&arrived, address, now);
         }
-        if frame.header.hops_left == 0 {
+        if arrived.frame.header.hops_left == 0 {
             return Err(DropReason::HopLimit);
         }
-        match self.fib.lookup(&recipient, Some(from.neighbour)) {
+        match self.fib.lookup(&address, Some(from.neighbour)) {
             crate::Lookup::Via(via) => {
                 if u32::try_from(bytes.len()).is_ok_and(|length| length > via.mtu.0) {
                     return Err(DropReason::FrameTooBig);
                 }
                 self.verify(&arrived)?;
-                self.note_words_of_others(&arrived);
+                self.note_words_of_others(&arrived, address);
                 self.relayed += 1;
                 if self.outbox.len() >= MOST_RELAYED {
                     return Err(DropReason::TransmitQueueFull);
@@ -73,75 +72,85 @@ impl Streams {
                 self.outbox.push_back(StreamTransmit { hop: via.hop, came_over: Some(from.link), frame });
                 Ok(())
             }
-            crate::Lookup::OnlyWayBack => self.receive_to_carry(&arrived, DropReason::OnlyWayBack, now),
+            crate::Lookup::OnlyWayBack => {
+                self.receive_to_carry(&arrived, address, DropReason::OnlyWayBack, now)
+            }
             crate::Lookup::NoRoute | crate::Lookup::Local => {
-                self.receive_to_carry(&arrived, DropReason::NoRoute, now)
+                self.receive_to_carry(&arrived, address, DropReason::NoRoute, now)
             }
         }
     }
 
     /// What was signed, if the signature holds.
-    fn verify(&mut self, arrived: &Arrived<'_>) -> Result<SignedBytes, DropReason> {
-        let signature = arrived.frame.header.signature.ok_or(DropReason::Unsigned)?;
+    pub(super) fn verify(&mut self, arrived: &Arrived<'_>) -> Result<SignedBytes, DropReason> {
         let signed = arrived.frame.signed_bytes();
-        let holds = self.verifier.verify(&arrived.frame.header.sender, signed.as_bytes(), &signature);
-        if holds {
-            return Ok(signed);
+        self.verify_signed(arrived, &signed)?;
+        Ok(signed)
+    }
+
+    /// As [`verify`](Self::verify), for who knows what was signed.
+    pub(super) fn verify_signed(
+        &mut self,
+        arrived: &Arrived<'_>,
+        signed: &SignedBytes,
+    ) -> Result<(), DropReason> {
+        let held = self.check_signature(&arrived.frame, signed);
+        if held == Err(DropReason::BadSignature) {
+            self.events.push_back(StreamEvent::BadSignature { from: arrived.from });
         }
-        self.events.push_back(StreamEvent::BadSignature { from: arrived.from });
-        Err(DropReason::BadSignature)
+        held
+    }
+
+    fn check_signature(&self, frame: &Frame<'_>, signed: &SignedBytes) -> Result<(), DropReason> {
+        let signature = frame.header.signature.ok_or(DropReason::Unsigned)?;
+        let holds = self.verifier.verify(&frame.header.sender, signed.as_bytes(), &signature);
+        if holds { Ok(()) } else { Err(DropReason::BadSignature) }
+    }
+
+    /// Whether a frame that was stored is the one of this name still, with its signature: who passes on another is blamed for it.
+    pub(super) fn is_as_it_came(&self, bytes: &[u8], name: FrameId) -> bool {
+        let Ok(frame) = Frame::decode(bytes) else { return false };
+        let signed = frame.signed_bytes();
+        signed.id() == name && self.check_signature(&frame, &signed).is_ok()
     }
 
     /// Keeps what is of use later; what is only said between two ends that hear each other is not.
     fn receive_to_carry(
         &mut self,
         arrived: &Arrived<'_>,
+        to: Address,
         why: DropReason,
         now: Now,
     ) -> Result<(), DropReason> {
-        let Frame { header, payload } = arrived.frame;
+        let header = arrived.frame.header;
         let (stream, end) = match header.mode {
             Mode::DATA | Mode::MANIFEST | Mode::PACKED => {
                 let auxiliary = self.auxiliary(&header, now)?;
                 (auxiliary.stream, auxiliary.end())
             }
-            Mode::RECEIPT => {
-                let receipt = Receipt::decode(payload).map_err(|_| DropReason::MalformedPayload)?;
-                (receipt.stream, self.end_of_word(receipt.time, now)?)
-            }
-            Mode::DENY_NOTICE => {
-                let deny = DenyNotice::decode(payload).map_err(|_| DropReason::MalformedPayload)?;
-                (deny.stream, self.end_of_word(deny.time, now)?)
+            Mode::RECEIPT | Mode::DENY_NOTICE => {
+                let (stream, time) = last_word(&arrived.frame).ok_or(DropReason::MalformedPayload)?;
+                if time.ahead_of(self.wall(now)) > AHEAD {
+                    return Err(DropReason::ClockWindow);
+                }
+                (stream, CARRIED_WORDS.end(time))
             }
             _ => return Err(why),
         };
         let name = self.verify(arrived)?.id();
-        self.note_words_of_others(arrived);
-        let key = (arrived.sender, arrived.recipient, Some(stream));
+        self.note_words_of_others(arrived, to);
+        let key = (arrived.sender, to, Some(stream));
         self.carry(arrived.from, key, end, (name, arrived.one_hop_on()), now)
     }
 
-    /// Until when a receipt or a refusal of this time is carried.
-    fn end_of_word(&self, time: WallTime, now: Now) -> Result<WallTime, DropReason> {
-        if time.ahead_of(self.wall(now)) > AHEAD {
-            return Err(DropReason::ClockWindow);
-        }
-        Ok(CARRIED_WORDS.end(time))
-    }
-
     /// A verified receipt or refusal on its way to somebody else: what we carry of its stream has come, or is not wanted.
-    fn note_words_of_others(&mut self, arrived: &Arrived<'_>) {
-        let stream = match arrived.frame.header.mode {
-            Mode::RECEIPT => Receipt::decode(arrived.frame.payload).map(|receipt| receipt.stream),
-            Mode::DENY_NOTICE => DenyNotice::decode(arrived.frame.payload).map(|deny| deny.stream),
-            _ => return,
-        };
-        if let Ok(stream) = stream {
-            self.carried_is_over(&arrived.key_of_ours(stream));
+    fn note_words_of_others(&mut self, arrived: &Arrived<'_>, to: Address) {
+        if let Some((stream, _)) = last_word(&arrived.frame) {
+            self.carried_is_over(&arrived.key_of_stream_of(to, stream));
         }
     }
 
-    fn auxiliary(&self, header: &Header, now: Now) -> Result<Auxiliary, DropReason> {
+    pub(super) fn auxiliary(&self, header: &Header, now: Now) -> Result<Auxiliary, DropReason> {
         let auxiliary = header.auxiliary.ok_or(DropReason::UnnamedStream)?;
         let auxiliary = Auxiliary::decode(&auxiliary).map_err(|_| DropReason::UnnamedStream)?;
         let wall = self.wall(now);
@@ -151,7 +160,7 @@ impl Streams {
         if auxiliary.end() <= wall { Err(DropReason::Expired) } else { Ok(auxiliary) }
     }
 
-    fn receive_for_us(&mut self, arrived: &Arrived<'_>, now: Now) -> Result<(), DropReason> {
+    fn receive_for_us(&mut self, arrived: &Arrived<'_>, us: Address, now: Now) -> Result<(), DropReason> {
         let Frame { header, payload } = arrived.frame;
         let malformed = |_| DropReason::MalformedPayload;
         match header.mode {
@@ -166,14 +175,16 @@ impl Streams {
             Mode::DENY_NOTICE => {
                 let deny = DenyNotice::decode(payload).map_err(malformed)?;
                 let name = self.verify(arrived)?.id();
-                self.with_sent(&arrived.key_of_ours(deny.stream), now, |_, out| out.sending.denied());
+                self.with_sent(&arrived.key_of_stream_of(us, deny.stream), now, |_, out| {
+                    out.sending.denied()
+                });
                 self.tell_custody(arrived.from, vec![name]);
                 Ok(())
             }
             Mode::RECEIPT => {
                 let receipt = Receipt::decode(payload).map_err(malformed)?;
                 let name = self.verify(arrived)?.id();
-                let key = arrived.key_of_ours(receipt.stream);
+                let key = arrived.key_of_stream_of(us, receipt.stream);
                 self.with_sent(&key, now, |_, out| out.sending.receipt(receipt.outcome));
                 self.tell_custody(arrived.from, vec![name]);
                 Ok(())
@@ -184,7 +195,7 @@ impl Streams {
                 let references: Option<Vec<Reference>> = request.references().map(|references| {
                     references.iter().map(|reference| Reference::from_bytes(*reference.as_bytes())).collect()
                 });
-                let key = arrived.key_of_ours(request.stream);
+                let key = arrived.key_of_stream_of(us, request.stream);
                 self.pulled(&key, request.time, references.as_deref(), now);
                 Ok(())
             }
@@ -192,7 +203,7 @@ impl Streams {
                 let progress = Progress::decode(payload).map_err(malformed)?;
                 self.verify(arrived)?;
                 let newest = Reference::from_bytes(*progress.newest.as_bytes());
-                let key = arrived.key_of_ours(progress.stream);
+                let key = arrived.key_of_stream_of(us, progress.stream);
                 self.with_sent(&key, now, |_, out| {
                     out.sending.progressed(&newest, progress.received, now.at)
                 });
@@ -202,25 +213,18 @@ impl Streams {
         }
     }
 
-    fn receive_slice(&mut self, arrived: &Arrived<'_>, now: Now) -> Result<(), DropReason> {
+    pub(super) fn receive_slice(&mut self, arrived: &Arrived<'_>, now: Now) -> Result<(), DropReason> {
         let slice = Slice::decode(&arrived.frame).map_err(|_| DropReason::MalformedPayload)?;
         let auxiliary = self.auxiliary(&arrived.frame.header, now)?;
         let signed = self.verify(arrived)?;
         let (key, end, id) = (arrived.key_to_us(auxiliary.stream), auxiliary.end(), signed.id());
-        let name = slice.place().hash;
-        let whole = Whole {
-            of: slice.of(),
-            sender: arrived.sender,
-            recipient: Recipient::Address(arrived.recipient),
-            name,
-        };
+        let (name, is_block) = (slice.place().hash, slice.of() == SliceOf::Block);
+        let whole = Whole { of: slice.of(), sender: arrived.sender, recipient: arrived.recipient, name };
         if self.is_over(&key, (arrived.from, id)) {
-            if !is_block(slice.of()) {
-                self.answer_again(&key, now);
-            }
+            self.answer_again(&key, now);
             return Err(DropReason::StreamOver);
         }
-        if is_block(slice.of()) && slice.place().max == 0 {
+        if is_block && slice.place().max == 0 {
             // A whole block: the signature covers its hash, which is known by now.
             if signed.payload() != name {
                 return Err(DropReason::BadSlices);
@@ -229,11 +233,8 @@ impl Streams {
             return self.receive_blocks(&key, end, block, arrived.from, now);
         }
         let added = self.collector.add(whole, &slice, arrived.from.neighbour, now.at);
-        let whole = added.map_err(|error| match error {
-            SliceError::Disagrees | SliceError::TooLong | SliceError::WrongName => DropReason::BadSlices,
-        })?;
-        let Some(bytes) = whole else { return Ok(()) };
-        if is_block(slice.of()) {
+        let Some(bytes) = added.map_err(|_| DropReason::BadSlices)? else { return Ok(()) };
+        if is_block {
             if ratman_eris::BlockSize::from_bytes(bytes.len()).is_none() {
                 return Err(DropReason::MalformedPayload);
             }
@@ -243,12 +244,13 @@ impl Streams {
         self.receive_manifest(&key, end, bytes, arrived.from, now)
     }
 
-    fn receive_packed(&mut self, arrived: &Arrived<'_>, now: Now) -> Result<(), DropReason> {
+    pub(super) fn receive_packed(&mut self, arrived: &Arrived<'_>, now: Now) -> Result<(), DropReason> {
         let packed = PackedBlocks::decode(&arrived.frame).map_err(|_| DropReason::MalformedPayload)?;
         let auxiliary = self.auxiliary(&arrived.frame.header, now)?;
         let id = self.verify(arrived)?.id();
         let key = arrived.key_to_us(auxiliary.stream);
         if self.is_over(&key, (arrived.from, id)) {
+            self.answer_again(&key, now);
             return Err(DropReason::StreamOver);
         }
         let blocks = packed.blocks().map(|block| (Reference::of(block), block));
@@ -257,31 +259,44 @@ impl Streams {
 
     /// Says something to the sender of a stream that comes to us, if there is a way.
     pub(super) fn answer(&mut self, key: &StreamKey, mode: Mode, payload: &[u8]) {
-        let hop = match self.way(&key.sender) {
-            Way::Local => LOOPBACK,
-            Way::Live(via) | Way::Carry(via) => via.hop,
-            Way::None => return,
-        };
-        let Some(local) = self.locals.get(&key.recipient) else { return };
-        let header = Header::new(mode, *key.recipient.as_bytes()).to(Recipient::Address(key.sender));
+        let Some(hop) = self.way(&key.sender).hop() else { return };
+        let Recipient::Address(us) = key.recipient else { return };
+        let Some(local) = self.locals.get(&us) else { return };
+        let header = Header::new(mode, *us.as_bytes()).to(Recipient::Address(key.sender));
         let frame = sign_frame(&*local.key, Header { hops_left: local.hops, ..header }, payload);
         self.outbox.push_back(StreamTransmit { hop, came_over: None, frame });
     }
 }
 
-impl Arrived<'_> {
+/// Of which stream a frame is the last word, and when that was said; nothing if it is none.
+fn last_word(frame: &Frame<'_>) -> Option<(StreamId, WallTime)> {
+    match frame.header.mode {
+        Mode::RECEIPT => Receipt::decode(frame.payload).ok().map(|receipt| (receipt.stream, receipt.time)),
+        Mode::DENY_NOTICE => DenyNotice::decode(frame.payload).ok().map(|deny| (deny.stream, deny.time)),
+        _ => None,
+    }
+}
+
+impl<'a> Arrived<'a> {
+    pub(super) fn decode(from: Hop, bytes: &'a [u8]) -> Result<Self, DropReason> {
+        let frame = Frame::decode(bytes).map_err(|_| DropReason::MalformedFrame)?;
+        let recipient = frame.header.recipient.ok_or(DropReason::NoRecipient)?;
+        let sender = frame.header.sender_address();
+        Ok(Self { from, frame, bytes, sender, recipient })
+    }
+
     /// The stream, where the frame is from its sender.
     const fn key_to_us(&self, stream: StreamId) -> StreamKey {
         StreamKey { sender: self.sender, recipient: self.recipient, stream }
     }
 
-    /// The stream, where the frame is from its recipient.
-    const fn key_of_ours(&self, stream: StreamId) -> StreamKey {
-        StreamKey { sender: self.recipient, recipient: self.sender, stream }
+    /// The stream, where the frame is from its recipient to its sender.
+    const fn key_of_stream_of(&self, sender: Address, stream: StreamId) -> StreamKey {
+        StreamKey { sender, recipient: Recipient::Address(self.sender), stream }
     }
 
     /// The frame as it goes on.
-    fn one_hop_on(&self) -> Vec<u8> {
+    pub(super) fn one_hop_on(&self) -> Vec<u8> {
         let mut bytes = self.bytes.to_vec();
         set_hops_left(&mut bytes, self.frame.header.hops_left.saturating_sub(1));
         bytes

@@ -2,21 +2,23 @@
 //! Streams that come for local addresses: blocks and manifests are stored as they arrive, what is missing is asked for,
 //! and when all of it is durable the sender hears so, and a client.
 
+mod stored;
 mod words;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use ratman_eris::Reference;
-use ratman_types::{Address, Digest, Hop, Now, Recipient, RouterId, Timestamp, WallTime, blake2b};
-use ratman_wire::stream::{Contents, Manifest, Outcome, PullRequest, SliceOf};
+use ratman_types::{ByteCount, Digest, Hop, Now, Recipient, RouterId, Timestamp, WallTime, blake2b};
+use ratman_wire::stream::{Contents, Manifest, Outcome, PullRequest};
 use ratman_wire::{FrameId, Mode};
 
+use super::listed::{ListedStream, StreamStage};
 use super::record::Record;
 use super::store_queue::{Durable, Reader};
-use super::{Arrival, StreamEvent, StreamKey, Streams, Way, Write};
+use super::{Arrival, LOOPBACK, StreamKey, Streams, Way, Write};
 use crate::DropReason;
-use crate::journal::{GroupKey, GroupNumber, Role};
+use crate::journal::{GroupNumber, Role};
 use crate::stream::{Receiving, SealedManifest, Step, Unreadable};
 
 /// The sender hears of its blocks after so many bytes, or after [`PROGRESS_WITHIN`] (decisions/window-of-streams.md).
@@ -29,14 +31,16 @@ const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// One stream that comes here.
 pub(super) struct Inbound {
-    group: GroupNumber,
+    pub(super) group: GroupNumber,
     end: WallTime,
     brought_by: Option<RouterId>,
     sealed: Option<Vec<u8>>,
     manifest: Option<Manifest>,
     receiving: Option<Receiving>,
-    /// Blocks that are not durable yet: bounded with what waits for the store.
-    unstored: BTreeMap<Reference, Vec<u8>>,
+    /// Blocks that are not durable yet, with the batch in which they are to be: bounded with what waits for the store.
+    unstored: BTreeMap<Reference, (u64, Vec<u8>)>,
+    /// Whether it was handed to the store that all of it is there.
+    is_completing: bool,
     /// What is being read for `receiving`.
     reading: Option<Reference>,
     received: u64,
@@ -89,6 +93,7 @@ impl Inbound {
             manifest: None,
             receiving: None,
             unstored: BTreeMap::new(),
+            is_completing: false,
             reading: None,
             received: 0,
             told: 0,
@@ -99,14 +104,42 @@ impl Inbound {
         }
     }
 
-    pub(super) fn is_whole(&self) -> bool {
-        self.stage == Stage::Whole
-    }
-
     fn record(&self, key: StreamKey) -> Vec<u8> {
-        let complete = self.stage != Stage::Coming;
+        let complete = self.is_complete();
         let (end, brought_by, sealed) = (self.end, self.brought_by, self.sealed.clone());
         Record::Received { key, end, brought_by, sealed, complete }.encode()
+    }
+
+    /// Whether all of it is here and not durable yet.
+    pub(super) fn is_storing(&self) -> bool {
+        self.stage == Stage::Storing
+    }
+
+    /// How far it is; `stored` are the bytes of its blocks that are here.
+    pub(super) fn listed(&self, key: StreamKey, stored: ByteCount) -> ListedStream {
+        let size = self.manifest.as_ref().map(|manifest| manifest.letterhead().stream_size);
+        let contents = self.manifest.as_ref().map(Manifest::contents);
+        let in_all = match (contents, self.stage) {
+            (Some(Contents::Blocks(capability)), Stage::Coming) => {
+                size.map(|size| capability.block_size().bytes_of_tree(size))
+            }
+            (Some(_), _) => Some(stored),
+            (None, _) => None,
+        };
+        let stage = if self.stage == Stage::Whole { StreamStage::Waiting } else { StreamStage::Receiving };
+        ListedStream { key, stage, size, arrived: stored, in_all, end: self.end }
+    }
+
+    /// Whether the store has all of it, or is about to.
+    fn is_complete(&self) -> bool {
+        self.stage == Stage::Whole || self.is_completing
+    }
+
+    /// As it is kept while nobody can open it.
+    pub(super) fn asleep(self) -> Restored {
+        let complete = self.is_complete();
+        let Self { group, end, brought_by, sealed, .. } = self;
+        Restored { group, end, brought_by, sealed, complete }
     }
 
     #[cfg(test)]
@@ -141,14 +174,8 @@ impl Streams {
         if let Some(inbound) = self.received.remove(key) {
             return Ok(inbound);
         }
-        let group = GroupKey {
-            role: Role::Received,
-            sender: key.sender,
-            recipient: key.to(),
-            stream: Some(key.stream),
-        };
-        let group =
-            self.journal.open(group, Some(from.neighbour), end).map_err(|_| DropReason::JournalFull)?;
+        let group = self.journal.open(key.group(Role::Received), Some(from.neighbour), end);
+        let group = group.map_err(|_| DropReason::JournalFull)?;
         let inbound = Inbound::new(group, end, Some(from.neighbour));
         self.store.write(Write::Group { group, record: inbound.record(*key) });
         Ok(inbound)
@@ -169,19 +196,33 @@ impl Streams {
 
     /// How many blocks can be asked for at once: none where there is no way, or none that takes a request.
     fn room_to_ask(&self, key: &StreamKey) -> usize {
+        if matches!(key.recipient, Recipient::Namespace(_)) {
+            // It is in the journal of what is flooded, or comes there.
+            return 0;
+        }
         match self.way(&key.sender) {
             Way::Live(via) => PullRequest::room(via.mtu).min(PullRequest::MAX_REFERENCES),
             Way::Local => PullRequest::MAX_REFERENCES,
-            Way::Carry(_) | Way::None => 0,
+            Way::Carry(_) | Way::Flood | Way::None => 0,
         }
+    }
+
+    /// Whether a stream needs nothing more.
+    pub(super) fn has_all_of(&self, key: &StreamKey) -> bool {
+        let is_whole = self.received.get(key).is_some_and(|inbound| inbound.stage == Stage::Whole);
+        is_whole || self.finished.contains_key(key) || self.refused.contains_key(key)
     }
 
     /// Whether a frame is of a stream that needs nothing more: then its sender or a carrier hears so.
     pub(super) fn is_over(&mut self, key: &StreamKey, (from, frame): (Hop, FrameId)) -> bool {
-        let is_whole = self.received.get(key).is_some_and(|inbound| inbound.stage == Stage::Whole);
-        let is_over = is_whole || self.finished.contains_key(key) || self.refused.contains_key(key);
-        if is_over {
+        let is_over = self.has_all_of(key);
+        // Of what is flooded the keeper tells.
+        if is_over && matches!(key.recipient, Recipient::Address(_)) {
             self.tell_custody(from, vec![frame]);
+        }
+        if is_over && from == LOOPBACK {
+            // We carried it ourselves while the address was down.
+            self.carried_is_over(key);
         }
         is_over
     }
@@ -239,10 +280,10 @@ impl Streams {
         inbound: &mut Inbound,
         (reference, number, bytes): (Reference, u32, &[u8]),
     ) {
-        let name = *reference.as_bytes();
+        let (name, batch) = (*reference.as_bytes(), self.store.batch());
         let write = Write::Entry { group: inbound.group, number, name, bytes: bytes.to_vec() };
         self.store.write_then(inbound.group, write, Durable::Received { key: *key, reference });
-        inbound.unstored.insert(reference, bytes.to_vec());
+        inbound.unstored.insert(reference, (batch, bytes.to_vec()));
         inbound.received += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         inbound.newest = Some(reference);
         if let Some(receiving) = &mut inbound.receiving {
@@ -269,7 +310,7 @@ impl Streams {
         Ok(self.journal.insert(inbound.group, *reference.as_bytes(), length).map(|entry| entry.number))
     }
 
-    /// A manifest, or a slice of one, of a stream that needs nothing more: its sender hears what became of it.
+    /// Something of a stream that needs nothing more came: its sender, and whoever carries it, hears what became of it.
     pub(super) fn answer_again(&mut self, key: &StreamKey, now: Now) {
         let answered = if let Some(finished) = self.finished.get_mut(key) {
             Some((&mut finished.answered, Outcome::Delivered))
@@ -336,9 +377,8 @@ impl Streams {
     }
 
     fn open_manifest(&self, key: &StreamKey, sealed: &[u8]) -> Option<Manifest> {
-        let local = self.locals.get(&key.recipient)?;
         let sealed = SealedManifest::from_slices(blake2b(&[sealed]), sealed.to_vec())?;
-        let manifest = sealed.open(&key.sender, &key.to(), &local.key).ok()?;
+        let manifest = sealed.open(&key.sender, &key.recipient, self.key_of(&key.recipient)?).ok()?;
         (manifest.stream() == key.stream).then_some(manifest)
     }
 
@@ -374,8 +414,7 @@ impl Streams {
                 // From here on it must not make room for others: it is about to be told as delivered.
                 self.journal.hold(inbound.group);
                 inbound.progress_at = None;
-                let write = Write::Group { group: inbound.group, record: inbound.record(*key) };
-                self.store.write_then(inbound.group, write, Durable::Complete { key: *key });
+                self.complete(key, &mut inbound);
             }
             Ok(false) => self.pull(key, &mut inbound, now),
             Err(unreadable) => {
@@ -400,7 +439,7 @@ impl Streams {
                 Step::Complete => return Ok(true),
                 Step::Await => return Ok(false),
                 Step::Read(reference) => {
-                    if let Some(block) = inbound.unstored.get(&reference) {
+                    if let Some((_, block)) = inbound.unstored.get(&reference) {
                         receiving.handle_read(block)?;
                         continue;
                     }
@@ -435,71 +474,6 @@ impl Streams {
         }
     }
 
-    /// A block was read from the store; nothing if it is not to be had.
-    pub(super) fn received_block_read(
-        &mut self,
-        key: &StreamKey,
-        reference: Reference,
-        bytes: Option<Vec<u8>>,
-        now: Now,
-    ) {
-        let Some(mut inbound) = self.received.remove(key) else { return };
-        inbound.reading = None;
-        let bytes = bytes.unwrap_or_default();
-        let receiving = inbound.receiving.as_mut().map(|receiving| receiving.handle_read(&bytes));
-        match receiving {
-            None | Some(Ok(true)) => {}
-            Some(Ok(false)) => {
-                tracing::warn!("a block of a stream is damaged: it is asked for again");
-                if let Some(entry) = self.journal.remove_entry(inbound.group, reference.as_bytes()) {
-                    self.store.write(Write::RemoveEntry { group: inbound.group, number: entry.number });
-                }
-            }
-            Some(Err(_)) => {
-                let end = inbound.end;
-                self.received.insert(*key, inbound);
-                return self.refuse(key, end, now);
-            }
-        }
-        self.go_on(key, inbound, now);
-    }
-
-    /// A block is durable.
-    pub(super) fn received_is_durable(&mut self, group: GroupNumber, key: &StreamKey, reference: &Reference) {
-        if let Some(inbound) = self.received.get_mut(key).filter(|inbound| inbound.group == group) {
-            inbound.unstored.remove(reference);
-        }
-    }
-
-    /// A block could not be stored: it is to come again.
-    pub(super) fn received_is_lost(
-        &mut self,
-        group: GroupNumber,
-        key: &StreamKey,
-        reference: &Reference,
-        now: Now,
-    ) {
-        let Some(mut inbound) = self.received.remove(key) else { return };
-        if inbound.group == group {
-            inbound.unstored.remove(reference);
-            self.journal.remove_entry(group, reference.as_bytes());
-        }
-        self.go_on(key, inbound, now);
-    }
-
-    /// All of a stream is durable.
-    pub(super) fn received_is_complete(&mut self, group: GroupNumber, key: &StreamKey, now: Now) {
-        let Some(inbound) = self.received.get_mut(key).filter(|inbound| inbound.group == group) else {
-            return;
-        };
-        inbound.stage = Stage::Whole;
-        inbound.answered = Some(now.at);
-        let (group, arrival) = (inbound.group, inbound.arrival(*key));
-        self.journal.hold(group);
-        self.send_receipt(key, Outcome::Delivered, now);
-        self.events.extend(arrival.map(|arrival| StreamEvent::Received(Box::new(arrival))));
-    }
-
     /// What a stream wants to be done now.
     pub(super) fn received_timeout(&mut self, key: &StreamKey, now: Now) {
         let Some(mut inbound) = self.received.remove(key) else { return };
@@ -527,6 +501,7 @@ impl Streams {
         if restored.complete {
             inbound.stage = Stage::Whole;
             self.journal.hold(inbound.group);
+            self.whole.insert(inbound.group, key);
             self.received.insert(key, inbound);
             return true;
         }
@@ -542,17 +517,4 @@ pub(super) struct Restored {
     pub(super) brought_by: Option<RouterId>,
     pub(super) sealed: Option<Vec<u8>>,
     pub(super) complete: bool,
-}
-
-/// Slices of this make what.
-pub(super) const fn is_block(of: SliceOf) -> bool {
-    matches!(of, SliceOf::Block)
-}
-
-/// The recipient as an address; namespaces are not served yet.
-pub(super) const fn address_of(recipient: Recipient) -> Option<Address> {
-    match recipient {
-        Recipient::Address(address) => Some(address),
-        Recipient::Namespace(_) => None,
-    }
 }

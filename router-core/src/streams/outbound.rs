@@ -6,17 +6,19 @@ mod pushing;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ratman_eris::{BlockSize, ConvergenceSecret, Encoder, Reference};
-use ratman_types::{ByteCount, Mtu, Now, RouterId, Timestamp, WallTime, blake2b, is_valid_key};
+use ratman_types::{ByteCount, Now, Recipient, RouterId, Timestamp, WallTime, blake2b, is_valid_key};
+use ratman_wire::FrameId;
 use ratman_wire::stream::{
     Auxiliary, Contents, InlineContents, Letterhead, Lifetime, MAX_INLINE, Manifest, StreamId,
 };
-use ratman_wire::{FrameId, MAX_FRAME};
 use zeroize::Zeroizing;
 
+use super::flooding::MAX_TO_NAMESPACE;
+use super::listed::{ListedStream, StreamStage};
 use super::record::Record;
 use super::store_queue::Durable;
 use super::{NewStream, SendError, StreamEvent, StreamKey, Streams, Way, Write};
-use crate::journal::{GroupKey, GroupNumber, Role};
+use crate::journal::{GroupNumber, Role};
 use crate::stream::{EphemeralKey, Routing, SealedManifest, Sending, convergence_secret};
 
 /// Blocks of a stream that wait in memory to be pushed, bytes: a client waits beyond. Above what a fast link takes in a
@@ -37,8 +39,8 @@ pub(super) struct Outbound {
     block_size: BlockSize,
     sealed: Option<SealedManifest>,
     pub(super) sending: Sending,
-    /// Blocks that are next, in memory.
-    at_hand: BTreeMap<u32, Vec<u8>>,
+    /// Blocks that are next, in memory, with their names.
+    at_hand: BTreeMap<u32, (Reference, Vec<u8>)>,
     reading: BTreeSet<u32>,
     /// Blocks that are not durable yet, and cannot be read before.
     unstored: BTreeSet<u32>,
@@ -109,6 +111,19 @@ impl Outbound {
         self.at_hand.len() * self.block_size.bytes()
     }
 
+    /// How far it is; `stored` are the bytes of all blocks so far.
+    pub(super) fn listed(&self, key: StreamKey, stored: ByteCount, end: WallTime) -> ListedStream {
+        let block = u64::try_from(self.block_size.bytes()).unwrap_or(u64::MAX);
+        let (received, taken) = self.sending.arrived();
+        let (stage, in_all) = match (&self.sealed, self.handed.told) {
+            (None, _) => (StreamStage::Opening, self.said.map(|size| self.block_size.bytes_of_tree(size))),
+            (Some(_), false) => (StreamStage::Sending, Some(stored)),
+            (Some(_), true) => (StreamStage::Stored, Some(stored)),
+        };
+        let arrived = ByteCount(received.0.max(taken * block));
+        ListedStream { key, stage, size: self.said, arrived, in_all, end }
+    }
+
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         if self.way == Kind::None { None } else { self.sending.poll_timeout() }
     }
@@ -126,17 +141,18 @@ impl Streams {
         if !is_valid_key(new.recipient.as_bytes()) {
             return Err(SendError::Recipient);
         }
+        if matches!(new.recipient, Recipient::Namespace(_)) && new.lifetime > Lifetime::MAX_FLOODED {
+            return Err(SendError::LifetimeForNamespace { limit: Lifetime::MAX_FLOODED });
+        }
         if let Some(size) = new.size {
-            let path = self.path_mtu(&new);
-            BlockSize::choose(size, path)
+            check_size(&new.recipient, size)?;
+            BlockSize::choose(size, self.way_out(&new.recipient).mtu())
                 .map_err(|narrow| SendError::PathTooNarrow { limit: narrow.limit })?;
         }
         let stream = StreamId::from_bytes(self.random());
         let key = StreamKey { sender: new.sender, recipient: new.recipient, stream };
         let (created, lifetime) = (self.wall(now), new.lifetime);
-        let group =
-            GroupKey { role: Role::Sent, sender: key.sender, recipient: key.to(), stream: Some(stream) };
-        let group = self.journal.open(group, None, lifetime.end(created))?;
+        let group = self.journal.open(key.group(Role::Sent), None, lifetime.end(created))?;
         self.journal.hold(group);
         let out = Outbound::new(group, created, lifetime, new.size);
         self.sent.insert(key, out);
@@ -164,6 +180,7 @@ impl Streams {
         let mut out = self.sent.remove(key).ok_or(SendError::NotOpen)?;
         let finished = self.complete_content(key, &mut out);
         self.put_sent(*key, out, now);
+        self.sent_way_changed(key, now);
         finished
     }
 
@@ -171,13 +188,6 @@ impl Streams {
     pub fn abandon(&mut self, key: &StreamKey) {
         if self.sent.get(key).is_some_and(|out| out.sealed.is_none()) {
             self.remove_sent(key);
-        }
-    }
-
-    fn path_mtu(&self, new: &NewStream) -> Mtu {
-        match self.way(&new.recipient) {
-            Way::Live(via) | Way::Carry(via) => via.mtu,
-            Way::Local | Way::None => Mtu(u32::try_from(MAX_FRAME).expect("a small constant fits")),
         }
     }
 
@@ -212,6 +222,7 @@ impl Streams {
                     if let Some(said) = out.said.filter(|said| *said < length) {
                         return Err(SendError::Size { said, found: length });
                     }
+                    check_size(&key.recipient, length)?;
                     self.drain_blocks(key, out)?;
                 }
             }
@@ -225,15 +236,11 @@ impl Streams {
             return Err(SendError::NotOpen);
         };
         let so_far = ByteCount(u64::try_from(collected.len()).unwrap_or(u64::MAX));
-        let path = Mtu(u32::try_from(MAX_FRAME).expect("a small constant fits"));
-        let path = match self.way(&key.recipient) {
-            Way::Live(via) | Way::Carry(via) => via.mtu,
-            Way::Local | Way::None => path,
-        };
-        out.block_size = BlockSize::choose(out.said.unwrap_or(so_far), path)
+        out.block_size = BlockSize::choose(out.said.unwrap_or(so_far), self.way_out(&key.recipient).mtu())
             .map_err(|narrow| SendError::PathTooNarrow { limit: narrow.limit })?;
         let local = self.locals.get(&key.sender).ok_or(SendError::Sender)?;
-        let secret = convergence_secret(&*local.key, &key.to(), &key.stream).ok_or(SendError::Recipient)?;
+        let secret =
+            convergence_secret(&*local.key, &key.recipient, &key.stream).ok_or(SendError::Recipient)?;
         out.content =
             Content::Encoding(Encoder::new(out.block_size, &ConvergenceSecret::from_bytes(*secret)));
         let mut rest = &collected[..];
@@ -261,7 +268,7 @@ impl Streams {
             self.store.write_then(out.group, write, Durable::Sent { key: *key, number });
             out.unstored.insert(number);
             if out.way != Kind::None && out.sending.takes_blocks() {
-                out.at_hand.insert(number, bytes);
+                out.at_hand.insert(number, (reference, bytes));
             }
         }
     }
@@ -273,7 +280,7 @@ impl Streams {
         }
         let letterhead = Letterhead {
             from: key.sender,
-            to: key.to(),
+            to: key.recipient,
             stream_size: size,
             auxiliary_data: Default::default(),
         };
@@ -292,7 +299,7 @@ impl Streams {
         };
         let write = Write::Group { group: out.group, record: record.encode() };
         self.store.write_then(out.group, write, Durable::Accepted { key: *key });
-        out.sealed = Some(sealed);
+        (out.sealed, out.said) = (Some(sealed), Some(size));
         out.sending.finished();
         Ok(())
     }
@@ -318,6 +325,13 @@ impl Streams {
 
     /// Puts a stream back that was taken out to work on it, or ends it.
     pub(super) fn put_sent(&mut self, key: StreamKey, mut out: Outbound, now: Now) {
+        if out.handed.manifest && out.sending.is_taken_over() && !out.handed.told {
+            out.handed.told = true;
+            match key.recipient {
+                Recipient::Address(_) => self.events.push_back(StreamEvent::Stored(key)),
+                Recipient::Namespace(_) => out.sending.published(),
+            }
+        }
         if let Some(ended) = out.sending.ended() {
             self.sent.insert(key, out);
             self.remove_sent(&key);
@@ -333,10 +347,6 @@ impl Streams {
         }
         if out.wants_room {
             self.waiting_for_room.insert(key);
-        }
-        if out.handed.manifest && out.sending.is_taken_over() && !out.handed.told {
-            out.handed.told = true;
-            self.events.push_back(StreamEvent::Stored(key));
         }
         self.sent_deadlines.set(key, out.deadline().map(|at| at.max(now.at)));
         self.sent.insert(key, out);
@@ -375,9 +385,10 @@ impl Streams {
 
     /// The way to a recipient may be another one.
     pub(super) fn sent_way_changed(&mut self, key: &StreamKey, now: Now) {
-        let way = self.way(&key.recipient);
+        let Some(out) = self.sent.get(key) else { return };
+        let way = self.way_out_for(key, out);
         let (kind, carrier) = (way.kind(), way.carrier());
-        if self.sent.get(key).is_none_or(|out| (out.way, out.carrier) == (kind, carrier)) {
+        if (out.way, out.carrier) == (kind, carrier) {
             return;
         }
         self.with_sent(key, now, |streams, out| {
@@ -397,14 +408,27 @@ impl Streams {
         });
     }
 
+    /// Where a stream may go now: nowhere while nobody can sign for its sender. What everybody would keep leaves when it is complete,
+    /// since its client may give it up before.
+    fn way_out_for(&self, key: &StreamKey, out: &Outbound) -> Way {
+        if !self.locals.contains_key(&key.sender) {
+            return Way::None;
+        }
+        match key.recipient {
+            Recipient::Namespace(_) if out.sealed.is_none() => Way::None,
+            Recipient::Namespace(_) | Recipient::Address(_) => self.way_out(&key.recipient),
+        }
+    }
+
     /// A block was read; nothing if it is not to be had.
     pub(super) fn sent_block_read(&mut self, key: &StreamKey, number: u32, bytes: Option<Vec<u8>>, now: Now) {
         let Some(mut out) = self.sent.remove(key) else { return };
         out.reading.remove(&number);
-        let bytes = bytes.filter(|bytes| out.sending.number_of(&Reference::of(bytes)) == Some(number));
-        let is_there = bytes.is_some();
-        if let Some(bytes) = bytes.filter(|_| out.sending.takes_blocks()) {
-            out.at_hand.insert(number, bytes);
+        let block = bytes.map(|bytes| (Reference::of(&bytes), bytes));
+        let block = block.filter(|(reference, _)| out.sending.number_of(reference) == Some(number));
+        let is_there = block.is_some();
+        if let Some(block) = block.filter(|_| out.sending.takes_blocks()) {
+            out.at_hand.insert(number, block);
         }
         self.put_sent(*key, out, now);
         if !is_there && self.sent.contains_key(key) {
@@ -486,17 +510,34 @@ impl Streams {
                 out.sending.finished();
                 out.sending.interrupted();
             });
+            self.sent_way_changed(&key, now);
         }
     }
 }
 
+/// Whether so much may be sent to a recipient.
+fn check_size(recipient: &Recipient, size: ByteCount) -> Result<(), SendError> {
+    let limit = MAX_TO_NAMESPACE;
+    let is_too_long = matches!(recipient, Recipient::Namespace(_)) && size > limit;
+    if is_too_long { Err(SendError::TooLongForNamespace { limit }) } else { Ok(()) }
+}
+
 impl Handed {
     /// This goes in other frames from now on.
-    fn forget(&mut self, reference: Option<Reference>) {
+    ///
+    /// Says which frames need not be answered for any more.
+    fn forget(&mut self, reference: Option<Reference>) -> Vec<FrameId> {
+        let mut empty = Vec::new();
         if self.slices.remove(&reference).is_some() {
-            self.frames.values_mut().for_each(|of_frame| of_frame.retain(|other| *other != reference));
-            self.frames.retain(|_, of_frame| !of_frame.is_empty());
+            self.frames.retain(|name, of_frame| {
+                of_frame.retain(|other| *other != reference);
+                if of_frame.is_empty() {
+                    empty.push(*name);
+                }
+                !of_frame.is_empty()
+            });
         }
+        empty
     }
 
     fn add(&mut self, frame: FrameId, reference: Option<Reference>) {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What is stored of a stream beside its blocks, and read at a start. No key lies in it: manifests stay sealed to their recipient.
 
-use ratman_types::{Address, ByteCount, RouterId, WallTime};
+use ratman_types::{Address, ByteCount, Recipient, RouterId, WallTime};
 use ratman_wire::stream::{Lifetime, StreamId};
 use ratman_wire::{DecodeError, Reader, Writer};
 
 use super::StreamKey;
 use crate::journal::{GroupKey, Role};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const SENT: u8 = 1;
 const RECEIVED: u8 = 2;
 const FINISHED: u8 = 3;
@@ -104,7 +104,7 @@ impl Record {
                 let recipient = reader.recipient("recipient")?.ok_or(DecodeError::Value("recipient"))?;
                 let stream =
                     reader.option("stream", |reader| reader.array("stream").map(StreamId::from_bytes))?;
-                let key = GroupKey { role: Role::Carried, sender, recipient, stream };
+                let key = GroupKey { role: role_of(&recipient), sender, recipient, stream };
                 let (end, brought_by) = (read_time(&mut reader)?, read_router(&mut reader)?);
                 reader.end()?;
                 Ok(Self::Carried { key, end, brought_by })
@@ -114,14 +114,22 @@ impl Record {
     }
 }
 
+/// Why frames of others to a recipient are kept.
+const fn role_of(recipient: &Recipient) -> Role {
+    match recipient {
+        Recipient::Address(_) => Role::Carried,
+        Recipient::Namespace(_) => Role::Flooded,
+    }
+}
+
 fn write_key(writer: &mut Writer<'_>, key: &StreamKey) {
-    writer.bytes(key.sender.as_bytes()).bytes(key.recipient.as_bytes()).bytes(key.stream.as_bytes());
+    writer.bytes(key.sender.as_bytes()).recipient(&key.recipient).bytes(key.stream.as_bytes());
 }
 
 fn read_key(reader: &mut Reader<'_>) -> Result<StreamKey, DecodeError> {
     Ok(StreamKey {
         sender: Address::from_bytes(reader.array("sender")?),
-        recipient: Address::from_bytes(reader.array("recipient")?),
+        recipient: reader.recipient("recipient")?.ok_or(DecodeError::Value("recipient"))?,
         stream: StreamId::from_bytes(reader.array("stream")?),
     })
 }
@@ -144,7 +152,7 @@ fn read_time(reader: &mut Reader<'_>) -> Result<WallTime, DecodeError> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use ratman_types::{Namespace, Recipient};
+    use ratman_types::Namespace;
 
     fn keys() -> impl Strategy<Value = StreamKey> {
         any::<[u8; 3]>()
@@ -178,9 +186,9 @@ mod tests {
             (keys(), any::<bool>(), any::<bool>(), time(), router()).prop_map(
                 |(key, named, to_namespace, end, brought_by)| {
                     let namespace = Recipient::Namespace(Namespace::from_bytes(*key.recipient.as_bytes()));
-                    let recipient = if to_namespace { namespace } else { key.to() };
+                    let recipient = if to_namespace { namespace } else { key.recipient };
                     let stream = named.then_some(key.stream);
-                    let key = GroupKey { role: Role::Carried, sender: key.sender, recipient, stream };
+                    let key = GroupKey { role: role_of(&recipient), sender: key.sender, recipient, stream };
                     Record::Carried { key, end, brought_by }
                 }
             ),

@@ -5,8 +5,8 @@ use ratman_types::Now;
 
 use super::inbound::{Finished, Restored};
 use super::record::Record;
-use super::{StreamKey, Streams, Write};
-use crate::journal::{Group, GroupKey, GroupNumber, Role};
+use super::{Streams, Write};
+use crate::journal::{Group, GroupNumber, Role};
 
 impl Streams {
     /// Takes a record of the store at a start, in the order of their groups; all of them come before the entries.
@@ -22,21 +22,15 @@ impl Streams {
     }
 
     fn restore_record(&mut self, number: GroupNumber, record: Record) {
-        let group = |role, key: &StreamKey| GroupKey {
-            role,
-            sender: key.sender,
-            recipient: key.to(),
-            stream: Some(key.stream),
-        };
         match record {
             Record::Sent { key, created, lifetime, size, sealed } => {
-                let restored = Group::new(group(Role::Sent, &key), None, lifetime.end(created));
+                let restored = Group::new(key.group(Role::Sent), None, lifetime.end(created));
                 self.journal.restore(number, restored);
                 self.journal.hold(number);
                 self.restore_sent(number, key, (created, lifetime, size), sealed);
             }
             Record::Received { key, end, brought_by, sealed, complete } => {
-                self.journal.restore(number, Group::new(group(Role::Received, &key), brought_by, end));
+                self.journal.restore(number, Group::new(key.group(Role::Received), brought_by, end));
                 let length = sealed.as_ref().map_or(0, Vec::len);
                 self.journal.note_record(number, u32::try_from(length).unwrap_or(u32::MAX));
                 let restored = Restored { group: number, end, brought_by, sealed, complete };
@@ -47,7 +41,10 @@ impl Streams {
             }
             Record::Carried { key, end, brought_by } => {
                 self.journal.restore(number, Group::new(key, brought_by, end));
-                self.journal.hold(number);
+                // What is flooded is with others too, unless it is ours.
+                if key.role == Role::Carried || brought_by.is_none() {
+                    self.journal.hold(number);
+                }
             }
         }
     }
@@ -65,12 +62,17 @@ impl Streams {
         self.restored_sent(now);
         for (key, restored) in core::mem::take(&mut self.restoring) {
             let group = restored.group;
-            if !self.restored_received(key, restored, now) {
+            if self.must_sleep(&key) {
+                self.sleep(key, restored);
+            } else if !self.restored_received(key, restored, now) {
                 self.remove_group(group);
             }
         }
         for group in self.journal.carried() {
             self.restored_carried(group, now);
+        }
+        for group in self.journal.of_role(Role::Flooded) {
+            self.restored_flooded(group);
         }
     }
 }

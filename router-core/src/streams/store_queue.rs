@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use ratman_eris::Reference;
-use ratman_types::Hop;
+use ratman_types::{Hop, RouterId};
 use ratman_wire::FrameId;
 
 use super::{StoreRequest, StreamKey, Write};
@@ -30,6 +30,10 @@ pub(super) enum Durable {
     Record,
     /// The last word about a stream that is here whole.
     Complete { key: StreamKey },
+    /// A frame to a namespace.
+    Flooded { group: GroupNumber, number: u32, name: FrameId, from: Hop },
+    /// That a client has a stream.
+    Taken { key: StreamKey },
     /// A frame that is carried.
     Carried { group: GroupNumber, number: u32, name: FrameId, from: Hop },
 }
@@ -43,6 +47,10 @@ pub(super) enum Reader {
     Received { key: StreamKey, reference: Reference },
     /// A frame that goes on.
     Carried { group: GroupNumber, number: u32 },
+    /// A frame to a namespace that a neighbour is to have.
+    Flooded { group: GroupNumber, number: u32, to: RouterId },
+    /// A frame to a namespace that a client here subscribed to after it had come.
+    Subscribed { group: GroupNumber, number: u32 },
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +64,8 @@ struct Batch {
 #[derive(Debug, Default)]
 pub(super) struct StoreQueue {
     next_id: u64,
+    /// How many batches were closed.
+    closed: u64,
     open: Batch,
     full: VecDeque<Batch>,
     committing: BTreeMap<u64, (usize, Vec<(GroupNumber, Durable)>)>,
@@ -91,8 +101,19 @@ impl StoreQueue {
         self.open.bytes += bytes;
         self.unstored += bytes;
         if self.open.bytes >= BATCH {
-            self.full.push_back(core::mem::take(&mut self.open));
+            let batch = self.close();
+            self.full.push_back(batch);
         }
+    }
+
+    fn close(&mut self) -> Batch {
+        self.closed += 1;
+        core::mem::take(&mut self.open)
+    }
+
+    /// What is written next is durable together with all that was written at the same number, or none of it is.
+    pub(super) const fn batch(&self) -> u64 {
+        self.closed
     }
 
     /// Adds a change, and what is to be done when it is durable.
@@ -114,7 +135,7 @@ impl StoreQueue {
         if let Some((id, group, number)) = self.questions.pop_front() {
             return Some(StoreRequest::Read { id, group, number });
         }
-        let batch = self.full.pop_front().unwrap_or_else(|| core::mem::take(&mut self.open));
+        let batch = self.full.pop_front().unwrap_or_else(|| self.close());
         if batch.writes.is_empty() {
             return None;
         }

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+mod asleep;
 mod mesh;
+mod namespaces;
 
 use core::time::Duration;
 
 use super::*;
 use mesh::{Cut, Mesh};
 use proptest::prelude::*;
+use ratman_eris::BlockSize;
 use ratman_wire::stream::StreamId;
+use ratman_wire::{Frame, Mode};
 
 /// A stream of three bytes' naming.
 pub(super) fn key(sender: u8, recipient: u8, stream: u8) -> StreamKey {
     StreamKey {
         sender: Address::from_bytes([sender; 32]),
-        recipient: Address::from_bytes([recipient; 32]),
+        recipient: Recipient::Address(Address::from_bytes([recipient; 32])),
         stream: StreamId::from_bytes([stream; 32]),
     }
 }
@@ -46,6 +50,91 @@ fn content_of_any_size_arrives_over_a_relay_and_to_oneself() {
 }
 
 #[test]
+fn what_waits_for_a_client_is_there_in_the_order_in_which_it_came() {
+    let mut mesh = Mesh::line(2);
+    let mut sent = Vec::new();
+    for length in [10_000, 1, 300, 0, 70, 2_000, 5, 100] {
+        let key = mesh.send(0, 1, &content(length));
+        mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+        sent.push(key);
+    }
+    let waiting = |mesh: &Mesh| -> Vec<StreamKey> {
+        mesh.node(1).streams.arrivals().map(|arrival| arrival.key).collect()
+    };
+    assert_eq!(waiting(&mesh), sent);
+    mesh.take_content(1, &sent.remove(3));
+    mesh.settle();
+    mesh.restart(1);
+    assert_eq!(waiting(&mesh), sent);
+}
+
+#[test]
+fn what_a_client_has_for_good_is_not_given_out_again_and_all_else_is() {
+    let mut mesh = Mesh::line(2);
+    let key = mesh.send(0, 1, &content(100_000));
+    mesh.run_until(MINUTE, |mesh| mesh.received(1) == 1);
+    let take = |mesh: &mut Mesh| {
+        let now = mesh.now();
+        mesh.node_mut(1).streams.taken(&key, now);
+    };
+    take(&mut mesh);
+    assert_eq!(mesh.is_taken(1, &key), None, "nothing is stored yet");
+    mesh.restart(1);
+    assert_eq!(mesh.node(1).streams.arrivals().count(), 1);
+    mesh.node_mut(1).disk_fails = true;
+    take(&mut mesh);
+    mesh.run_until(MINUTE, |mesh| mesh.is_taken(1, &key) == Some(false));
+    mesh.node_mut(1).disk_fails = false;
+    mesh.restart(1);
+    assert_eq!(mesh.node(1).streams.arrivals().count(), 1);
+    take(&mut mesh);
+    mesh.run_until(MINUTE, |mesh| mesh.is_taken(1, &key) == Some(true));
+    mesh.restart(1);
+    assert_eq!(mesh.node(1).streams.arrivals().count(), 0);
+}
+
+#[test]
+fn how_far_a_stream_is_can_be_seen_at_both_ends() {
+    let mut mesh = Mesh::line(3);
+    let content = content(1_000_000);
+    let in_all = Some(BlockSize::Kib32.bytes_of_tree(ByteCount(1_000_000)));
+    let only = |mesh: &Mesh, index: usize| {
+        let listed: Vec<ListedStream> = mesh.node(index).streams.list().collect();
+        assert!(listed.len() <= 1, "{listed:?}");
+        listed.first().copied()
+    };
+    let key = mesh.open(0, 2, Some(1_000_000));
+    let opened = only(&mesh, 0).unwrap();
+    assert_eq!((opened.key, opened.stage, opened.in_all), (key, StreamStage::Opening, in_all));
+    assert_eq!((opened.size, opened.arrived), (Some(ByteCount(1_000_000)), ByteCount(0)));
+    mesh.write_all(0, &key, &content).unwrap();
+    let mut seen = vec![ByteCount(0)];
+    while mesh.has_ended(0, &key).is_none() {
+        if let Some(sent) = only(&mesh, 0) {
+            assert_eq!((sent.stage, sent.in_all), (StreamStage::Sending, in_all));
+            seen.push(sent.arrived);
+            let received = only(&mesh, 2).map_or(ByteCount(0), |listed| listed.arrived);
+            assert!(received >= sent.arrived, "no more is told than has come");
+        }
+        mesh.step();
+    }
+    assert!(seen.is_sorted(), "{seen:?}");
+    seen.dedup();
+    assert!(seen.len() >= 4, "it is told in between, too: {seen:?}");
+    let waiting = only(&mesh, 2).unwrap();
+    assert_eq!((waiting.key, waiting.stage), (key, StreamStage::Waiting));
+    assert_eq!((waiting.size, Some(waiting.arrived), waiting.in_all), (opened.size, in_all, in_all));
+    mesh.take_content(2, &key);
+    assert_eq!(only(&mesh, 2), None);
+
+    mesh.cut(Cut::Between(1, 2));
+    let key = mesh.send(0, 2, &content);
+    mesh.run_until(MINUTE, |mesh| mesh.is_stored(0, &key));
+    let stored = only(&mesh, 0).unwrap();
+    assert_eq!((stored.stage, Some(stored.arrived), stored.in_all), (StreamStage::Stored, in_all, in_all));
+}
+
+#[test]
 fn a_narrow_way_slices_what_it_carries() {
     for (mtu, length) in [(1400, 300_000), (600, 30_000), (400, 2_000)] {
         let mut mesh = Mesh::line(3);
@@ -60,7 +149,7 @@ fn a_narrow_way_slices_what_it_carries() {
 
 #[test]
 fn what_a_client_was_told_to_be_sent_is_delivered_once_however_much_is_lost() {
-    proptest!(ProptestConfig::with_cases(24), |(loss in 1_u32..25, length in 0_usize..400_000, seed: u64)| {
+    proptest!(ProptestConfig::with_cases(24), |(loss in 1_u32..16, length in 0_usize..400_000, seed: u64)| {
         let mut mesh = Mesh::line(3);
         mesh.lose(loss, seed);
         let content = content(length);
@@ -96,6 +185,41 @@ fn a_stream_is_stored_on_the_way_while_its_recipient_is_away_and_its_sender_goes
     }
 }
 
+/// A carries over R1 for who is off behind R2, which takes nothing: its journal is full. R1 has all of it, and A has left.
+fn carried_before_a_full_router(content: &[u8]) -> Mesh {
+    let mut mesh = Mesh::line(4);
+    mesh.restart_with(2, StreamsConfig { quota: ByteCount(50_000), ..StreamsConfig::default() });
+    mesh.cut(Cut::Between(2, 3));
+    let key = mesh.send(0, 3, content);
+    mesh.run_until(MINUTE, |mesh| mesh.is_stored(0, &key));
+    mesh.cut(Cut::Between(0, 1));
+    mesh
+}
+
+#[test]
+fn what_a_full_router_does_not_take_passes_it_when_its_recipient_is_back() {
+    let content = content(8 << 20);
+    let mut mesh = carried_before_a_full_router(&content);
+    mesh.run_for(30 * MINUTE);
+    mesh.join(2, 3);
+    // The neighbour is the same as before; what lies behind it is not.
+    mesh.run_until(Duration::from_secs(5), |mesh| mesh.received(3) == 1);
+}
+
+#[test]
+fn what_a_full_router_does_not_take_goes_there_soon_after_it_has_room() {
+    let content = content(8 << 20);
+    let mut mesh = carried_before_a_full_router(&content);
+    mesh.run_for(MINUTE);
+    let before = mesh.bytes_sent();
+    mesh.run_for(30 * MINUTE);
+    let wasted = mesh.bytes_sent() - before;
+    assert!(wasted < 2 << 20, "{wasted} bytes to who takes none");
+    mesh.restart_with(2, StreamsConfig::default());
+    mesh.run_until(2 * MINUTE, |mesh| mesh.frames_carried(1) == 0);
+    assert!(mesh.frames_carried(2) > 256, "all of it");
+}
+
 #[test]
 fn nothing_that_was_acknowledged_is_lost_when_the_carrier_stops_at_any_point() {
     for point in 0..40 {
@@ -116,6 +240,57 @@ fn nothing_that_was_acknowledged_is_lost_when_the_carrier_stops_at_any_point() {
         mesh.run_for(MINUTE);
         assert_eq!(mesh.received(2), 1);
     }
+}
+
+/// What befalls a line of four routers.
+#[derive(Clone, Copy, Debug)]
+enum Mishap {
+    /// This one stops, and starts with what its disk has.
+    Stop(usize),
+    /// The link behind this one goes, or comes back.
+    Link(usize),
+}
+
+fn mishaps() -> impl Strategy<Value = Vec<(Mishap, u64)>> {
+    let one = prop_oneof![(0_usize..4).prop_map(Mishap::Stop), (0_usize..3).prop_map(Mishap::Link)];
+    proptest::collection::vec((one, prop_oneof![0_u64..50, 0_u64..3_000]), 1..16)
+}
+
+#[test]
+fn what_was_accepted_arrives_once_over_two_relays_whatever_happens_to_whom() {
+    proptest!(ProptestConfig::with_cases(64), |(mishaps in mishaps(), away: bool, loss in 0_u32..10, seed: u64)| {
+        let mut mesh = Mesh::line(4);
+        mesh.lose(loss, seed);
+        let mut up = [true, true, !away];
+        if away {
+            mesh.cut(Cut::Between(2, 3));
+        }
+        let streams = [(0, 3, 300_000), (0, 3, 100), (3, 0, 20_000), (1, 3, 40_000)]
+            .map(|(from, to, length)| (from, to, mesh.send(from, to, &content(length)), length));
+        mesh.run_until(MINUTE, |mesh| {
+            streams.iter().all(|(from, _, key, _)| mesh.is_accepted(*from, key))
+        });
+        for (mishap, milliseconds) in mishaps {
+            match mishap {
+                Mishap::Stop(index) => mesh.restart(index),
+                Mishap::Link(left) if up[left] => mesh.cut(Cut::Between(left, left + 1)),
+                Mishap::Link(left) => mesh.join(left, left + 1),
+            }
+            if let Mishap::Link(left) = mishap {
+                up[left] = !up[left];
+            }
+            mesh.run_for(Duration::from_millis(milliseconds));
+        }
+        (0..3).for_each(|left| mesh.join(left, left + 1));
+        for (_, to, key, length) in &streams {
+            mesh.run_until(5 * MINUTE, |mesh| mesh.is_here(*to, key));
+            prop_assert_eq!(mesh.take_content(*to, key), content(*length));
+        }
+        mesh.run_until(20 * MINUTE, |mesh| (0..4).all(|index| mesh.entries(index) == 0));
+        (0..4).for_each(|index| mesh.restart(index));
+        mesh.run_for(MINUTE);
+        prop_assert!(streams.iter().all(|(_, to, key, _)| !mesh.is_here(*to, key)), "none comes twice");
+    });
 }
 
 #[test]
@@ -271,6 +446,49 @@ fn a_full_journal_and_a_failing_disk_are_said() {
     mesh.join(0, 1);
     let key = mesh.send(0, 1, &content(50_000));
     mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+}
+
+#[test]
+fn nothing_is_told_to_be_delivered_of_which_the_disk_did_not_take_a_block() {
+    for (every, length) in [(2, 300_000), (3, 300_000), (2, 1_000_000), (3, 1_000_000), (5, 3_000_000)] {
+        let mut mesh = Mesh::line(2);
+        mesh.node_mut(1).fails_every = Some(every);
+        // So that the last blocks are on their way to the disk together.
+        mesh.node_mut(1).commits_in = Duration::from_millis(50);
+        let content = content(length);
+        let key = mesh.send(0, 1, &content);
+        mesh.run_until(50 * MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+        mesh.restart(1);
+        assert!(mesh.take_content(1, &key) == content, "one in {every} commits fails");
+    }
+}
+
+#[test]
+fn a_notice_that_comes_again_takes_nothing_that_was_delivered() {
+    let mut mesh = Mesh::line(2);
+    let content = content(9 << 20);
+    let key = mesh.send(0, 1, &content);
+    mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+    let largest = Some(ByteCount(1000));
+    mesh.node_mut(1).streams.set_filter(StreamFilter { largest, ..StreamFilter::default() });
+    let notices = |frame: &Vec<u8>| Frame::decode(frame).unwrap().header.mode == Mode::PUSH_NOTICE;
+    let notice = mesh.frames_seen_by(1).into_iter().find(notices).unwrap();
+    mesh.replay(0, 1, &notice);
+    assert!(mesh.take_content(1, &key) == content);
+}
+
+#[test]
+fn a_carried_frame_that_is_damaged_is_not_passed_on() {
+    let mut mesh = Mesh::line(3);
+    mesh.cut(Cut::Between(1, 2));
+    let key = mesh.send(0, 2, &content(5000));
+    mesh.run_until(MINUTE, |mesh| mesh.is_stored(0, &key));
+    mesh.settle();
+    mesh.damage(1);
+    mesh.join(1, 2);
+    mesh.run_for(MINUTE);
+    assert_eq!(mesh.node(2).streams.drops().get(crate::DropReason::BadSignature), 0);
+    assert_eq!((mesh.frames_carried(1), mesh.entries(1)), (0, 0));
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Socket {
         let (bed, dir) = (Bed::new(), tempfile::tempdir().unwrap());
         let path = dir.path().join("control.sock");
         let streams = Some(bed.plane.clients().clone());
-        let server = tokio::spawn(Server::bind(&path).unwrap().serve(requests().0, streams));
+        let server = tokio::spawn(Server::bind(&path).unwrap().serve(requests().0, streams, None));
         Self { bed, path, _dir: dir, server }
     }
 
@@ -39,18 +39,19 @@ impl Socket {
 
 fn to_ourselves(size: Option<usize>) -> StreamRequest {
     let size = size.map(|size| size.try_into().unwrap());
-    StreamRequest::Send { to: own(), size, lifetime: 60 }
+    StreamRequest::Send { to: Recipient::Address(own()), size, lifetime: 60, progress: false, owned: None }
 }
 
-const ANY: StreamRequest = StreamRequest::Receive { from: None, wait: true };
+const ANY: StreamRequest = StreamRequest::Receive { from: None, namespace: None, owned: None, wait: true };
 
 /// Sends and says what was told.
 fn send(path: &Path, size: Option<usize>, mut content: &[u8]) -> Result<Vec<StreamLine>, StreamError> {
     let mut told = Vec::new();
-    control::send(path, to_ourselves(size), &mut content, &mut |line| {
+    let sent = control::send(path, vec![to_ourselves(size)], &mut content, &mut |_, line| {
         told.push(line.clone());
         true
     })?;
+    sent.into_iter().collect::<Result<(), _>>()?;
     Ok(told)
 }
 
@@ -71,9 +72,124 @@ async fn streams_of_any_size_go_through_the_socket() {
         assert_eq!(told[1..], [StreamLine::Accepted, StreamLine::Delivered]);
         assert!(socket.with(receive).await == content, "{length} bytes");
     }
-    let nothing = StreamRequest::Receive { from: None, wait: false };
+    let nothing = StreamRequest::Receive { from: None, namespace: None, owned: None, wait: false };
     let none = socket.with(|path| control::receive(path, nothing, |_| Ok(io::sink()), |_| Ok(()))).await;
     assert_eq!(none.unwrap(), None, "each was taken once");
+    socket.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_is_read_once_goes_to_several_and_one_that_cannot_have_it_keeps_nobody_else_from_it() {
+    let socket = Socket::new();
+    let content = content(300_000);
+    let sent = content.clone();
+    let (told, results) = socket
+        .with(move |path| {
+            let mut told = vec![Vec::new(); 3];
+            // The second says that it is shorter than it is.
+            let requests = [None, Some(200_000), None].map(to_ourselves).to_vec();
+            let results = control::send(path, requests, &mut &sent[..], &mut |place, line| {
+                told[place].push(line.clone());
+                true
+            });
+            (told, results.unwrap())
+        })
+        .await;
+    assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    for place in [0, 2] {
+        assert_eq!(told[place][1..], [StreamLine::Accepted, StreamLine::Delivered]);
+        assert!(socket.with(receive).await == content);
+    }
+    let refused = results[1].as_ref().unwrap_err().to_string();
+    assert!(refused.contains("the content was to have 200000 bytes, and has"), "{refused}");
+    socket.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_far_a_stream_is_is_told_to_who_wants_to_know() {
+    let socket = Socket::new();
+    let content = content(3_000_000);
+    let told = socket
+        .with(move |path| {
+            let mut told = Vec::new();
+            let to = Recipient::Address(own());
+            let request =
+                StreamRequest::Send { to, size: Some(3_000_000), lifetime: 60, progress: true, owned: None };
+            // As slow as the news are.
+            let mut slow = Slow(&content);
+            control::send(path, vec![request], &mut slow, &mut |_, line| {
+                told.push(line.clone());
+                true
+            })
+            .unwrap();
+            told
+        })
+        .await;
+    let arrived: Vec<(u64, Option<u64>)> = told
+        .iter()
+        .filter_map(|line| {
+            let StreamLine::Progress { arrived, in_all } = line else { return None };
+            Some((*arrived, *in_all))
+        })
+        .collect();
+    let in_all = Some(93 * 32_768);
+    assert!(arrived.len() > 1 && arrived.is_sorted(), "{arrived:?}");
+    assert!(arrived.iter().all(|(_, all)| *all == in_all || all.is_none()), "{arrived:?}");
+    let streams = socket.with(control::list).await.unwrap();
+    let StreamLine::Streams { streams, more: 0 } = streams else { panic!("{streams:?}") };
+    let [waiting] = &streams[..] else { panic!("{streams:?}") };
+    assert_eq!((&*waiting.stage, waiting.from, waiting.size), ("waiting", own(), Some(3_000_000)));
+    assert_eq!((Some(waiting.arrived), waiting.in_all), (in_all, in_all));
+    socket.end();
+}
+
+/// Content that comes a piece at a time, with a pause between.
+struct Slow<'a>(&'a [u8]);
+
+impl Read for Slow<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        std::thread::sleep(Duration::from_millis(10));
+        Read::read(&mut self.0, buffer)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_the_key_of_a_namespace_gets_what_was_sent_to_it() {
+    let socket = Socket::new();
+    let key = NamespaceKey::from_bytes([7; 32]);
+    let to = Recipient::Namespace(key.namespace());
+    let told = socket
+        .with(move |path| {
+            let mut told = Vec::new();
+            let request = StreamRequest::Send { to, size: None, lifetime: 60, progress: false, owned: None };
+            let sent = control::send(path, vec![request], &mut &b"to all of you"[..], &mut |_, line| {
+                told.push(line.clone());
+                true
+            });
+            sent.unwrap().pop().unwrap().unwrap();
+            told
+        })
+        .await;
+    assert_eq!(told[1..], [StreamLine::Accepted, StreamLine::Published]);
+    let nothing = StreamRequest::Receive { from: None, namespace: None, owned: None, wait: false };
+    let none = socket.with(|path| control::receive(path, nothing, |_| Ok(io::sink()), |_| Ok(()))).await;
+    assert_eq!(none.unwrap(), None, "it was sent to no address");
+    // What is there already is had without waiting.
+    let request =
+        StreamRequest::Receive { from: Some(own()), namespace: Some(key), owned: None, wait: false };
+    let (arrived, content) = socket
+        .with(|path| {
+            let mut content = Vec::new();
+            let arrived = control::receive(path, request, |_| Ok(&mut content), |_| Ok(()));
+            (arrived.unwrap().unwrap(), content)
+        })
+        .await;
+    assert_eq!((arrived.from, arrived.to, &content[..]), (own(), to, &b"to all of you"[..]));
+    let request = StreamRequest::Send { to, size: None, lifetime: 86_401, progress: false, owned: None };
+    let refused =
+        socket.with(move |path| control::send(path, vec![request], &mut io::empty(), &mut |_, _| true)).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.ends_with("a stream to a namespace is wanted for at most 86400 seconds"), "{refused}");
     socket.end();
 }
 
@@ -92,8 +208,9 @@ async fn a_client_that_does_not_keep_a_stream_leaves_it() {
 async fn a_client_that_leaves_in_the_middle_sends_nothing() {
     let socket = Socket::new();
     let mut failing = Read::chain(io::Cursor::new(content(100_000)), Unplugged);
-    let failed =
-        socket.with(move |path| control::send(path, to_ourselves(None), &mut failing, &mut |_| true)).await;
+    let failed = socket
+        .with(move |path| control::send(path, vec![to_ourselves(None)], &mut failing, &mut |_, _| true))
+        .await;
     assert!(matches!(failed, Err(StreamError::Source(_))), "{failed:?}");
     socket.bed.reported(|report| report.streams.sending == 0).await;
     socket.with(|path| send(path, None, b"whole")).await.unwrap();
@@ -114,9 +231,15 @@ async fn mistakes_are_told() {
     let socket = Socket::new();
     let refused = socket.with(|path| send(path, Some(3), b"four")).await.unwrap_err().to_string();
     assert!(refused.contains("the daemon answered: the content was to have 3 bytes, and has"), "{refused}");
-    let request = StreamRequest::Send { to: own(), size: None, lifetime: u32::MAX };
+    let request = StreamRequest::Send {
+        to: Recipient::Address(own()),
+        size: None,
+        lifetime: u32::MAX,
+        progress: false,
+        owned: None,
+    };
     let refused = socket
-        .with(|path| control::send(path, request, &mut io::empty(), &mut |_| true))
+        .with(|path| control::send(path, vec![request], &mut io::empty(), &mut |_, _| true))
         .await
         .unwrap_err()
         .to_string();
@@ -201,7 +324,7 @@ async fn streams_have_places_of_their_own() {
 async fn without_a_message_plane_there_are_no_streams() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control.sock");
-    let server = tokio::spawn(Server::bind(&path).unwrap().serve(requests().0, None));
+    let server = tokio::spawn(Server::bind(&path).unwrap().serve(requests().0, None, None));
     let refused = tokio::task::spawn_blocking(move || send(&path, None, b"x").unwrap_err().to_string());
     assert!(refused.await.unwrap().ends_with("the daemon answered: this daemon has no streams"));
     server.abort();

@@ -145,7 +145,7 @@ fn a_disk_without_room_costs_the_batches_that_need_it() {
     disk.wait_until_held();
     threads.commit(3, stream(3, 0..200)).unwrap();
     threads.commit(4, small(4)).unwrap();
-    threads.commit(5, vec![Change::Remove { table: Table::Peers, key: Key::EMPTY }]).unwrap();
+    threads.commit(5, vec![Change::Remove { table: Table::Contacts, key: Key::EMPTY }]).unwrap();
     threads.commit(6, vec![Change::RemovePrefix { table: Table::Blocks, prefix: Key::EMPTY }]).unwrap();
     drop(held);
     assert_eq!(stored(&heard), 2);

@@ -97,6 +97,7 @@ impl Network {
             | Event::ClockSkew { .. }
             | Event::ClockSetBack { .. }
             | Event::KeyUsedTwice { .. }
+            | Event::Neighbours
             | Event::OriginTimeDiscarded { .. } => {}
         }
         let node = &mut self.nodes[id.0];

@@ -63,3 +63,62 @@ fn who_comes_back_carries_again_also_when_the_address_is_forgotten_otherwise() {
     assert_eq!(rig.carrier(&origin), None, "there is a route again");
     assert!(rig.told(&origin));
 }
+
+/// The neighbour that would carry for `lost`, who was announced over two hops of equal width and is gone.
+fn of_two(rig: &mut Rig, lost: &Origin) -> [Option<Hop>; 2] {
+    let time = rig.wall();
+    rig.announce(0, lost, time, 5_000);
+    rig.announce(1, lost, time, 5_000);
+    rig.retract(0, lost, time);
+    rig.retract(1, lost, time);
+    let chosen = rig.carrier(lost);
+    let other = [0, 1].map(|index| rig.hop(index)).into_iter().find(|hop| *hop != chosen);
+    [chosen, other.unwrap()]
+}
+
+fn index_of(rig: &Rig, hop: Option<Hop>) -> usize {
+    rig.neighbours.iter().position(|neighbour| Some(neighbour.hop) == hop).unwrap()
+}
+
+#[test]
+fn trust_in_an_address_that_is_reached_through_a_neighbour_makes_it_carry() {
+    let mut rig = Rig::with_neighbours(2);
+    let (lost, friend) = (Origin::new(1), Origin::new(2));
+    let [before, other] = of_two(&mut rig, &lost);
+    let time = rig.wall();
+    let through = index_of(&rig, other);
+    rig.announce(through, &friend, time, 50_000);
+    assert_eq!(rig.carrier(&lost), before, "nobody is trusted");
+    rig.events.clear();
+    rig.router.set_trust([(friend.address(), 3)].into(), rig.now);
+    rig.collect();
+    assert_eq!(rig.carrier(&lost), other);
+    assert!(rig.told(&lost));
+    rig.router.set_trust([(Address::from_bytes([9; 32]), 3)].into(), rig.now);
+    assert_eq!(rig.carrier(&lost), before, "of whom nothing is known");
+    rig.router.set_trust(Default::default(), rig.now);
+    assert_eq!(rig.carrier(&lost), before);
+}
+
+#[test]
+fn trust_goes_where_the_trusted_address_is() {
+    let mut rig = Rig::with_neighbours(2);
+    let (lost, friend, best) = (Origin::new(1), Origin::new(2), Origin::new(3));
+    let scores = [(friend.address(), 3), (best.address(), 4)];
+    rig.router.set_trust(scores.into(), rig.now);
+    let [before, other] = of_two(&mut rig, &lost);
+    let time = rig.wall();
+    let (here, there) = (index_of(&rig, before), index_of(&rig, other));
+    rig.announce(there, &friend, time, 50_000);
+    assert_eq!(rig.carrier(&lost), other);
+    rig.announce(here, &best, time, 50_000);
+    assert_eq!(rig.carrier(&lost), before, "the most trusted one counts");
+    rig.retract(here, &best, time);
+    assert_eq!(rig.carrier(&lost), other);
+    rig.retract(there, &friend, time);
+    assert_eq!(rig.carrier(&lost), before, "nobody who is trusted is reached");
+    // What the operator says of a router itself needs nothing behind it, and goes before that.
+    let id = |hop: Option<Hop>| Address::from_bytes(*hop.unwrap().neighbour.as_bytes());
+    rig.router.set_trust([(id(other), 0)].into(), rig.now);
+    assert_eq!(rig.carrier(&lost), other);
+}

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Feasibility, liveness, retraction, and what links do to routes.
 
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::LinkCost;
 
 fn retractions(neighbour: &mut Neighbour) -> usize {
     neighbour
@@ -305,7 +308,7 @@ fn the_mtu_of_a_way_is_that_of_its_narrowest_link() {
     rig.router.handle_link(LinkEvent::Mtu { hop, mtu: Mtu(1_280) }, rig.now);
     assert_eq!(mtu(&rig), Mtu(1_280));
     rig.collect();
-    assert_eq!(rig.events.last(), Some(&Event::FibChanged));
+    assert!(rig.events.ends_with(&[Event::FibChanged, Event::Neighbours]), "{:?}", rig.events);
 }
 
 #[test]
@@ -364,4 +367,29 @@ fn status_tells_what_was_chosen_and_why() {
     assert_eq!((latency.value, latency.source), (RTT, SampleSource::Echo));
     assert_eq!(links[0].capacity, None);
     assert!(links[0].clock_offset.unwrap().abs() < 2_000);
+}
+
+#[test]
+fn each_neighbour_that_answers_is_told_with_the_best_of_its_links() {
+    let mut rig = Rig::with_neighbours(2);
+    let live = |rig: &Rig| rig.router.live_neighbours().iter().map(|via| via.hop).collect::<BTreeSet<_>>();
+    let hops = [0, 1].map(|index| rig.neighbours[index].hop);
+    assert_eq!(live(&rig), BTreeSet::from(hops));
+    let starting = rig.link(7, 107);
+    assert_eq!(live(&rig), BTreeSet::from(hops), "nothing was heard of it yet");
+    rig.settle_links();
+    let third = rig.neighbours[starting].hop;
+    let second_link = rig.link(8, 107);
+    rig.settle_links();
+    rig.events.clear();
+    let cost = LinkCost::new(millis(50)).unwrap();
+    rig.router.handle_link(LinkEvent::Cost { hop: third, cost }, rig.now);
+    rig.collect();
+    assert!(rig.events.contains(&Event::Neighbours));
+    assert_eq!(live(&rig), BTreeSet::from([hops[0], hops[1], rig.neighbours[second_link].hop]));
+    rig.events.clear();
+    rig.router.handle_link(LinkEvent::Down { hop: hops[0] }, rig.now);
+    rig.collect();
+    assert!(rig.events.contains(&Event::Neighbours));
+    assert_eq!(live(&rig), BTreeSet::from([hops[1], rig.neighbours[second_link].hop]));
 }

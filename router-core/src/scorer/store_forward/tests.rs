@@ -2,7 +2,7 @@
 use core::time::Duration;
 
 use proptest::prelude::*;
-use ratman_types::{Hop, LinkId, RouterId};
+use ratman_types::{Address, Hop, LinkId, RouterId};
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn candidate(number: u8, ping_micros: u64, bandwidth: u32) -> Candidate {
 
 fn trusting(scores: &[(u8, u32)]) -> ScorerConfiguration {
     let trust_scores = scores.iter().map(|(number, score)| (Address::from_bytes([*number; 32]), *score));
-    ScorerConfiguration { trust_scores: trust_scores.collect() }
+    ScorerConfiguration { trust_scores: trust_scores.collect(), ..ScorerConfiguration::default() }
 }
 
 fn compute(candidates: &[Candidate], scores: &[(u8, u32)]) -> Choice {
@@ -57,6 +57,23 @@ fn trust_goes_before_bandwidth_and_no_trust_after_the_least() {
     assert_eq!(chosen(&[(3, 1), (2, 5)]), LinkId(2));
     assert_eq!(chosen(&[(3, 5), (2, 5)]), LinkId(2), "equal trust: bandwidth");
     assert_eq!(chosen(&[(9, 5)]), LinkId(1), "trust in somebody else");
+}
+
+#[test]
+fn what_is_said_of_a_router_goes_before_what_is_reached_through_it() {
+    let links = [candidate(1, 1_000, 9_000), candidate(2, 1_000, 500), candidate(3, 1_000, 100)];
+    let mut config = trusting(&[]);
+    let chosen = |config: &ScorerConfiguration| {
+        StoreForwardScorer.compute(ByteCount(0), config, &links).unwrap().hop.link
+    };
+    config.reached =
+        [(2, 5), (3, 7)].map(|(number, score)| (RouterId::from_bytes([number; 32]), score)).into();
+    assert_eq!(chosen(&config), LinkId(3));
+    config.trust_scores = trusting(&[(3, 0)]).trust_scores;
+    assert_eq!(chosen(&config), LinkId(2), "router 3 is trusted less than what is behind it");
+    config.trust_scores = trusting(&[(1, 6)]).trust_scores;
+    config.reached.remove(&RouterId::from_bytes([3; 32]));
+    assert_eq!(chosen(&config), LinkId(1));
 }
 
 #[test]

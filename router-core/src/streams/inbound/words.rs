@@ -7,16 +7,22 @@ use ratman_wire::stream::{DenyNotice, Lifetime, Outcome, Progress, Receipt};
 
 use super::{Finished, Inbound, Refused, Stage};
 use crate::streams::record::Record;
-use crate::streams::{StreamKey, Streams, Write};
+use crate::streams::store_queue::Durable;
+use crate::streams::{StreamEvent, StreamKey, Streams, Write};
 
 /// Streams that were refused: where there are more, some are refused anew.
 const MAX_REFUSED: usize = 4096;
 
 impl Streams {
-    /// A client has all of a stream: its blocks go, its name is remembered until its end.
+    /// A client has all of a stream: its blocks go, its name is remembered until its end. [`StreamEvent::Taken`] follows.
     pub fn taken(&mut self, key: &StreamKey, now: Now) {
         if self.received.get(key).is_some_and(|inbound| inbound.stage == Stage::Whole) {
             self.finish_received(key, now);
+        } else {
+            // Its time has passed meanwhile, and with it what could be given out again.
+            // It comes again though where its address has gone down.
+            let durable = !self.asleep.contains_key(key);
+            self.events.push_back(StreamEvent::Taken { key: *key, durable });
         }
     }
 
@@ -40,18 +46,21 @@ impl Streams {
 
     fn finish_received(&mut self, key: &StreamKey, now: Now) {
         let Some(inbound) = self.received.remove(key) else { return };
+        self.whole.remove(&inbound.group);
         self.received_deadlines.set(*key, None);
         let entries = self.journal.remove(inbound.group).map_or(0, |group| group.len());
         let (group, end) = (inbound.group, inbound.end);
         let entries = u32::try_from(entries).unwrap_or(u32::MAX);
         self.store.write(Write::RemoveGroup { group, entries, record: false });
-        self.store.write(Write::Group { group, record: Record::Finished { key: *key, end }.encode() });
+        let finished = Write::Group { group, record: Record::Finished { key: *key, end }.encode() };
+        self.store.write_then(group, finished, Durable::Taken { key: *key });
         self.remember(*key, Finished { group, end, answered: Some(now.at) });
     }
 
     /// What was announced is not wanted: the sender hears so before it sends.
     pub(in crate::streams) fn receive_notice(&mut self, key: &StreamKey, size: ByteCount, now: Now) {
-        if !self.refuses(key, size) || self.finished.contains_key(key) {
+        let is_here = |inbound: &Inbound| inbound.stage != Stage::Coming;
+        if !self.refuses(key, size) || self.has_all_of(key) || self.received.get(key).is_some_and(is_here) {
             return;
         }
         let mut payload = Vec::new();

@@ -4,13 +4,13 @@
 use ratman_eris::Reference;
 use ratman_types::{Digest, Hop, Mtu, Now, blake2b};
 use ratman_wire::stream::{Auxiliary, PackedBlocks, Packing, PushNotice, SliceOf, cut, payload_room};
-use ratman_wire::{FrameId, Header, MAX_FRAME, Mode};
+use ratman_wire::{FrameId, Header, Mode};
 
-use super::{AT_HAND, Content, Outbound};
+use super::{AT_HAND, Content, Kind, Outbound};
 use crate::sign_hashed_frame;
 use crate::stream::Next;
 use crate::streams::store_queue::Reader;
-use crate::streams::{LOOPBACK, StreamKey, StreamTransmit, Streams, Way};
+use crate::streams::{StreamKey, StreamTransmit, Streams};
 
 /// Blocks that are read at once.
 const READ_AHEAD: usize = 32;
@@ -26,14 +26,10 @@ struct Leg {
 impl Streams {
     /// Makes the frames that a stream may send now, of one block or of the manifest; whether there was something.
     pub(in crate::streams) fn send_something(&mut self, key: &StreamKey, now: Now) -> bool {
-        let (hop, mtu, carry) = match self.way(&key.recipient) {
-            Way::Local => (LOOPBACK, Mtu(u32::try_from(MAX_FRAME).expect("a constant fits")), false),
-            Way::Live(via) => (via.hop, via.mtu, false),
-            Way::Carry(via) => (via.hop, via.mtu, true),
-            Way::None => return false,
-        };
+        let Some(way) = self.sent.get(key).map(|out| self.way_out_for(key, out)) else { return false };
+        let Some(hop) = way.hop() else { return false };
         let Some(mut out) = self.sent.remove(key) else { return false };
-        let way = Leg { hop, mtu, carry };
+        let way = Leg { hop, mtu: way.mtu(), carry: way.kind() == Kind::Carry };
         let made = match out.sending.next() {
             Some(Next::Block(number)) => self.send_block(key, &mut out, number, way, now),
             Some(Next::Manifest) => {
@@ -54,9 +50,9 @@ impl Streams {
         };
         let (mut next, mut payload, mut references) = (Some(number), None, Vec::new());
         while let (Some(number), None) = (next, &payload) {
-            let Some(bytes) = self.block(key, out, number) else { break };
+            let Some((reference, bytes)) = self.block(key, out, number) else { break };
             let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            references.push(Reference::of(&bytes));
+            references.push(reference);
             payload = packing.push(&bytes);
             out.sending.sent(Next::Block(number), length, now.at);
             next = match out.sending.next() {
@@ -72,7 +68,7 @@ impl Streams {
         let frame = self.emit(key, header, (&payload, hash), way);
         if let (true, Some(id)) = (way.carry, frame) {
             for reference in references {
-                out.handed.forget(Some(reference));
+                self.forget_handed(out, Some(reference));
                 out.handed.add(id, Some(reference));
             }
         }
@@ -80,15 +76,14 @@ impl Streams {
     }
 
     fn send_sliced(&mut self, key: &StreamKey, out: &mut Outbound, number: u32, way: Leg, now: Now) -> bool {
-        let Some(bytes) = self.block(key, out, number) else { return false };
+        let Some((reference, bytes)) = self.block(key, out, number) else { return false };
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let reference = Reference::of(&bytes);
         let Ok(slices) = cut(SliceOf::Block, reference.digest(), &bytes, payload_room(way.mtu, true)) else {
             // No way for blocks of this size: it waits for a wider one.
             out.sending.interrupted();
             return false;
         };
-        out.handed.forget(Some(reference));
+        self.forget_handed(out, Some(reference));
         for slice in slices {
             let header = Header {
                 seq_id: Some(slice.place()),
@@ -109,7 +104,7 @@ impl Streams {
         let Some(sealed) = out.sealed.clone() else { return };
         let room = payload_room(way.mtu, true);
         let Ok(slices) = cut(SliceOf::SealedManifest, sealed.hash(), sealed.as_bytes(), room) else { return };
-        out.handed.forget(None);
+        self.forget_handed(out, None);
         for slice in slices {
             let header = Header {
                 seq_id: Some(slice.place()),
@@ -118,6 +113,13 @@ impl Streams {
             if let (true, Some(id)) = (way.carry, self.emit(key, header, (slice.bytes(), None), way)) {
                 out.handed.add(id, None);
             }
+        }
+    }
+
+    /// This goes in other frames from now on.
+    fn forget_handed(&mut self, out: &mut Outbound, reference: Option<Reference>) {
+        for frame in out.handed.forget(reference) {
+            self.handed.remove(&frame);
         }
     }
 
@@ -134,12 +136,12 @@ impl Streams {
         out.notice = true;
         let mut payload = Vec::new();
         PushNotice { time: self.wall(now), stream: key.stream, size }.encode_into(&mut payload);
-        let header = Header::new(Mode::PUSH_NOTICE, *key.sender.as_bytes()).to(key.to());
+        let header = Header::new(Mode::PUSH_NOTICE, *key.sender.as_bytes()).to(key.recipient);
         self.emit(key, header, (&payload, None), way);
     }
 
     fn header(&self, mode: Mode, key: &StreamKey, auxiliary: Auxiliary) -> Header {
-        let header = Header::new(mode, *key.sender.as_bytes()).to(key.to());
+        let header = Header::new(mode, *key.sender.as_bytes()).to(key.recipient);
         Header { auxiliary: Some(auxiliary.encode()), ..header }
     }
 
@@ -165,9 +167,9 @@ impl Streams {
     }
 
     /// The block of this number, if it is in memory; else it and those behind it are read.
-    fn block(&mut self, key: &StreamKey, out: &mut Outbound, number: u32) -> Option<Vec<u8>> {
-        if let Some(bytes) = out.at_hand.remove(&number) {
-            return Some(bytes);
+    fn block(&mut self, key: &StreamKey, out: &mut Outbound, number: u32) -> Option<(Reference, Vec<u8>)> {
+        if let Some(block) = out.at_hand.remove(&number) {
+            return Some(block);
         }
         let most = (AT_HAND / out.block_size.bytes()).min(READ_AHEAD);
         for number in out.sending.ahead(most) {

@@ -1,59 +1,42 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Routers in a line, with links that take a millisecond and disks that take two, in simulated time.
 
+mod node;
+
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use ratman_eris::{Decoded, Decoder};
 use ratman_types::{
-    Address, ByteCount, Digest, Ed25519Verifier, Hop, LinkId, Mtu, Now, RouterId, SecretKey, Signer,
-    Timestamp, WallTime,
+    Address, ByteCount, Digest, Hop, LinkId, Mtu, Now, Recipient, RouterId, SecretKey, Signer, Timestamp,
+    WallTime,
 };
-use ratman_wire::stream::{Contents, Lifetime};
+use ratman_wire::stream::Lifetime;
 use ratman_wire::{Frame, Mode};
 
 use crate::fib::FibEntry;
 use crate::journal::GroupNumber;
 use crate::prng::Prng;
 use crate::stream::Ended;
-use crate::streams::{
-    Arrival, NewStream, SendError, StoreRequest, StreamEvent, StreamKey, Streams, StreamsConfig, Write,
-};
+use crate::streams::{NewStream, SendError, StreamEvent, StreamKey, StreamsConfig};
 use crate::{Fib, Via};
+use node::{Node, Packet};
 
 const LINK: Duration = Duration::from_millis(1);
-const DISK: Duration = Duration::from_millis(2);
 pub(super) const LIFETIME: Duration = Duration::from_secs(3600);
 /// Frames at a time on a link, as a fair queue would hold.
 const START: u64 = 1_800_000_000_000_000;
 
-pub(super) struct Node {
-    pub(super) streams: Streams,
-    pub(super) disk_fails: bool,
-    key: Arc<SecretKey>,
-    config: StreamsConfig,
-    entries: BTreeMap<(u64, u32), ([u8; 32], Vec<u8>)>,
-    groups: BTreeMap<u64, Vec<u8>>,
-    /// What the disk is doing, with when it is done; lost when the node stops.
-    disk: VecDeque<(Timestamp, StoreRequest)>,
-    events: Vec<StreamEvent>,
-    starts: u8,
-}
-
 pub(super) enum Cut {
     Between(usize, usize),
-}
-
-enum Packet {
-    Frame(Vec<u8>),
-    Custody(Vec<ratman_wire::FrameId>),
 }
 
 pub(super) struct Mesh {
     nodes: Vec<Node>,
     now: Timestamp,
     up: BTreeSet<(usize, usize)>,
+    /// Nodes whose address is down.
+    down: BTreeSet<usize>,
     mtu: Mtu,
     packets: VecDeque<(Timestamp, usize, usize, Packet)>,
     loss: Option<(u32, Prng)>,
@@ -72,6 +55,7 @@ impl Mesh {
             nodes,
             now: Timestamp::from_micros(1_000_000),
             up,
+            down: BTreeSet::new(),
             mtu: Mtu(33_004),
             packets: VecDeque::new(),
             loss: None,
@@ -125,6 +109,21 @@ impl Mesh {
         self.routes_changed();
     }
 
+    pub(super) fn address_down(&mut self, index: usize) {
+        let (address, now) = (self.address(index), self.now());
+        self.nodes[index].streams.local_down(&address, now);
+        self.down.insert(index);
+        self.routes_changed();
+    }
+
+    pub(super) fn address_up(&mut self, index: usize) {
+        let now = self.now();
+        let Node { streams, key, .. } = &mut self.nodes[index];
+        streams.local_up(Arc::clone(key), 60, now);
+        self.down.remove(&index);
+        self.routes_changed();
+    }
+
     pub(super) fn hold_back_manifests(&mut self, hold: bool) {
         self.without_manifests = hold;
     }
@@ -148,22 +147,26 @@ impl Mesh {
                 let is_up = |left: &usize| self.up.contains(&(*left, *left + 1));
                 let via = Via { hop: hop(next), mtu: self.mtu };
                 let address = self.address(other);
-                if way.iter().all(is_up) {
+                if way.iter().all(is_up) && !self.down.contains(&other) {
                     fib.set(&address, Some(FibEntry::Remote { best: via, other: None }));
                 }
                 let first = index.min(next);
                 carriers.push((address, Some(via).filter(|_| is_up(&first))));
             }
+            let is_up = |near: &usize| self.up.contains(&(index.min(*near), index.max(*near)));
+            let near = [index.checked_sub(1), Some(index + 1)].into_iter().flatten().filter(is_up);
+            let neighbours: Vec<Via> = near.map(|near| Via { hop: hop(near), mtu: self.mtu }).collect();
             let streams = &mut self.nodes[index].streams;
             streams.handle_carriers(carriers, now);
             streams.handle_routes(Arc::new(fib), now);
+            streams.handle_neighbours(&neighbours, now);
         }
     }
 
     pub(super) fn new_stream(&self, sender: usize, recipient: usize, size: Option<u64>) -> NewStream {
         NewStream {
             sender: self.address(sender),
-            recipient: self.address(recipient),
+            recipient: Recipient::Address(self.address(recipient)),
             size: size.map(ByteCount),
             lifetime: Lifetime::from_secs(u32::try_from(LIFETIME.as_secs()).unwrap()).unwrap(),
         }
@@ -236,7 +239,7 @@ impl Mesh {
         self.settle_now();
         let next = [
             self.packets.iter().map(|(at, ..)| *at).min(),
-            self.nodes.iter().filter_map(|node| node.disk.front().map(|(at, _)| *at)).min(),
+            self.nodes.iter().flat_map(|node| node.disk.iter().map(|(at, _)| *at)).min(),
             self.nodes.iter().filter_map(|node| node.streams.poll_timeout()).min(),
         ];
         let next = next.into_iter().flatten().min().unwrap();
@@ -350,7 +353,9 @@ impl Mesh {
         *node = Node { starts, events, ..Node::new(index + 100 * usize::from(starts), config) };
         node.key = Arc::new(SecretKey::from_seed([u8::try_from(index).unwrap() + 1; 32]));
         node.streams.locals.clear();
-        node.streams.add_local(Arc::clone(&node.key), 60);
+        if !self.down.contains(&index) {
+            node.streams.add_local(Arc::clone(&node.key), 60);
+        }
         for (number, record) in &groups {
             node.streams.restore_group(GroupNumber(*number), record);
         }
@@ -388,9 +393,21 @@ impl Mesh {
         self.events(index).any(|event| *event == StreamEvent::Failed(*stream))
     }
 
+    /// Whether a client was told that it has a stream for good, and whether that is stored, as it heard last.
+    pub(super) fn is_taken(&self, index: usize, stream: &StreamKey) -> Option<bool> {
+        let told = |durable| StreamEvent::Taken { key: *stream, durable };
+        let is_of_it = |event: &&StreamEvent| **event == told(true) || **event == told(false);
+        self.events(index).filter(is_of_it).last().map(|event| *event == told(true))
+    }
+
     /// How many streams were delivered.
     pub(super) fn received(&self, index: usize) -> usize {
         self.events(index).filter(|event| matches!(event, StreamEvent::Received(_))).count()
+    }
+
+    /// Whether a client could take a stream.
+    pub(super) fn is_here(&self, index: usize, key: &StreamKey) -> bool {
+        self.nodes[index].streams.arrivals().any(|arrival| arrival.key == *key)
     }
 
     /// Reads a whole stream from the disk, as a client would, and takes it.
@@ -415,6 +432,16 @@ impl Mesh {
             .filter_map(|group| self.nodes[index].streams.journal.get(*group))
             .map(|group| group.len())
             .sum()
+    }
+
+    /// All blocks and frames on a disk.
+    pub(super) fn on_disk(&self, index: usize) -> Vec<Vec<u8>> {
+        self.nodes[index].entries.values().map(|(_, bytes)| bytes.clone()).collect()
+    }
+
+    /// Turns a bit of all that is on a disk.
+    pub(super) fn damage(&mut self, index: usize) {
+        self.nodes[index].entries.values_mut().for_each(|(_, bytes)| *bytes.last_mut().unwrap() ^= 1);
     }
 
     pub(super) fn longest_frame(&self) -> usize {
@@ -448,117 +475,8 @@ impl Mesh {
     }
 }
 
-impl Node {
-    fn new(index: usize, config: StreamsConfig) -> Self {
-        let seed = [u8::try_from(index % 250).unwrap() + 1; 32];
-        let key = Arc::new(SecretKey::from_seed(seed));
-        let mut streams = Streams::new(config.clone(), Arc::new(Ed25519Verifier), seed);
-        streams.add_local(Arc::clone(&key), 60);
-        Self {
-            streams,
-            disk_fails: false,
-            key,
-            config,
-            entries: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            disk: VecDeque::new(),
-            events: Vec::new(),
-            starts: 0,
-        }
-    }
-
-    /// Does all that is to be done now; whether there was anything.
-    fn turn(&mut self, now: Now, mut send: impl FnMut(usize, Packet)) -> bool {
-        let mut busy = false;
-        if self.streams.poll_timeout().is_some_and(|at| at <= now.at) {
-            self.streams.handle_timeout(now);
-        }
-        while let Some((_, request)) = self.disk.pop_front_if(|(at, _)| *at <= now.at) {
-            busy = true;
-            self.carry_out(request, now);
-        }
-        while let Some(transmit) = self.streams.poll_transmit(now) {
-            busy = true;
-            let to = usize::try_from(transmit.hop.link.0).unwrap() - 1;
-            send(to, Packet::Frame(transmit.frame));
-        }
-        while let Some(request) = self.streams.poll_store() {
-            busy = true;
-            self.disk.push_back((now.at + DISK, request));
-        }
-        while let Some(event) = self.streams.poll_event() {
-            busy = true;
-            if let StreamEvent::Custody { hop, frames } = event {
-                send(usize::try_from(hop.link.0).unwrap() - 1, Packet::Custody(frames));
-            } else {
-                self.events.push(event);
-            }
-        }
-        busy
-    }
-
-    fn carry_out(&mut self, request: StoreRequest, now: Now) {
-        match request {
-            StoreRequest::Commit { id, .. } if self.disk_fails => {
-                self.streams.handle_committed(id, false, now)
-            }
-            StoreRequest::Commit { id, writes } => {
-                writes.into_iter().for_each(|write| self.write(write));
-                self.streams.handle_committed(id, true, now);
-            }
-            StoreRequest::Read { id, group, number } => {
-                let entry = self.entries.get(&(group.0, number)).map(|(_, bytes)| bytes.clone());
-                self.streams.handle_read(id, entry, now);
-            }
-        }
-    }
-
-    fn write(&mut self, write: Write) {
-        match write {
-            Write::Entry { group, number, name, bytes } => {
-                self.entries.insert((group.0, number), (name, bytes));
-            }
-            Write::Group { group, record } => {
-                self.groups.insert(group.0, record);
-            }
-            Write::RemoveEntry { group, number } => {
-                self.entries.remove(&(group.0, number));
-            }
-            Write::RemoveGroup { group, record, .. } => {
-                self.entries.retain(|(of, _), _| *of != group.0);
-                if record {
-                    self.groups.remove(&group.0);
-                }
-            }
-        }
-    }
-
-    fn read(&self, arrival: &Arrival) -> Vec<u8> {
-        let capability = match &arrival.contents {
-            Contents::Inline(contents) => return contents.as_bytes().to_vec(),
-            Contents::Blocks(capability) => capability,
-        };
-        let blocks: BTreeMap<[u8; 32], &[u8]> = self
-            .entries
-            .iter()
-            .filter(|((group, _), _)| *group == arrival.group.0)
-            .map(|(_, (name, bytes))| (*name, &bytes[..]))
-            .collect();
-        let mut decoder = Decoder::whole(capability, arrival.size).unwrap();
-        let mut content = Vec::new();
-        while let Some(wanted) = decoder.next_wanted() {
-            match decoder.handle_block(blocks[wanted.as_bytes()]).unwrap() {
-                Decoded::Content(bytes) => content.extend_from_slice(bytes),
-                Decoded::Node => {}
-                Decoded::Early | Decoded::NotWanted => panic!("a block is damaged"),
-            }
-        }
-        content
-    }
-}
-
 /// The hop to a node of the mesh.
-fn hop(index: usize) -> Hop {
+pub(super) fn hop(index: usize) -> Hop {
     let number = u8::try_from(index).unwrap() + 1;
     Hop { link: LinkId(number.into()), neighbour: RouterId::from_bytes([number; 32]) }
 }

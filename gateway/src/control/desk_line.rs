@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What client and daemon say to each other about addresses, contacts and trust: a line of JSON each way.
+
+use std::fmt;
+
+use ratman_types::Address;
+use serde::{Deserialize, Serialize};
+
+use super::RequestLine;
+use crate::addresses::AuthToken;
+use crate::contacts::Contact;
+use crate::desk::{Desk, DeskError, Standing};
+
+/// An address of a client, and the proof that it is the client's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owned {
+    /// Which.
+    pub address: Address,
+    /// Its token.
+    pub token: AuthToken,
+}
+
+/// What can be asked about addresses of clients, `{"address":"create"}` and so on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum AddressRequest {
+    /// To make one; answered by [`DeskAnswer::Created`].
+    Create,
+    /// To show all; answered by [`DeskAnswer::Addresses`].
+    List,
+    /// To announce one, and take streams for it.
+    Up(Owned),
+    /// Not to announce it any more.
+    Down(Owned),
+    /// To forget it and its key for good.
+    Destroy(Owned),
+}
+
+/// What can be asked about contacts, `{"contact":"list"}` and so on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum ContactRequest {
+    /// To show all; answered by [`DeskAnswer::Contacts`].
+    List,
+    /// To give an address a name.
+    Add {
+        /// The name.
+        name: String,
+        /// The address.
+        address: Address,
+        /// How much it is trusted; as before if left out.
+        trust: Option<u32>,
+    },
+    /// To forget one, and how much it is trusted.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What can be asked about trust, `{"trust":{"set":…}}` or `{"trust":{"unset":…}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum TrustRequest {
+    /// To say how much somebody is trusted.
+    Set {
+        /// An address, the id of a neighbour, or the name of a contact.
+        whose: String,
+        /// How much, compared with others.
+        score: u32,
+    },
+    /// To take that back: not the same as a score of 0.
+    Unset {
+        /// As in [`TrustRequest::Set`].
+        whose: String,
+    },
+}
+
+/// Anything that can be asked of the desk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeskRequest {
+    /// About addresses of clients.
+    Address(AddressRequest),
+    /// About contacts.
+    Contact(ContactRequest),
+    /// About trust.
+    Trust(TrustRequest),
+}
+
+impl From<DeskRequest> for RequestLine {
+    fn from(request: DeskRequest) -> Self {
+        match request {
+            DeskRequest::Address(request) => Self::Address(request),
+            DeskRequest::Contact(request) => Self::Contact(request),
+            DeskRequest::Trust(request) => Self::Trust(request),
+        }
+    }
+}
+
+/// What is answered, `{"desk":…}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeskAnswer {
+    /// An address was made.
+    Created {
+        /// Which.
+        address: Address,
+        /// Its token, told once.
+        token: AuthToken,
+    },
+    /// The addresses of clients.
+    Addresses(Vec<AddressLine>),
+    /// The contacts.
+    Contacts(Vec<ContactLine>),
+    /// It was done.
+    Done,
+}
+
+/// An address of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressLine {
+    /// The address.
+    pub address: Address,
+    /// Whether it is announced.
+    pub up: bool,
+    /// Why it cannot be used any more, where that is so.
+    pub damage: Option<String>,
+}
+
+/// A contact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactLine {
+    /// Its address.
+    pub address: Address,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// Whether the name is the configuration's.
+    pub configured: bool,
+    /// How much it is trusted, where somebody said so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trust: Option<u32>,
+}
+
+impl From<Standing> for AddressLine {
+    fn from(Standing { address, up, damage }: Standing) -> Self {
+        Self { address, up, damage: damage.map(|damage| damage.to_string()) }
+    }
+}
+
+impl From<Contact> for ContactLine {
+    fn from(Contact { address, name, configured, trust }: Contact) -> Self {
+        Self { address, name, configured, trust }
+    }
+}
+
+impl DeskRequest {
+    /// Does what is asked.
+    pub(super) async fn serve(self, desk: &Desk) -> Result<DeskAnswer, DeskError> {
+        match self {
+            Self::Address(request) => request.serve(desk).await,
+            Self::Contact(request) => request.serve(desk).await,
+            Self::Trust(request) => request.serve(desk).await,
+        }
+    }
+}
+
+impl AddressRequest {
+    async fn serve(self, desk: &Desk) -> Result<DeskAnswer, DeskError> {
+        match self {
+            Self::Create => {
+                let (address, token) = desk.create().await?;
+                return Ok(DeskAnswer::Created { address, token });
+            }
+            Self::List => {
+                let lines = desk.addresses().await?.into_iter().map(AddressLine::from);
+                return Ok(DeskAnswer::Addresses(lines.collect()));
+            }
+            Self::Up(Owned { address, token }) => desk.up(address, token).await?,
+            Self::Down(Owned { address, token }) => desk.down(address, token).await?,
+            Self::Destroy(Owned { address, token }) => desk.destroy(address, token).await?,
+        }
+        Ok(DeskAnswer::Done)
+    }
+}
+
+impl ContactRequest {
+    async fn serve(self, desk: &Desk) -> Result<DeskAnswer, DeskError> {
+        match self {
+            Self::List => {
+                let lines = desk.list_contacts().await?.into_iter().map(ContactLine::from);
+                return Ok(DeskAnswer::Contacts(lines.collect()));
+            }
+            Self::Add { name, address, trust } => desk.add_contact(name, address, trust).await?,
+            Self::Remove { name } => desk.remove_contact(name).await?,
+        }
+        Ok(DeskAnswer::Done)
+    }
+}
+
+impl TrustRequest {
+    async fn serve(self, desk: &Desk) -> Result<DeskAnswer, DeskError> {
+        match self {
+            Self::Set { whose, score } => desk.set_trust(whose, Some(score)).await?,
+            Self::Unset { whose } => desk.set_trust(whose, None).await?,
+        }
+        Ok(DeskAnswer::Done)
+    }
+}
+
+/// As people read it; nothing where there is nothing to say.
+impl fmt::Display for DeskAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created { address, token } => {
+                write!(f, "address  {address}\ntoken    {}", *token.reveal())
+            }
+            Self::Addresses(lines) => lines.iter().try_for_each(|line| writeln!(f, "{line}")),
+            Self::Contacts(lines) => lines.iter().try_for_each(|line| writeln!(f, "{line}")),
+            Self::Done => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for AddressLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, up, damage } = self;
+        write!(f, "{address}  {}", if *up { "up" } else { "down" })?;
+        damage.as_ref().map_or(Ok(()), |damage| write!(f, "  damaged: {damage}"))
+    }
+}
+
+impl fmt::Display for ContactLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, name, configured, trust } = self;
+        write!(f, "{address}")?;
+        name.as_ref().map_or(Ok(()), |name| write!(f, "  {name}"))?;
+        trust.map_or(Ok(()), |trust| write!(f, "  trust {trust}"))?;
+        f.write_str(if *configured { "  (configuration)" } else { "" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDRESS: Address = Address::from_bytes([0xAB; 32]);
+
+    #[test]
+    fn requests_are_as_documented() {
+        let token = AuthToken::from_bytes([0xCD; 32]);
+        let hex = "cd".repeat(32);
+        for (request, text) in [
+            (RequestLine::Address(AddressRequest::Create), r#"{"address":"create"}"#.to_owned()),
+            (
+                RequestLine::Address(AddressRequest::Up(Owned { address: ADDRESS, token })),
+                format!(r#"{{"address":{{"up":{{"address":"{ADDRESS}","token":"{hex}"}}}}}}"#),
+            ),
+            (RequestLine::Contact(ContactRequest::List), r#"{"contact":"list"}"#.to_owned()),
+            (
+                RequestLine::Contact(ContactRequest::Add {
+                    name: "ann".to_owned(),
+                    address: ADDRESS,
+                    trust: Some(3),
+                }),
+                format!(r#"{{"contact":{{"add":{{"name":"ann","address":"{ADDRESS}","trust":3}}}}}}"#),
+            ),
+            (
+                RequestLine::Trust(TrustRequest::Set { whose: "ann".to_owned(), score: 3 }),
+                r#"{"trust":{"set":{"whose":"ann","score":3}}}"#.to_owned(),
+            ),
+            (
+                RequestLine::Trust(TrustRequest::Unset { whose: "ann".to_owned() }),
+                r#"{"trust":{"unset":{"whose":"ann"}}}"#.to_owned(),
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&request).unwrap(), text);
+            assert_eq!(RequestLine::parse(text.as_bytes()), Ok(request));
+        }
+        for wrong in [
+            r#"{"address":"up"}"#,
+            r#"{"address":{"up":{"address":"x","token":"y"}}}"#,
+            r#"{"contact":{"add":{"name":"ann"}}}"#,
+            r#"{"trust":{"set":{"whose":"ann","score":-1}}}"#,
+            r#"{"trust":{"unset":{"whose":"ann","score":1}}}"#,
+        ] {
+            assert!(RequestLine::parse(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn who_has_no_trust_has_no_word_of_it() {
+        let line =
+            |trust| ContactLine { address: ADDRESS, name: Some("ann".to_owned()), configured: false, trust };
+        let text = |trust| serde_json::to_string(&DeskAnswer::Contacts(vec![line(trust)])).unwrap();
+        let start = format!(r#"{{"contacts":[{{"address":"{ADDRESS}","name":"ann","configured":false"#);
+        assert_eq!(text(None), format!("{start}}}]}}"));
+        assert_eq!(text(Some(0)), format!(r#"{start},"trust":0}}]}}"#));
+        assert_eq!(line(Some(0)).to_string(), format!("{ADDRESS}  ann  trust 0"));
+        assert_eq!(
+            ContactLine { configured: true, ..line(None) }.to_string(),
+            format!("{ADDRESS}  ann  (configuration)")
+        );
+    }
+}

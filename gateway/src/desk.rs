@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Where local clients have the daemon keep their addresses, and the operator what is to be known of others': what is kept, and
+//! what follows from it in the running router. Speaks no protocol; the control socket does.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ratman_types::{Address, SecretKey, Signer};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::addresses::{AddressError, Addresses, AuthToken, Damage, Kept};
+use crate::contacts::{Contact, ContactError, Contacts};
+use crate::driver::Order;
+
+/// Orders that wait for the control loop: each comes from a client that waits for its answer.
+const ORDERS: usize = 16;
+
+/// Why the desk did not do something.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeskError {
+    /// Something about an address of a client.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// Something about a contact.
+    #[error(transparent)]
+    Contact(#[from] ContactError),
+    /// The daemon ends.
+    #[error("the daemon is ending")]
+    Ending,
+}
+
+/// An address of a client as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The address.
+    pub address: Address,
+    /// Whether it is announced, and streams for it are taken.
+    pub up: bool,
+    /// Why it cannot be used any more, where that is so.
+    pub damage: Option<Damage>,
+}
+
+/// The desk; cloned for everybody who uses it.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    records: Arc<Records>,
+    orders: mpsc::Sender<Order>,
+    /// Held from the look at an address to what follows for the router.
+    up: Arc<Mutex<BTreeSet<Address>>>,
+    /// Held from the look at trust to the order, so that of two changes the later one holds.
+    heeding: Arc<Mutex<()>>,
+}
+
+#[derive(Debug)]
+struct Records {
+    addresses: Addresses,
+    contacts: Contacts,
+}
+
+impl Desk {
+    /// A desk over what is kept, and what it orders of the control loop. None of the addresses is up.
+    pub fn new(addresses: Addresses, contacts: Contacts) -> (Self, mpsc::Receiver<Order>) {
+        let (orders, ordered) = mpsc::channel(ORDERS);
+        let records = Arc::new(Records { addresses, contacts });
+        (Self { records, orders, up: Arc::default(), heeding: Arc::default() }, ordered)
+    }
+
+    /// The contacts, for who need not wait for the disk.
+    pub fn contacts(&self) -> &Contacts {
+        &self.records.contacts
+    }
+
+    /// [`Addresses::create`].
+    ///
+    /// # Errors
+    /// As there, and [`DeskError::Ending`].
+    pub async fn create(&self) -> Result<(Address, AuthToken), DeskError> {
+        Ok(self.on_disk(|records| records.addresses.create()).await??)
+    }
+
+    /// [`Addresses::adopt`].
+    ///
+    /// # Errors
+    /// As there, and [`DeskError::Ending`].
+    pub async fn adopt(&self, key: SecretKey) -> Result<(Address, AuthToken), DeskError> {
+        Ok(self.on_disk(move |records| records.addresses.adopt(&key)).await??)
+    }
+
+    /// Announces an address and takes streams for it, until it is [down](Self::down) or the daemon ends: for so long its key is in
+    /// memory, and nowhere else unsealed. Nothing happens to one that is up.
+    ///
+    /// # Errors
+    /// As [`Addresses::unlock`], and [`DeskError::Ending`].
+    pub async fn up(&self, address: Address, token: AuthToken) -> Result<(), DeskError> {
+        let mut up = self.up.lock().await;
+        let key = self.on_disk(move |records| records.addresses.unlock(&address, &token)).await??;
+        if !up.contains(&address) {
+            self.order(|done| Order::Up(key, done)).await?;
+            up.insert(address);
+        }
+        Ok(())
+    }
+
+    /// Announces an address no more. What is sent to it is kept until it is up again or its time has passed.
+    ///
+    /// # Errors
+    /// As [`Addresses::unlock`], and [`DeskError::Ending`].
+    pub async fn down(&self, address: Address, token: AuthToken) -> Result<(), DeskError> {
+        let mut up = self.up.lock().await;
+        let key = self.on_disk(move |records| records.addresses.unlock(&address, &token)).await??;
+        self.take_down(&mut up, key.address()).await
+    }
+
+    /// [Down](Self::down) for good: [`Addresses::destroy`].
+    ///
+    /// # Errors
+    /// As there, and [`DeskError::Ending`].
+    pub async fn destroy(&self, address: Address, token: AuthToken) -> Result<(), DeskError> {
+        let mut up = self.up.lock().await;
+        self.on_disk(move |records| records.addresses.destroy(&address, &token)).await??;
+        self.take_down(&mut up, address).await
+    }
+
+    /// Whether an address is that of who has this token; nothing else follows.
+    ///
+    /// # Errors
+    /// As [`Addresses::unlock`], and [`DeskError::Ending`].
+    pub async fn prove(&self, address: Address, token: AuthToken) -> Result<(), DeskError> {
+        Ok(self.on_disk(move |records| records.addresses.unlock(&address, &token).map(drop)).await??)
+    }
+
+    /// All addresses of clients, in their order.
+    ///
+    /// # Errors
+    /// The database cannot be read; [`DeskError::Ending`].
+    pub async fn addresses(&self) -> Result<Vec<Standing>, DeskError> {
+        let up = self.up.lock().await;
+        let kept = self.on_disk(|records| records.addresses.list()).await?.map_err(AddressError::from)?;
+        let standing = |Kept { address, damage }| Standing { address, up: up.contains(&address), damage };
+        Ok(kept.into_iter().map(standing).collect())
+    }
+
+    /// [`Contacts::add`], heeded at once.
+    ///
+    /// # Errors
+    /// As there, and [`DeskError::Ending`].
+    pub async fn add_contact(
+        &self,
+        name: String,
+        address: Address,
+        trust: Option<u32>,
+    ) -> Result<(), DeskError> {
+        self.on_disk(move |records| records.contacts.add(&name, address, trust)).await??;
+        self.heed_trust().await
+    }
+
+    /// [`Contacts::remove`], heeded at once.
+    ///
+    /// # Errors
+    /// As there, and [`DeskError::Ending`].
+    pub async fn remove_contact(&self, name: String) -> Result<(), DeskError> {
+        self.on_disk(move |records| records.contacts.remove(&name)).await??;
+        self.heed_trust().await
+    }
+
+    /// [`Contacts::set_trust`] for an address or a contact by its name, heeded at once.
+    ///
+    /// # Errors
+    /// As there, [`ContactError::Unknown`], and [`DeskError::Ending`].
+    pub async fn set_trust(&self, whose: String, trust: Option<u32>) -> Result<(), DeskError> {
+        let set = move |records: &Records| {
+            // No name is as long as an address.
+            let named = whose.parse().ok().or_else(|| records.contacts.find(&whose));
+            records.contacts.set_trust(named.ok_or(ContactError::Unknown(whose))?, trust)
+        };
+        self.on_disk(set).await??;
+        self.heed_trust().await
+    }
+
+    /// All contacts: [`Contacts::list`].
+    ///
+    /// # Errors
+    /// [`DeskError::Ending`].
+    pub async fn list_contacts(&self) -> Result<Vec<Contact>, DeskError> {
+        // A change that waits for the disk holds them.
+        self.on_disk(|records| records.contacts.list()).await
+    }
+
+    async fn take_down(&self, up: &mut BTreeSet<Address>, address: Address) -> Result<(), DeskError> {
+        // Also where it seems not to be up: who asked for that may have left before it was noted.
+        self.order(|done| Order::Down(address, done)).await?;
+        up.remove(&address);
+        Ok(())
+    }
+
+    async fn heed_trust(&self) -> Result<(), DeskError> {
+        let _last = self.heeding.lock().await;
+        let trust = self.on_disk(|records| records.contacts.trust()).await?;
+        self.order(|done| Order::Trust(trust, done)).await
+    }
+
+    async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) -> Result<(), DeskError> {
+        let (done, is_done) = oneshot::channel();
+        self.orders.send(order(done)).await.map_err(|_| DeskError::Ending)?;
+        is_done.await.map_err(|_| DeskError::Ending)
+    }
+
+    /// Does what waits for the disk on a thread where nobody waits for it.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Records) -> T + Send + 'static,
+    ) -> Result<T, DeskError> {
+        let records = Arc::clone(&self.records);
+        tokio::task::spawn_blocking(move || act(&records)).await.map_err(|_| DeskError::Ending)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The secret key of a namespace, which applications share with each other and give to the daemon to subscribe.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::str::FromStr;
+
+use ratman_types::{Namespace, SecretKey, Signer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Who has it reads what is sent to the namespace. As text it is 64 hexadecimal digits; it is never shown by `Debug`.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct NamespaceKey([u8; 32]);
+
+/// Why a text is not the key of a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected the key of a namespace: 64 hexadecimal digits")]
+pub struct NotAKey;
+
+impl NamespaceKey {
+    /// From 32 bytes that nobody can guess.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// What it opens with.
+    pub fn secret(&self) -> SecretKey {
+        SecretKey::from_seed(self.0)
+    }
+
+    /// What everybody may know, to send to it.
+    pub fn namespace(&self) -> Namespace {
+        Namespace::from_bytes(self.secret().public())
+    }
+
+    /// Reads it from a file of its text.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds something else.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let mut text = String::new();
+        let read = OpenOptions::new().read(true).open(path)?.take(128).read_to_string(&mut text);
+        let key = read.and_then(|_| text.trim().parse().map_err(io::Error::other));
+        text.zeroize();
+        key
+    }
+
+    /// Writes it to a new file, with mode 0600.
+    ///
+    /// # Errors
+    /// The file is there, or cannot be made.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let mut text = self.text() + "\n";
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        text.zeroize();
+        written
+    }
+
+    fn text(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for NamespaceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NamespaceKey({}…)", self.namespace().short())
+    }
+}
+
+impl FromStr for NamespaceKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        let digits: Option<Vec<u8>> =
+            text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
+        let digits = digits.filter(|digits| digits.len() == 64).ok_or(NotAKey)?;
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1];
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for NamespaceKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
+    }
+}
+
+impl<'de> Deserialize<'de> for NamespaceKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn it_is_kept_in_a_file_that_nobody_else_reads_and_is_never_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let key = NamespaceKey::from_bytes([0xAB; 32]);
+        key.write(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(NamespaceKey::read(&path).unwrap(), key);
+        assert_eq!(key.write(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(!format!("{key:?}").to_lowercase().contains("abab"));
+        assert_eq!(serde_json::from_str::<NamespaceKey>(&serde_json::to_string(&key).unwrap()).unwrap(), key);
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["", "ab", &"g".repeat(64), &"a".repeat(63), &"a".repeat(66), &"é".repeat(32)] {
+            assert_eq!(text.parse::<NamespaceKey>(), Err(NotAKey), "{text}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Streams for addresses of this router that are down, and for namespaces that nobody subscribed to again: nobody here can open them, and their senders may have been told that
+//! they are delivered, so that they wait as the store has them.
+
+use std::sync::Arc;
+
+use ratman_types::{Address, Now, Recipient, SecretKey, Signer};
+
+use super::inbound::Restored;
+use super::{StreamEvent, StreamKey, Streams};
+
+impl Streams {
+    /// An address of this router comes up after [`Streams::restored`]: as [`Streams::add_local`], and what was sent to it and
+    /// by it goes on.
+    pub fn local_up(&mut self, key: Arc<SecretKey>, hops_left: u8, now: Now) {
+        let address = key.address();
+        self.add_local(key, hops_left);
+        self.wake(&Recipient::Address(address), now);
+        self.ways_changed(now);
+    }
+
+    /// An address of this router is down: its key is forgotten. What it sends waits; what was sent to it, and what comes for it
+    /// from now on, is kept sealed until it is up again or has expired.
+    pub fn local_down(&mut self, address: &Address, now: Now) {
+        if self.locals.remove(address).is_some() {
+            self.put_to_sleep(address);
+            self.ways_changed(now);
+        }
+    }
+
+    /// Whether a stream is for an address that is not up here, or for a namespace that nobody subscribed to again.
+    pub(super) fn must_sleep(&self, key: &StreamKey) -> bool {
+        self.key_of(&key.recipient).is_none()
+    }
+
+    /// Keeps a stream until its address is up.
+    pub(super) fn sleep(&mut self, key: StreamKey, stream: Restored) {
+        if stream.complete {
+            self.journal.hold(stream.group);
+        }
+        self.asleep.insert(key, stream);
+    }
+
+    /// Forgets what of an address's streams only its key opens.
+    fn put_to_sleep(&mut self, address: &Address) {
+        let theirs = |key: &StreamKey| key.recipient == Recipient::Address(*address);
+        for key in self.received.keys().copied().filter(theirs).collect::<Vec<_>>() {
+            if let Some(inbound) = self.received.remove(&key) {
+                self.received_deadlines.set(key, None);
+                let stream = inbound.asleep();
+                self.whole.remove(&stream.group);
+                self.sleep(key, stream);
+            }
+        }
+    }
+
+    /// Goes on with the streams of a recipient that can be opened, and tells of those that are whole.
+    pub(super) fn wake(&mut self, recipient: &Recipient, now: Now) {
+        let theirs = |key: &StreamKey| key.recipient == *recipient;
+        for key in self.asleep.keys().copied().filter(theirs).collect::<Vec<_>>() {
+            let Some(stream) = self.asleep.remove(&key) else { continue };
+            let group = stream.group;
+            if !self.restored_received(key, stream, now) {
+                self.remove_group(group);
+            }
+            let whole = self.received.get(&key).and_then(|inbound| inbound.arrival(key));
+            self.events.extend(whole.map(|arrival| StreamEvent::Received(Box::new(arrival))));
+        }
+    }
+}

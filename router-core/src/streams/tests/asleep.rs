@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Addresses of clients that are down for a while: nothing is lost, and nothing happens without their keys.
+
+use super::*;
+
+#[test]
+fn mail_for_an_address_that_is_down_waits_at_its_own_router() {
+    for length in [0, 100, 10_000, 500_000] {
+        let mut mesh = Mesh::line(3);
+        mesh.address_down(2);
+        let content = content(length);
+        let key = mesh.send(0, 2, &content);
+        mesh.run_until(MINUTE, |mesh| mesh.is_stored(0, &key));
+        mesh.run_until(MINUTE, |mesh| mesh.frames_carried(1) == 0);
+        assert!(mesh.frames_carried(2) > 0);
+        mesh.settle();
+        // Neither the sender nor this run of the router need be there any more.
+        mesh.cut(Cut::Between(1, 2));
+        mesh.restart(2);
+        mesh.run_for(MINUTE);
+        assert_eq!(mesh.received(2), 0);
+        mesh.address_up(2);
+        mesh.run_until(MINUTE, |mesh| mesh.received(2) == 1);
+        assert_eq!(mesh.take_content(2, &key), content);
+        mesh.run_for(MINUTE);
+        assert_eq!(mesh.node(2).streams.status().carried, 0, "what was carried has arrived");
+        mesh.join(1, 2);
+        mesh.run_until(10 * MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+        assert_eq!(mesh.received(2), 1);
+    }
+}
+
+#[test]
+fn what_was_delivered_is_there_when_its_address_is_up_again() {
+    let mut mesh = Mesh::line(2);
+    let content = content(100_000);
+    let key = mesh.send(0, 1, &content);
+    mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+    mesh.settle();
+    mesh.address_down(1);
+    assert_eq!(mesh.node(1).streams.arrivals().count(), 0, "nobody can open it");
+    mesh.restart(1);
+    mesh.settle();
+    assert_eq!(mesh.node(1).streams.arrivals().count(), 0);
+    mesh.address_up(1);
+    mesh.settle();
+    assert_eq!(mesh.received(1), 2, "once as it came, once as it woke");
+    mesh.address_down(1);
+    mesh.address_up(1);
+    assert_eq!(mesh.take_content(1, &key), content);
+    mesh.address_down(1);
+    mesh.restart(1);
+    mesh.address_up(1);
+    assert_eq!(mesh.node(1).streams.arrivals().count(), 0, "it was taken for good");
+}
+
+#[test]
+fn half_a_stream_goes_on_when_its_address_is_up_again() {
+    for restarts in [false, true] {
+        let mut mesh = Mesh::line(3);
+        let content = content(2_000_000);
+        let key = mesh.send(0, 2, &content);
+        mesh.run_until(MINUTE, |mesh| mesh.entries(2) > 10);
+        mesh.address_down(2);
+        mesh.settle();
+        if restarts {
+            mesh.restart(2);
+        }
+        mesh.run_for(MINUTE);
+        assert_eq!(mesh.received(2), 0);
+        mesh.address_up(2);
+        mesh.run_until(10 * MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+        assert_eq!(mesh.take_content(2, &key), content);
+        assert_eq!(mesh.received(2), 1);
+    }
+}
+
+#[test]
+fn what_an_address_sends_waits_until_it_is_up() {
+    for restarts in [false, true] {
+        let mut mesh = Mesh::line(3);
+        mesh.cut(Cut::Between(0, 1));
+        let content = content(200_000);
+        let key = mesh.send(0, 2, &content);
+        mesh.run_until(MINUTE, |mesh| mesh.is_accepted(0, &key));
+        mesh.settle();
+        mesh.address_down(0);
+        if restarts {
+            mesh.restart(0);
+        }
+        mesh.join(0, 1);
+        mesh.run_for(10 * MINUTE);
+        assert_eq!(mesh.received(2), 0, "nobody can sign for it");
+        let (new, now) = (mesh.new_stream(0, 2, None), mesh.now());
+        let refused = mesh.node_mut(0).streams.send(new, now);
+        assert!(matches!(refused, Err(SendError::Sender)), "{refused:?}");
+        mesh.address_up(0);
+        mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+        assert_eq!(mesh.take_content(2, &key), content);
+    }
+}
+
+#[test]
+fn what_sleeps_expires_and_leaves_nothing() {
+    let mut mesh = Mesh::line(2);
+    let key = mesh.send(0, 1, &content(100_000));
+    mesh.hold_back_manifests(true);
+    mesh.run_for(Duration::from_secs(1));
+    assert_eq!(mesh.has_ended(0, &key), None);
+    mesh.address_down(1);
+    mesh.run_for(mesh::LIFETIME + MINUTE);
+    mesh.settle();
+    assert_eq!((mesh.node(1).streams.asleep.len(), mesh.entries(1)), (0, 0));
+}
