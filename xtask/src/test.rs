@@ -22,7 +22,7 @@ const LAB_TESTS: &str = "lab-tests";
 /// Lab tests that measure no times and mostly wait: they are run two at a time, in two lanes of about the same length.
 const PATIENT: [&[&str]; 2] = [
     &["service", "doctor", "device", "refusals", "lab_itself", "reload", "privileges", "streams"],
-    &["hostile", "host"],
+    &["hostile", "host", "kills", "captured"],
 ];
 /// The feature of tests that boot Debian trees, and so need root.
 const SYSTEM_TESTS: &str = "system-tests";

@@ -31,7 +31,9 @@ macro_rules! targets {
 }
 
 targets! {
+    address_record => irdest_gateway::fuzz::fuzz_address_record,
     config => irdest_gateway::fuzz::fuzz_config,
+    contact_record => irdest_gateway::fuzz::fuzz_contact_record,
     control_request => irdest_gateway::fuzz::fuzz_control_request,
     eris_capability => ratman_eris::fuzz::fuzz_capability,
     eris_decoder => ratman_eris::fuzz::fuzz_decoder,

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! When packets arrived at a node by one of its devices: the clock for outages that the sender cannot see.
 
-use std::io::{self, PipeReader, PipeWriter, pipe};
-use std::os::fd::AsFd;
-use std::sync::mpsc;
-use std::thread::JoinHandle;
+use std::io;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, anyhow, ensure};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use anyhow::{Result, ensure};
 
 use crate::node::Node;
-use crate::packet_socket::PacketSocket;
+use crate::packet_socket::Received;
+use crate::tap::Tapping;
 
 /// Bytes of a packet that are looked at: the longest IPv4 header and that of TCP.
 const LOOKED_AT: usize = 80;
@@ -30,10 +27,7 @@ pub enum Seen {
 
 /// A capture of IPv4 packets that come in by a device without Ethernet headers, such as TUN.
 #[derive(Debug)]
-pub struct Capture {
-    alive: PipeWriter,
-    thread: JoinHandle<io::Result<Arrivals>>,
-}
+pub struct Capture(Tapping<Arrivals>);
 
 /// What came, in its order.
 #[derive(Clone, Debug, Default)]
@@ -42,22 +36,7 @@ pub struct Arrivals(Vec<(SystemTime, Seen)>);
 impl Capture {
     /// Starts it on the node; it sees what comes from now on.
     pub fn start(node: &Node, device: &str) -> Result<Self> {
-        let (hangup, alive) = pipe()?;
-        let (ready, opened) = mpsc::channel();
-        let device = device.to_owned();
-        let thread = node.thread(move || match PacketSocket::open(&device) {
-            Ok(socket) => {
-                // Who waits for this has its end open.
-                let _ = ready.send(Ok(()));
-                record(socket, &hangup)
-            }
-            Err(error) => {
-                let _ = ready.send(Err(error));
-                Ok(Arrivals::default())
-            }
-        })?;
-        opened.recv().unwrap_or_else(|_| Err(anyhow!("the thread of a capture ended")))?;
-        Ok(Self { alive, thread })
+        Tapping::start(node, device, LOOKED_AT, record).map(Self)
     }
 
     /// Ends it.
@@ -65,8 +44,7 @@ impl Capture {
     /// # Errors
     /// Where packets came faster than they could be read, or too many: what it knows has holes then.
     pub fn stop(self) -> Result<Arrivals> {
-        drop(self.alive);
-        Ok(self.thread.join().expect("capturing does not panic")?)
+        self.0.stop()
     }
 }
 
@@ -86,26 +64,10 @@ impl Arrivals {
     }
 }
 
-fn record(mut socket: PacketSocket, hangup: &PipeReader) -> io::Result<Arrivals> {
-    let mut arrivals = Vec::new();
-    let mut packet = [0; LOOKED_AT];
-    loop {
-        let mut watched =
-            [PollFd::new(socket.as_fd(), PollFlags::POLLIN), PollFd::new(hangup.as_fd(), PollFlags::POLLIN)];
-        poll(&mut watched, PollTimeout::NONE)?;
-        let over = watched[1].any().unwrap_or(false);
-        while let Some(received) = socket.receive(&mut packet)? {
-            let begin = &packet[..received.length.min(LOOKED_AT)];
-            let seen = seen(begin).filter(|_| !received.outgoing);
-            arrivals.extend(seen.map(|seen| (received.at, seen)));
-        }
-        if socket.missed() > 0 || arrivals.len() > LIMIT {
-            return Err(io::Error::other("packets came faster than they could be kept"));
-        }
-        if over {
-            return Ok(Arrivals(arrivals));
-        }
-    }
+fn record(arrivals: &mut Arrivals, received: Received, begin: &[u8]) -> io::Result<()> {
+    let seen = seen(begin).filter(|_| !received.outgoing);
+    arrivals.0.extend(seen.map(|seen| (received.at, seen)));
+    if arrivals.0.len() > LIMIT { Err(io::Error::other("more came than can be kept")) } else { Ok(()) }
 }
 
 /// What an IPv4 packet is (RFC 791, RFC 792, RFC 9293), by its first bytes.

@@ -132,6 +132,8 @@ pub struct Streams {
     pub receiving: u64,
     /// Of others, kept for them.
     pub carried: u64,
+    /// Frames to namespaces, kept for everybody.
+    pub flooded: u64,
     /// Bytes of all of them in the journal.
     pub journal_bytes: u64,
 }

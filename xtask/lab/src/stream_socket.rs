@@ -25,9 +25,16 @@ pub struct StreamSocket {
     writer: UnixStream,
 }
 
-/// A message that was taken.
+/// The longest piece of content, in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// A message that came.
 #[derive(Debug)]
 pub struct Message {
+    /// The address of its sender.
+    pub from: String,
+    /// The name of its stream.
+    pub stream: String,
     /// What it says.
     pub content: Vec<u8>,
     /// When all of it was here.
@@ -52,48 +59,74 @@ impl StreamSocket {
 
     /// Sends a message to an address, and returns once it was delivered.
     pub fn send(&mut self, to: &str, content: &[u8]) -> Result<()> {
-        let size = u32::try_from(content.len())?;
-        self.say(&json!({"stream": {"send": {"to": to, "size": size, "lifetime": LIFETIME}}}))?;
-        let opened = self.hear()?;
-        ensure!(matches!(opened, StreamNews::Opened { .. }), "{opened:?}");
-        // One piece, and one of length 0 for the end.
-        self.writer.write_all(&[&size.to_be_bytes(), content, &[0; 4]].concat())?;
-        let mut news = self.hear()?;
+        self.open_stream(to, content.len())?;
+        self.write(content)?;
+        let mut news = self.news()?;
         while news == StreamNews::Accepted {
-            news = self.hear()?;
+            news = self.news()?;
         }
         ensure!(news == StreamNews::Delivered, "a message was {news:?}");
         Ok(())
     }
 
+    /// Begins a message of so many bytes to an address, and returns the name of its stream.
+    pub fn open_stream(&mut self, to: &str, size: usize) -> Result<String> {
+        self.say(&json!({"stream": {"send": {"to": to, "size": size, "lifetime": LIFETIME}}}))?;
+        let news = self.news()?;
+        let StreamNews::Opened { stream } = news else { bail!("a new stream is {news:?}") };
+        Ok(stream)
+    }
+
+    /// Hands over all of the content of a message that was begun.
+    pub fn write(&mut self, content: &[u8]) -> Result<()> {
+        let mut pieces = Vec::with_capacity(content.len() + 4 * (2 + content.len() / PIECE));
+        for piece in content.chunks(PIECE) {
+            pieces.extend(u32::try_from(piece.len())?.to_be_bytes());
+            pieces.extend(piece);
+        }
+        // One of length 0 is the end.
+        pieces.extend([0; 4]);
+        Ok(self.writer.write_all(&pieces)?)
+    }
+
     /// Takes the oldest message that is here, or waits for one.
     pub fn take(&mut self) -> Result<Message> {
+        let message = self.receive()?;
+        self.taken()?;
+        Ok(message)
+    }
+
+    /// The oldest message that is here, or the next one; the daemon keeps it until it was [taken](Self::taken).
+    pub fn receive(&mut self) -> Result<Message> {
         self.say(&json!({"stream": {"receive": {"from": null, "wait": true}}}))?;
-        let arrived = self.hear()?;
-        ensure!(matches!(arrived, StreamNews::Arrived { .. }), "{arrived:?}");
+        let StreamNews::Arrived { from, stream, .. } = self.news()? else { bail!("none arrived") };
         let mut content = Vec::new();
         loop {
             let mut length = [0; 4];
             self.reader.read_exact(&mut length)?;
             let length = u32::from_be_bytes(length);
             if length == 0 {
-                break;
+                return Ok(Message { from, stream, content, at: Instant::now() });
             }
             let read = (&mut self.reader).take(length.into()).read_to_end(&mut content)?;
             ensure!(u32::try_from(read)? == length, "a message broke off");
         }
-        let at = Instant::now();
+    }
+
+    /// Says that the message is here for good, and returns once the daemon has heard it.
+    pub fn taken(&mut self) -> Result<()> {
         self.say(&json!({"stream": "taken"}))?;
-        let taken = self.hear()?;
+        let taken = self.news()?;
         ensure!(taken == StreamNews::Taken, "{taken:?}");
-        Ok(Message { content, at })
+        Ok(())
     }
 
     fn say(&mut self, line: &Value) -> Result<()> {
         Ok(self.writer.write_all(format!("{line}\n").as_bytes())?)
     }
 
-    fn hear(&mut self) -> Result<StreamNews> {
+    /// Waits for what the daemon tells next.
+    pub fn news(&mut self) -> Result<StreamNews> {
         let mut line = String::new();
         self.reader.read_line(&mut line)?;
         match serde_json::from_str(&line).with_context(|| format!("the daemon said `{line}`"))? {

@@ -35,6 +35,8 @@ pub enum StreamNews {
     Denied,
     /// Its time passed.
     Expired,
+    /// It goes to everybody who subscribed.
+    Published,
     /// The journal of its sender does not take it.
     Failed,
     /// It is here.
@@ -72,12 +74,39 @@ pub struct TakenStream {
 }
 
 impl Gateway {
+    /// A file on its node of so many random bytes: nothing in it can be left out, or be taken for another one.
+    pub fn random_file(&self, name: &str, size: u64) -> Result<PathBuf> {
+        let file = self.node().directory().join(name);
+        random_file(&file, size)?;
+        Ok(file)
+    }
+
     /// Begins to send a file to another gateway. The client stays until it is told `until`, which is `accepted`, `stored` or
     /// `delivered`.
     pub fn send_stream(&self, to: &Self, file: &Path, until: &str) -> Result<StreamSender> {
-        let file = file.display().to_string();
-        let arguments = ["send", "--json", "--to", &to.identity().address, "--wait", until, &file];
+        self.send_stream_to(&[&to.identity().address], file, until)
+    }
+
+    /// As [`send_stream`](Self::send_stream), to all these addresses and namespaces.
+    pub fn send_stream_to(&self, to: &[&str], file: &Path, until: &str) -> Result<StreamSender> {
+        let (to, file) = (to.join(","), file.display().to_string());
+        let arguments = ["send", "--json", "--to", &to, "--wait", until, &file];
         Ok(StreamSender { process: self.stream_client(&arguments)?, limit: self.node().limit() })
+    }
+
+    /// Makes a namespace: the file with its key, and what it is sent to by.
+    pub fn new_namespace(&self) -> Result<(PathBuf, String)> {
+        let key = self.node().directory().join(format!("namespace-{}", next_number()));
+        let mut client = self.stream_client(&["namespace", "--new", &key.display().to_string()])?;
+        let status = client.wait(self.node().limit())?;
+        ensure!(status.success(), "`stream namespace`: {status}\n{}", client.log());
+        Ok((key, client.log().trim().to_owned()))
+    }
+
+    /// Takes the oldest stream to the namespace of this key, as [`take_stream`](Self::take_stream); the gateway is subscribed to
+    /// it from then on.
+    pub fn take_published(&self, key: &Path, wait: bool) -> Result<Option<TakenStream>> {
+        self.take(&["--namespace-key", &key.display().to_string()], wait)
     }
 
     /// Takes the oldest stream that is here; where there is none, `wait` says whether to wait for one.
@@ -85,9 +114,14 @@ impl Gateway {
     /// # Errors
     /// Where the daemon gives none for another reason than that there is none.
     pub fn take_stream(&self, wait: bool) -> Result<Option<TakenStream>> {
+        self.take(&[], wait)
+    }
+
+    fn take(&self, wanted: &[&str], wait: bool) -> Result<Option<TakenStream>> {
         let file = self.node().directory().join(format!("taken-{}", next_number()));
         let output = file.display().to_string();
         let mut arguments = vec!["recv", "--json", "--output", &output];
+        arguments.extend(wanted);
         arguments.extend((!wait).then_some("--no-wait"));
         let mut client = self.stream_client(&arguments)?;
         let status = client.wait(self.node().limit())?;
@@ -152,8 +186,7 @@ impl StreamSender {
     }
 }
 
-/// Makes a file of so many random bytes: nothing in it can be left out, or be taken for another one.
-pub fn random_file(path: &Path, size: u64) -> Result<()> {
+fn random_file(path: &Path, size: u64) -> Result<()> {
     let mut random = File::open("/dev/urandom").context("opening /dev/urandom")?.take(size);
     let mut file = File::create(path).with_context(|| path.display().to_string())?;
     let written = io::copy(&mut random, &mut file).with_context(|| path.display().to_string())?;
@@ -172,7 +205,13 @@ pub fn same_content(one: &Path, other: &Path) -> Result<bool> {
 }
 
 fn news_in(log: &str) -> Vec<StreamNews> {
-    log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    let told = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        // Of what is sent, beside whom it is told.
+        let told = line.get("told").unwrap_or(&line).clone();
+        serde_json::from_value(told).ok()
+    };
+    log.lines().filter_map(told).collect()
 }
 
 fn next_number() -> u32 {
@@ -186,9 +225,11 @@ mod tests {
 
     #[test]
     fn reads_what_clients_print() {
-        let log = "{\"opened\":{\"stream\":\"ab\"}}\n\"accepted\"\nirdest-gateway: alas\n\"delivered\"\n";
+        let told = |told: &str| format!("{{\"to\":\"AAAA\",\"told\":{told}}}\n");
+        let sent = ["{\"opened\":{\"stream\":\"ab\"}}", "\"accepted\"", "\"delivered\""].map(told);
+        let log = sent.join("irdest-gateway: alas\n");
         let opened = StreamNews::Opened { stream: "ab".into() };
-        assert_eq!(news_in(log), [opened, StreamNews::Accepted, StreamNews::Delivered]);
+        assert_eq!(news_in(&log), [opened, StreamNews::Accepted, StreamNews::Delivered]);
         let arrived =
             "{\"arrived\":{\"from\":\"AAAA\",\"stream\":\"ab\",\"size\":7,\"created_us\":1}}\n\"none\"";
         let expected = StreamNews::Arrived { from: "AAAA".into(), stream: "ab".into(), size: 7 };
