@@ -7,9 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use irdest_lab::{
-    Neighbours, StreamNews, StreamSocket, TimeLimit, catch_signals, random_file, same_content, shown,
-};
+use irdest_lab::{Neighbours, StreamNews, StreamSocket, TimeLimit, catch_signals, same_content, shown};
 use serde::{Deserialize, Serialize};
 
 use super::figures::{median, percentile};
@@ -180,8 +178,7 @@ fn encoding() -> Result<Encoding> {
 
 /// How long a stream takes from the start of its client until that is told that it was delivered.
 fn stream(lab: &Neighbours, mib: u32) -> Result<f64> {
-    let file = lab.a.node().directory().join("content");
-    random_file(&file, u64::from(mib) << 20)?;
+    let file = lab.a.random_file("content", u64::from(mib) << 20)?;
     let began = Instant::now();
     lab.a.send_stream(&lab.b, &file, "delivered")?.wait_for(&StreamNews::Delivered)?;
     let took = began.elapsed();
