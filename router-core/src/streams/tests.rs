@@ -27,6 +27,9 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// Where frames are lost on links that nobody repeats them on: a manifest and its receipt find their way once in two times
+/// then, and are sent forty times in this time.
+const PATIENCE: Duration = Duration::from_secs(6 * 3600);
 
 #[test]
 fn content_of_any_size_arrives_over_a_relay_and_to_oneself() {
@@ -154,7 +157,7 @@ fn what_a_client_was_told_to_be_sent_is_delivered_once_however_much_is_lost() {
         mesh.lose(loss, seed);
         let content = content(length);
         let key = mesh.send(0, 2, &content);
-        mesh.run_until(50 * MINUTE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
+        mesh.run_until(PATIENCE, |mesh| mesh.has_ended(0, &key) == Some(Ended::Delivered));
         prop_assert_eq!(mesh.take_content(2, &key), content);
         prop_assert_eq!(mesh.received(2), 1);
     });
@@ -283,10 +286,10 @@ fn what_was_accepted_arrives_once_over_two_relays_whatever_happens_to_whom() {
         }
         (0..3).for_each(|left| mesh.join(left, left + 1));
         for (_, to, key, length) in &streams {
-            mesh.run_until(5 * MINUTE, |mesh| mesh.is_here(*to, key));
+            mesh.run_until(PATIENCE, |mesh| mesh.is_here(*to, key));
             prop_assert_eq!(mesh.take_content(*to, key), content(*length));
         }
-        mesh.run_until(20 * MINUTE, |mesh| (0..4).all(|index| mesh.entries(index) == 0));
+        mesh.run_until(PATIENCE, |mesh| (0..4).all(|index| mesh.entries(index) == 0));
         (0..4).for_each(|index| mesh.restart(index));
         mesh.run_for(MINUTE);
         prop_assert!(streams.iter().all(|(_, to, key, _)| !mesh.is_here(*to, key)), "none comes twice");
