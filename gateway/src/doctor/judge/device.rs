@@ -76,6 +76,9 @@ pub(super) fn judge(config: &Config, device: &Device, control: &Control, report:
                 "`modprobe tun`; a container must be given the device by its host",
             );
         }
+        Driver::Refused(_) if device.may_configure.is_none() => {
+            return report.unseen(Check::Tun, "only root can tell whether the gateway may open it");
+        }
         Driver::Refused(reason) => {
             return report.error(
                 Check::Tun,
@@ -181,6 +184,8 @@ mod tests {
             assert!(said.contains(words), "{said}, expected {words}");
         }
         assert_eq!(said(&Device::default(), &absent()), "", "who is not root cannot tell");
+        let refused = Device { driver: Driver::Refused("EACCES".into()), ..Device::default() };
+        assert_eq!(said(&refused, &absent()), "", "nor whether root may open it");
     }
 
     #[test]
