@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netmod_api::Inbox;
-use ratman_types::{Capacity, RouterId, Timestamp};
+use ratman_types::{Bandwidth, Capacity, RouterId, Timestamp};
 use ratman_wire::Mode;
 use ratman_wire::train::{self, MAX_TRAIN_PACKET, MIN_TRAIN_PACKET, TrainKey, TrainPacket, TrainReport};
 use tokio::net::UdpSocket;
@@ -77,6 +77,8 @@ struct Measuring {
     wire: u64,
     /// Bytes of all trains on the wire so far.
     bytes: u64,
+    /// What the link is known to carry before.
+    known: Option<Capacity>,
     step: Step,
 }
 
@@ -96,6 +98,8 @@ struct Running {
     state: State,
     /// What trains found last.
     known: Option<Capacity>,
+    /// How many series in a row found nothing.
+    in_vain: u32,
     /// The number of our last train.
     number: u32,
 }
@@ -117,7 +121,7 @@ impl Runner {
         let now = self.inbox.now();
         let state = State::Resting { until: now + FIRST };
         let (way, collector) = (None, Collector::new());
-        Running { of: self, way, collector, state, known: None, number: 0 }.run(mailbox).await;
+        Running { of: self, way, collector, state, known: None, in_vain: 0, number: 0 }.run(mailbox).await;
     }
 
     /// A socket from the link's own address to the neighbour.
@@ -236,15 +240,11 @@ impl Running {
             Next::Over(found) => {
                 debug!(?found, "measured by trains");
                 let bytes = measuring.bytes;
-                let rest = match found {
-                    Some(_) => schedule::rest(&self.of.hub.config, self.spent(bytes, found)),
-                    None => schedule::long_rest(&self.of.hub.config, self.spent(bytes, self.known)),
-                };
-                self.state = State::Resting { until: now + rest };
-                if let Some(capacity) = found {
-                    self.known = found;
-                    self.of.link.set_measured(now, capacity);
-                }
+                let Some(capacity) = found else { return self.rest_after_nothing(now) };
+                let spent = self.spent(bytes, found);
+                self.state = State::Resting { until: now + schedule::rest(&self.of.hub.config, spent) };
+                (self.known, self.in_vain) = (found, 0);
+                self.of.link.set_measured(now, capacity);
             }
         }
     }
@@ -283,13 +283,20 @@ impl Running {
 
     /// Ends a series that was disturbed.
     fn give_up(&mut self, now: Timestamp) {
-        let State::Measuring(Measuring { bytes, carried, .. }) = &self.state else { return };
-        let (config, spent) = (&self.of.hub.config, self.spent(*bytes, self.known));
-        let rest = match carried {
-            Some(_) => schedule::rest(config, spent),
+        let State::Measuring(Measuring { bytes, carried, known, .. }) = &self.state else { return };
+        if carried.is_none() {
             // Others have waited for nothing.
-            None => schedule::long_rest(config, spent),
-        };
+            return self.rest_after_nothing(now);
+        }
+        let rest = schedule::rest(&self.of.hub.config, self.spent(*bytes, *known));
+        self.state = State::Resting { until: now + rest };
+    }
+
+    fn rest_after_nothing(&mut self, now: Timestamp) {
+        let State::Measuring(Measuring { bytes, known, .. }) = &self.state else { return };
+        self.in_vain = self.in_vain.saturating_add(1);
+        let spent = self.spent(*bytes, *known);
+        let rest = schedule::rest_after_nothing(&self.of.hub.config, spent, self.in_vain);
         self.state = State::Resting { until: now + rest };
     }
 
@@ -324,11 +331,14 @@ impl Running {
         let length = udp.clamp(MIN_TRAIN_PACKET, MAX_TRAIN_PACKET);
         let below = below_ip(remote);
         let wire = u64::try_from(length).unwrap_or(u64::MAX) + u64::from(UDP_HEADER) + below;
-        let series = if is_idle {
-            Series::default()
+        let used = schedule::used(before, carried);
+        let (series, known) = if is_idle {
+            (Series::default(), self.known)
         } else {
-            let longest = schedule::beside_use(before, carried) / wire;
-            Series::beside_use(u16::try_from(longest).unwrap_or(u16::MAX))?
+            let longest = schedule::beside_use(used) / wire;
+            let seen = Bandwidth::from_bytes_per_second(u32::try_from(used).unwrap_or(u32::MAX));
+            let series = Series::beside_use(u16::try_from(longest).unwrap_or(u16::MAX))?;
+            (series, self.known.or(Some(Capacity::AtLeast(seen))))
         };
         let turn = self.of.hub.turn(local)?;
         let step = Step::Send { count: series.first(), at: now };
@@ -340,6 +350,7 @@ impl Running {
             length,
             wire,
             bytes: 0,
+            known,
             step,
         }))
     }

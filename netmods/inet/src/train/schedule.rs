@@ -18,7 +18,10 @@ const BESIDE_USE: Duration = Duration::from_millis(100);
 pub(crate) const WATCHED: Duration = Duration::from_secs(1);
 /// What a link is taken for that said nothing, in bytes per second: 1 Mbit/s.
 const UNKNOWN: u64 = 125_000;
-/// How many times longer the wait is where trains found nothing: others may be in the way, or UDP shut out.
+/// After trains that found nothing the wait is this part of the time between two measurements, since others may just have been in
+/// the way, then twice as long each time,
+const AGAIN: u32 = 6;
+/// up to so many times that time: UDP may be shut out, or others be in the way for good.
 const PATIENCE: u32 = 10;
 
 /// How many times more often a link is measured beside one to the same neighbour that is in use: a figure of a minute ago
@@ -43,19 +46,23 @@ fn every(config: &TrainConfig, spent: Spent) -> Duration {
 
 /// How long a link is left alone after a measurement.
 pub(crate) fn rest(config: &TrainConfig, spent: Spent) -> Duration {
-    let Spent { bytes, known, .. } = spent;
+    paid(config, spent).max(every(config, spent))
+}
+
+/// The same after so many measurements in a row that found nothing.
+pub(crate) fn rest_after_nothing(config: &TrainConfig, spent: Spent, in_a_row: u32) -> Duration {
+    let (every, doubled) = (every(config, spent), 2_u32.saturating_pow(in_a_row.saturating_sub(1)));
+    paid(config, spent).max((every / AGAIN).saturating_mul(doubled).min(every.saturating_mul(PATIENCE)))
+}
+
+/// The time for which the bytes of trains are their share of what the link carries.
+fn paid(config: &TrainConfig, Spent { bytes, known, .. }: Spent) -> Duration {
     let rate = match known {
         Some(Capacity::Measured(rate) | Capacity::AtLeast(rate)) => bytes_per_second(rate),
         None => UNKNOWN,
     };
     let share = rate.saturating_mul(config.share.0.into()) / 100;
-    let paid = Duration::from_micros(bytes.saturating_mul(1_000_000) / share.max(1));
-    paid.max(every(config, spent))
-}
-
-/// The same after trains that found nothing.
-pub(crate) fn long_rest(config: &TrainConfig, spent: Spent) -> Duration {
-    rest(config, spent).max(every(config, spent) * PATIENCE)
+    Duration::from_micros(bytes.saturating_mul(1_000_000) / share.max(1))
 }
 
 fn bytes_per_second(rate: Bandwidth) -> u64 {
@@ -73,10 +80,15 @@ pub(crate) fn is_idle((since, before): Look, (now, carried): Look) -> bool {
     !before.waits && !carried.waits && bytes.saturating_mul(1000) <= IDLE.saturating_mul(millis)
 }
 
-/// The bytes of the longest train that a link bears which carried what left between two looks.
-pub(crate) fn beside_use((since, before): Look, (now, carried): Look) -> u64 {
+/// What left between two looks, in bytes per second.
+pub(crate) fn used((since, before): Look, (now, carried): Look) -> u64 {
     let sent = ByteCount(carried.sent.saturating_sub(before.sent));
-    sent.per_second(now.since(since)).map_or(0, |rate| path::carried(rate, BESIDE_USE))
+    sent.per_second(now.since(since)).unwrap_or(0)
+}
+
+/// The bytes of the longest train that a link bears of which so much is [used].
+pub(crate) fn beside_use(used: u64) -> u64 {
+    path::carried(used, BESIDE_USE)
 }
 
 #[cfg(test)]
@@ -94,7 +106,6 @@ mod tests {
         assert_eq!(rest(&config, after(train, rate(1))), Duration::from_micros(232_550_400));
         assert_eq!(rest(&config, after(0, rate(1))), Duration::from_secs(60));
         assert_eq!(rest(&config, after(train, None)), rest(&config, after(train, rate(1))));
-        assert_eq!(long_rest(&config, after(train, None)), Duration::from_secs(600));
         let generous = TrainConfig { share: Percent(100), ..config };
         assert_eq!(rest(&generous, after(train, rate(1))), Duration::from_secs(60));
         let none = Some(Capacity::AtLeast(Bandwidth::UNKNOWN));
@@ -102,7 +113,21 @@ mod tests {
         let beside = |bytes, known| Spent { rival: true, ..after(bytes, known) };
         assert_eq!(rest(&config, beside(train, rate(200))), Duration::from_secs(20));
         assert_eq!(rest(&config, beside(train, rate(1))), Duration::from_micros(232_550_400));
-        assert_eq!(long_rest(&config, beside(0, rate(200))), Duration::from_secs(200));
+    }
+
+    #[test]
+    fn a_link_that_told_nothing_is_asked_again_soon_and_then_ever_later() {
+        let config = TrainConfig { every: Duration::from_secs(60), share: Percent(1) };
+        let known = Some(Capacity::AtLeast(Bandwidth::from_bytes_per_second(1_000_000)));
+        let spent = Spent { bytes: 0, known, rival: false };
+        let seconds = |spent| {
+            let rest = move |in_a_row| rest_after_nothing(&config, spent, in_a_row).as_secs();
+            (1..9).map(rest).collect::<Vec<_>>()
+        };
+        assert_eq!(seconds(spent), [10, 20, 40, 80, 160, 320, 600, 600]);
+        assert_eq!(seconds(Spent { rival: true, ..spent }), [3, 6, 13, 26, 53, 106, 200, 200]);
+        assert_eq!(seconds(Spent { bytes: 300_000, ..spent })[..3], [30, 30, 40], "within their share");
+        assert_eq!(rest_after_nothing(&config, spent, u32::MAX), Duration::from_secs(600));
     }
 
     fn at(seconds: u64) -> Timestamp {
@@ -127,8 +152,9 @@ mod tests {
     fn what_left_says_how_long_a_train_may_be() {
         let look =
             |seconds, sent| (at(seconds), Carried { sent, received: 9_000_000 * seconds, waits: true });
-        assert_eq!(beside_use(look(0, 7), look(2, 2_000_007)), 100_000);
-        assert_eq!(beside_use(look(0, 7), look(2, 7)), 0, "what comes says nothing");
-        assert_eq!(beside_use(look(0, 7), look(0, 2_000_007)), 0, "no time has passed");
+        let longest = |before, after| beside_use(used(before, after));
+        assert_eq!(longest(look(0, 7), look(2, 2_000_007)), 100_000);
+        assert_eq!(longest(look(0, 7), look(2, 7)), 0, "what comes says nothing");
+        assert_eq!(longest(look(0, 7), look(0, 2_000_007)), 0, "no time has passed");
     }
 }

@@ -35,7 +35,8 @@ async fn heard_by(inbox: Arc<Recorder>, way: SocketAddr) -> (TcpStream, Running)
     };
     let way = of.open(way, 0, at(0));
     let state = State::Resting { until: at(0) };
-    (dialer, Running { of, way, collector: Collector::new(), state, known: None, number: TRAIN })
+    let collector = Collector::new();
+    (dialer, Running { of, way, collector, state, known: None, in_vain: 0, number: TRAIN })
 }
 
 fn at(millis: u32) -> Timestamp {
@@ -55,6 +56,7 @@ impl Running {
             length: MIN_TRAIN_PACKET,
             wire: 300,
             bytes: 0,
+            known: None,
             step,
         });
     }
@@ -169,7 +171,13 @@ async fn nobody_waits_long_for_a_link_that_does_not_fall_idle_nor_for_a_lost_rep
     measuring.hold = Some(link.hold(Arc::clone(&running.of.inbox)));
     assert!(!link.ready());
     running.turn(at(200));
-    assert!(matches!(running.state, State::Resting { .. }));
     assert!(link.ready());
     assert_eq!(inbox.writable_calls(link.hop), 2);
+    let State::Resting { until } = running.state else { panic!("it does not rest") };
+    assert_eq!(until, at(10_200), "others may just have been in the way");
+
+    running.measures_in_use(Step::Drain { count: 16, at: at(10_200), until: at(10_200) });
+    running.turn(at(10_200));
+    let State::Resting { until } = running.state else { panic!("it does not rest") };
+    assert_eq!(until, at(30_200), "they have waited for nothing twice");
 }
