@@ -43,6 +43,7 @@ Examples:
   irdest-gateway links --watch                     what is measured about each link, every second
   irdest-gateway stream send --to ADDRESS FILE     exit code 0 once it is delivered, or stored on the way
   irdest-gateway stream recv -o FILE               the oldest message that is here, or the next that comes
+  irdest-gateway stream up FILE --to ADDRESS       share a file: stored once, fetched by whoever hears of it
   irdest-gateway stream namespace --new KEYFILE    a namespace: send to it, and who has the file reads it
   irdest-gateway contact add ann ADDRESS --trust 5 a name, and trust in who may carry messages
   ratmand                                          the router alone: the same program under another name
@@ -215,6 +216,18 @@ impl Cli {
             }
             Command::Stream(StreamCommand::Send(arguments)) => {
                 return stream::send(&socket_of(&sources, arguments.socket.clone())?, &arguments);
+            }
+            Command::Stream(StreamCommand::Up(arguments)) => {
+                return stream::up(&socket_of(&sources, arguments.socket.clone())?, &arguments);
+            }
+            Command::Stream(StreamCommand::Announce(arguments)) => {
+                return stream::announce(&socket_of(&sources, arguments.socket.clone())?, &arguments);
+            }
+            Command::Stream(StreamCommand::Down(arguments)) => {
+                return stream::down(&socket_of(&sources, arguments.socket.clone())?, &arguments);
+            }
+            Command::Stream(StreamCommand::Unsubscribe(arguments)) => {
+                return stream::unsubscribe(&socket_of(&sources, arguments.socket.clone())?, &arguments);
             }
             Command::Stream(StreamCommand::List(arguments)) => {
                 return stream::list(&socket_of(&sources, arguments.socket.clone())?, &arguments);

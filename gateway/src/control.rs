@@ -18,14 +18,16 @@ mod desk_line;
 mod server;
 mod stream_client;
 mod stream_line;
+mod urn;
 
 pub use client::{desk, links, status};
 pub use desk_line::{
     AddressLine, AddressRequest, ContactLine, ContactRequest, DeskAnswer, DeskRequest, Owned, TrustRequest,
 };
 pub use server::Server;
-pub use stream_client::{StreamError, list, receive, send};
+pub use stream_client::{StreamError, announce, list, receive, send, take_down, unsubscribe};
 pub use stream_line::{Arrived, ListedLine, MAX_PIECE, StreamLine, StreamRequest};
+pub use urn::Urn;
 
 use crate::links::Links;
 use crate::status::Status;

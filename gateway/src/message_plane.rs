@@ -12,6 +12,7 @@ mod journal;
 mod plane;
 mod registry;
 mod report;
+mod shares;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -24,11 +25,13 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 pub use clients::{
-    Clients, Ending, Held, Listed, News, NotStored, Progress, Sending, Told, TooManyNamespaces, Wanted,
+    Clients, Ending, Held, Listed, News, NotStored, Outgoing, Progress, Sending, Told, TooManyNamespaces,
+    Wanted,
 };
 pub use content::ContentError;
 pub use inlet::Inlet;
 pub use report::PlaneReport;
+pub use shares::{Announcing, TakeDownError};
 
 use crate::clock::Clock;
 use crate::forward::Forwarder;

@@ -261,6 +261,10 @@ pub struct StreamsStatus {
     pub receiving: u64,
     /// Whole streams that no client took.
     pub waiting: u64,
+    /// Streams whose address is down, or whose namespace's key is not here.
+    pub sleeping: u64,
+    /// Contents that local clients share.
+    pub shared: u64,
     /// Streams of others that are kept until they can go on.
     pub carried: u64,
     /// Frames to namespaces that are kept for everybody.

@@ -255,6 +255,55 @@ fn a_message_is_taken_once_and_outlives_a_daemon_that_is_killed() {
 }
 
 #[test]
+fn a_file_is_shared_announced_over_a_restart_and_taken_down() {
+    let home = Home::new();
+    let daemon = home.run();
+    let who: serde_json::Value =
+        serde_json::from_slice(&home.output(&["identity", "--json"]).stdout).unwrap();
+    let address = who["address"].as_str().unwrap();
+    let content: Vec<u8> = (0..50_000_u32).flat_map(u32::to_be_bytes).collect();
+    let [file, taken] = ["file", "taken"].map(|name| home.path(name).to_str().unwrap().to_owned());
+    fs::write(&file, &content).unwrap();
+    let done = |arguments: &[&str]| {
+        let output = home.output(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout).trim().to_owned()
+    };
+    let nobody = "0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101-0101";
+    let urn = done(&["stream", "up", &file, "--to", nobody, "--lifetime", "30d"]);
+    assert!(urn.starts_with("urn:eris:") && urn.len() == 115, "{urn}");
+    assert_eq!(done(&["stream", "up", &file]), urn);
+    let stages = || {
+        let listed: serde_json::Value = serde_json::from_str(&done(&["stream", "list", "--json"])).unwrap();
+        let streams = listed["streams"]["streams"].as_array().unwrap().clone();
+        streams
+            .into_iter()
+            .map(|stream| (stream["stage"].to_string(), stream["urn"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let expected =
+        [("\"sending\"".to_owned(), serde_json::Value::Null), ("\"shared\"".to_owned(), urn.clone().into())];
+    assert_eq!(stages(), expected);
+
+    drop(daemon);
+    let _daemon = home.run();
+    assert_eq!(stages(), expected);
+    assert!(done(&["stream", "list"]).contains(&urn));
+    assert_eq!(done(&["stream", "announce", &urn, "--to", address, "--wait", "delivered"]), "");
+    done(&["stream", "recv", "--no-wait", "--output", &taken]);
+    assert!(fs::read(&taken).unwrap() == content);
+    let status: Status = serde_json::from_str(&done(&["status", "--json"])).unwrap();
+    assert_eq!(status.streams.unwrap().shared, 1);
+    done(&["stream", "down", &urn]);
+    assert_eq!(stages(), []);
+    let refused = home.output(&["stream", "announce", &urn, "--to", address]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("the sender does not share this content"));
+    let wrong = home.output(&["stream", "down", "urn:eris:B4"]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", text(&wrong.stderr));
+}
+
+#[test]
 fn an_address_of_a_program_is_up_with_its_token_only_and_its_mail_waits() {
     let home = Home::new();
     let daemon = home.run();

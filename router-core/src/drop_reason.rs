@@ -130,6 +130,10 @@ drop_reasons! {
     BadManifest = "bad_manifest",
     /// More waits for the disk than may.
     StoreBusy = "store_busy",
+    /// A request for blocks of shared content that was made before.
+    RequestRepeated = "request_repeated",
+    /// A request for blocks of shared content while as many others get some as may.
+    AnswersFull = "answers_full",
     /// The journal has no room for it.
     JournalFull = "journal_full",
     /// The driver did not take frames as fast as they came out.

@@ -115,9 +115,10 @@ impl Journal {
         if let Some(number) = self.by_key.get(&key) {
             return Ok(*number);
         }
-        let most = if key.role == Role::Sent { MAX_GROUPS } else { MAX_GROUPS / 8 * 7 };
+        let is_ours = matches!(key.role, Role::Sent | Role::Shared);
+        let most = if is_ours { MAX_GROUPS } else { MAX_GROUPS / 8 * 7 };
         let of_neighbour = self.loose.get(&brought_by).map_or(0, |loose| loose.groups.len());
-        let too_many = key.role != Role::Sent && of_neighbour >= MAX_GROUPS / 4;
+        let too_many = !is_ours && of_neighbour >= MAX_GROUPS / 4;
         let takes_share = self.groups_of[key.role.index()] >= key.role.share_of_groups();
         if self.groups.len() >= most || too_many || takes_share {
             return Err(self.refuse(JournalFull::Groups));
@@ -267,6 +268,13 @@ impl Journal {
     /// So many bytes are stored of a group beside its entries.
     pub fn note_record(&mut self, number: GroupNumber, bytes: u32) {
         self.change(number, |group| group.record = bytes);
+    }
+
+    /// A group is called otherwise from now on; nothing happens where another is called so.
+    pub fn rename(&mut self, number: GroupNumber, key: GroupKey) {
+        if !self.by_key.contains_key(&key) {
+            self.change(number, |group| group.key = key);
+        }
     }
 
     /// From now on a group must stay until it is removed, or its time has passed: its sender or a neighbour was told that we

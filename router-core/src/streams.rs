@@ -13,11 +13,14 @@ mod deadlines;
 mod event;
 mod flooding;
 mod frames;
+mod groups;
 mod inbound;
 mod listed;
 mod outbound;
 mod record;
 mod restore;
+mod sharing;
+mod status;
 mod store_queue;
 mod way;
 
@@ -31,23 +34,28 @@ use ratman_types::{
     Verifier, WallTime,
 };
 use ratman_wire::FrameId;
+use ratman_wire::stream::StreamId;
 
-use crate::journal::{Group, GroupKey, GroupNumber, Journal, JournalCounters, Role};
+use crate::journal::{GroupNumber, Journal, Role};
 use crate::prng::Prng;
 use crate::stream::{Collector, Ended};
 use crate::{DropCounters, Fib, Via};
 use carriage::Carriage;
 use deadlines::Deadlines;
 use flooding::Flooding;
+use groups::stream_of;
 use inbound::{Finished, Inbound, Refused, Restored};
 use outbound::Outbound;
+use sharing::{Answers, Shared};
 use store_queue::{Durable, Reader, StoreQueue};
 use way::{LOOPBACK, Way};
 
 pub use config::{StreamFilter, StreamsConfig};
-pub use event::{Arrival, NewStream, SendError, StoreRequest, StreamEvent, StreamKey, Write};
+pub use event::{Arrival, NewShare, NewStream, SendError, StoreRequest, StreamEvent, StreamKey, Write};
 pub use flooding::{MAX_NAMESPACES, MAX_TO_NAMESPACE};
 pub use listed::{ListedStream, StreamStage};
+pub use sharing::MAX_ANSWERED;
+pub use status::StreamsStatus;
 
 /// Streams that are over and not to come again: each takes about 150 bytes. Where there are more within their lifetime, the
 /// oldest is forgotten, and could be delivered again if somebody kept its frames.
@@ -69,29 +77,6 @@ pub struct StreamTransmit {
     pub frame: Vec<u8>,
 }
 
-/// Totals, for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StreamsStatus {
-    /// Streams that local clients send and that did not end.
-    pub sending: usize,
-    /// Streams that come for local addresses and are not whole.
-    pub receiving: usize,
-    /// Whole streams that no client took.
-    pub waiting: usize,
-    /// Groups of frames that are carried for others.
-    pub carried: usize,
-    /// Frames to namespaces that are kept for others.
-    pub flooded: usize,
-    /// What the journal holds, costs included.
-    pub used: ByteCount,
-    /// What the journal may hold.
-    pub quota: ByteCount,
-    /// Frames of streams of others that were passed on at once.
-    pub relayed: u64,
-    /// What the journal refused and let go.
-    pub journal: JournalCounters,
-}
-
 /// An address of this router.
 struct Local {
     key: Arc<SecretKey>,
@@ -107,13 +92,15 @@ pub struct Streams {
     last_stamp: WallTime,
     // As many as the operator gave us.
     locals: BTreeMap<Address, Local>,
+    /// The first of them: it asks where no other must be named.
+    first: Option<Address>,
     fib: Arc<Fib>,
     carriers: BTreeMap<Address, Via>,
     // As many as local clients subscribed to.
     namespaces: BTreeMap<Namespace, Arc<SecretKey>>,
     journal: Journal,
     collector: Collector,
-    // INVARIANT: each stream of `sent` and `received` has its group in the journal, which bounds them.
+    // INVARIANT: each stream of `sent` and `received` has its group in the journal, which bounds them, but for the answers.
     sent: BTreeMap<StreamKey, Outbound>,
     received: BTreeMap<StreamKey, Inbound>,
     // INVARIANT: those of `received` that are whole, in the order in which they began to come.
@@ -124,6 +111,9 @@ pub struct Streams {
     refused: BTreeMap<StreamKey, Refused>,
     // INVARIANT: of addresses that are not up here; each has its group in the journal, which bounds them.
     asleep: BTreeMap<StreamKey, Restored>,
+    // INVARIANT: each has its group in the journal.
+    shared: BTreeMap<(Address, StreamId), Shared>,
+    answers: Answers,
     carriage: Carriage,
     flooding: Flooding,
     store: StoreQueue,
@@ -167,6 +157,7 @@ impl Streams {
             correction: 0,
             last_stamp: WallTime::default(),
             locals: BTreeMap::new(),
+            first: None,
             fib: Arc::default(),
             carriers: BTreeMap::new(),
             namespaces: BTreeMap::new(),
@@ -178,6 +169,8 @@ impl Streams {
             finished_order: BTreeMap::new(),
             refused: BTreeMap::new(),
             asleep: BTreeMap::new(),
+            shared: BTreeMap::new(),
+            answers: Answers::default(),
             carriage: Carriage::default(),
             flooding: Flooding::default(),
             store: StoreQueue::default(),
@@ -201,6 +194,7 @@ impl Streams {
     /// Adds an address of this router; its frames start with `hops_left`
     /// ([`Router::initial_hops`](crate::Router::initial_hops)).
     pub fn add_local(&mut self, key: Arc<SecretKey>, hops_left: u8) {
+        self.first.get_or_insert(key.address());
         self.locals.insert(key.address(), Local { key, hops: hops_left });
     }
 
@@ -322,7 +316,9 @@ impl Streams {
     fn is_durable(&mut self, group: GroupNumber, done: Durable, now: Now) {
         match done {
             Durable::Sent { key, number } => self.sent_is_durable(&key, number),
-            Durable::Accepted { key } => self.events.push_back(StreamEvent::Accepted(key)),
+            Durable::Accepted { key } => self.sent_is_accepted(&key),
+            Durable::Shared { key } => self.share_is_durable(&key, now),
+            Durable::TakenDown { key } => self.is_taken_down(&key, true),
             Durable::Received { key, reference } => self.received_is_durable(group, &key, &reference),
             Durable::Complete { key } => self.received_is_complete(group, &key, now),
             Durable::Carried { group, number, name, from } => {
@@ -343,7 +339,12 @@ impl Streams {
             Durable::Carried { group, number, .. } => self.carried_is_gone(group, number),
             Durable::Flooded { group, number, .. } => self.flooded_is_gone((group, number)),
             Durable::Taken { key } => self.events.push_back(StreamEvent::Taken { key, durable: false }),
-            Durable::Sent { .. } | Durable::Accepted { .. } | Durable::Complete { .. } | Durable::Record => {
+            Durable::TakenDown { key } => self.is_taken_down(&key, false),
+            Durable::Sent { .. }
+            | Durable::Accepted { .. }
+            | Durable::Shared { .. }
+            | Durable::Complete { .. }
+            | Durable::Record => {
                 if self.journal.get(group).is_some() {
                     tracing::warn!(group = group.0, "a stream could not be stored: it is given up");
                     self.give_up(group);
@@ -416,11 +417,14 @@ impl Streams {
 
     fn sweep(&mut self, now: Now) {
         self.sweep_delivery(now);
+        self.sweep_answers(now);
         self.collector.forget_old(now.at);
         let wall = self.wall(now);
         while let Some((number, group)) = self.journal.take_expired(wall) {
             self.group_is_gone(number, &group);
-            if let Some(key) = stream_of(&group).filter(|_| group.key.role == Role::Sent) {
+            let is_ours = matches!(group.key.role, Role::Sent | Role::Shared);
+            let ours = stream_of(&group).filter(|_| is_ours);
+            if let Some(key) = ours.filter(|key| self.sent.contains_key(key)) {
                 self.forget_sent(&key);
                 self.events.push_back(StreamEvent::Ended(key, Ended::Expired));
             }
@@ -429,21 +433,6 @@ impl Streams {
             self.finished.iter().filter(|(_, finished)| finished.end <= wall).map(|(key, _)| *key).collect();
         over.iter().for_each(|key| self.forget_finished(key));
         self.refused.retain(|_, refused| refused.end > wall);
-    }
-
-    /// Totals.
-    pub fn status(&self) -> StreamsStatus {
-        StreamsStatus {
-            sending: self.sent.len(),
-            receiving: self.received.len() - self.whole.len(),
-            waiting: self.whole.len(),
-            carried: self.carriage.len(),
-            flooded: self.flooding.len(),
-            used: self.journal.used(),
-            quota: self.config.quota,
-            relayed: self.relayed,
-            journal: self.journal.counters(),
-        }
     }
 
     /// What was dropped, by reason.
@@ -460,7 +449,7 @@ impl Streams {
     }
 
     fn refuses(&self, key: &StreamKey, size: ByteCount) -> bool {
-        self.config.filter.refuses(&key.sender, size)
+        self.config.filter.refuses(&key.sender, &key.recipient, size)
     }
 
     fn wall(&self, now: Now) -> WallTime {
@@ -479,67 +468,6 @@ impl Streams {
         bytes
     }
 
-    /// Lets groups go that make room for others.
-    fn evict(&mut self, groups: &[GroupNumber]) {
-        groups.iter().for_each(|group| self.remove_group(*group));
-    }
-
-    /// Removes a group with everything that is known of it, here and in the store.
-    fn remove_group(&mut self, number: GroupNumber) {
-        if let Some(group) = self.journal.remove(number) {
-            self.group_is_gone(number, &group);
-        }
-    }
-
-    /// A group left the journal.
-    fn group_is_gone(&mut self, number: GroupNumber, group: &Group) {
-        let entries = u32::try_from(group.len()).unwrap_or(u32::MAX);
-        self.store.write(Write::RemoveGroup { group: number, entries, record: true });
-        match (group.key.role, stream_of(group)) {
-            (Role::Received, Some(key)) => {
-                self.received.remove(&key);
-                self.asleep.remove(&key);
-                self.whole.remove(&number);
-                self.received_deadlines.set(key, None);
-                self.deliver_again(&key);
-            }
-            (Role::Carried, _) => self.forget_carried(number),
-            (Role::Flooded, _) => self.forget_flooded(number),
-            (Role::Received | Role::Sent, _) => {}
-        }
-    }
-
-    /// The store failed to take something of a group.
-    fn give_up(&mut self, number: GroupNumber) {
-        let sent = self.journal.get(number).filter(|group| group.key.role == Role::Sent).and_then(stream_of);
-        match sent {
-            Some(key) => {
-                self.remove_sent(&key);
-                self.events.push_back(StreamEvent::Failed(key));
-            }
-            None => self.remove_group(number),
-        }
-    }
-
-    fn remember(&mut self, key: StreamKey, finished: Finished) {
-        if self.finished.len() >= MAX_FINISHED
-            && let Some((_, oldest)) = self.finished_order.first_key_value()
-        {
-            let oldest = *oldest;
-            self.forget_finished(&oldest);
-        }
-        self.finished_order.insert(finished.group, key);
-        self.finished.insert(key, finished);
-    }
-
-    fn forget_finished(&mut self, key: &StreamKey) {
-        if let Some(finished) = self.finished.remove(key) {
-            self.finished_order.remove(&finished.group);
-            let group = finished.group;
-            self.store.write(Write::RemoveGroup { group, entries: 0, record: true });
-        }
-    }
-
     fn tell_custody(&mut self, hop: Hop, frames: Vec<FrameId>) {
         if hop == LOOPBACK || frames.is_empty() {
             return;
@@ -549,12 +477,6 @@ impl Streams {
             known.extend(frames);
         }
     }
-}
-
-/// The stream that a group belongs to, if it is known.
-fn stream_of(group: &Group) -> Option<StreamKey> {
-    let GroupKey { sender, recipient, stream, .. } = group.key;
-    Some(StreamKey { sender, recipient, stream: stream? })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! `irdest-gateway stream`: sends a file as a stream, and takes one.
+//! `irdest-gateway stream`: sends a file as a stream, takes one, and shares one.
+
+mod sharing;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,11 +17,12 @@ use serde::Serialize;
 
 use super::desk::AsArgs;
 use super::{EXIT_FAILED, print};
-use crate::control::{self, ListedLine, StreamLine, StreamRequest};
+use crate::control::{self, ControlError, ListedLine, StreamLine, StreamRequest};
 use crate::daemon;
 use crate::namespace_key::NamespaceKey;
 use crate::status::Table;
 use crate::telemetry;
+pub(super) use sharing::{AnnounceArgs, DownArgs, UnsubscribeArgs, UpArgs, announce, down, unsubscribe, up};
 
 /// For how long a message to an address is wanted where nobody says it.
 const WEEK: Lifetime = Lifetime::from_secs(7 * 86_400).expect("a week is below 30 days");
@@ -30,10 +33,19 @@ pub(super) enum StreamCommand {
     Send(SendArgs),
     /// Take the oldest stream that is here; it is forgotten once it is written
     Recv(RecvArgs),
+    /// Share a file, or what comes by standard input, and print its name, a URN: it is stored once, and whoever is told of it fetches it
+    /// from here, now or later. It is public: whoever has the name, or the same file, can tell what it is
+    Up(UpArgs),
+    /// Tell addresses and namespaces of shared content, as often as you like
+    Announce(AnnounceArgs),
+    /// Share content no more, and keep nothing of it
+    Down(DownArgs),
     /// Show the streams that are not over, and how far each is
     List(ListArgs),
     /// Show which namespace the key in a file opens, as `stream send --to` takes it
     Namespace(NamespaceArgs),
+    /// Take the key of a namespace back that `stream recv --namespace-key`, or a program, gave the gateway
+    Unsubscribe(UnsubscribeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +79,10 @@ pub(super) struct SendArgs {
     lifetime: Option<Lifetime>,
     #[command(flatten)]
     on_behalf: AsArgs,
+    /// Send no more than the manifest, and the content when the recipient asks for it: until then it stays here, and no other router stores
+    /// it. Not to a namespace
+    #[arg(long)]
+    pull: bool,
     /// What to wait for
     #[arg(long, value_enum, default_value_t = Wait::Stored)]
     wait: Wait,
@@ -113,7 +129,7 @@ pub(super) struct RecvArgs {
 enum Wait {
     /// Durable here: it will be sent whatever happens to this host
     Accepted,
-    /// Delivered, or stored by another router for a recipient that is not to be reached
+    /// Delivered, or stored by another router for a recipient that is not to be reached; with --pull only delivered
     Stored,
     /// The recipient has all of it
     Delivered,
@@ -132,6 +148,8 @@ impl Wait {
                 false
             }
             StreamLine::Refused | StreamLine::Denied | StreamLine::Expired | StreamLine::Failed => false,
+            StreamLine::Withdrawn | StreamLine::Down | StreamLine::Unsubscribed { .. } => false,
+            StreamLine::Shared { .. } => false,
         }
     }
 }
@@ -168,9 +186,57 @@ struct Fate {
     last: Option<StreamLine>,
 }
 
+/// What becomes of one content for several recipients, and is told.
+struct Fates {
+    each: Vec<Fate>,
+    json: bool,
+    printed: anyhow::Result<()>,
+}
+
+impl Fates {
+    fn of(to: &BTreeSet<Recipient>, json: bool) -> Self {
+        let each = to.iter().map(|to| Fate { to: *to, met: false, last: None }).collect();
+        Self { each, json, printed: Ok(()) }
+    }
+
+    /// Hears of one, and whether that is what was waited for; says whether to hear more of it.
+    fn hear(&mut self, place: usize, line: &StreamLine, met: bool) -> bool {
+        let fate = &mut self.each[place];
+        if let StreamLine::Progress { .. } = line {
+            let _closed = writeln!(io::stderr(), "{}: {line}", fate.to);
+            return true;
+        }
+        fate.met |= met;
+        fate.last = Some(line.clone());
+        let met = fate.met;
+        if self.json {
+            self.printed = shown(&Told { to: &fate.to, told: line }).and_then(print);
+        }
+        !met && self.printed.is_ok()
+    }
+
+    /// Says of whom it has not come, and why.
+    fn end(self, told: &[Result<(), ControlError>]) -> anyhow::Result<ExitCode> {
+        self.printed?;
+        let mut code = ExitCode::SUCCESS;
+        let several = self.each.len() > 1;
+        for (Fate { to, last, .. }, told) in self.each.iter().zip(told).filter(|(fate, _)| !fate.met) {
+            let why = match (told, last) {
+                (Err(error), _) => error.to_string(),
+                (Ok(()), Some(line)) => line.to_string(),
+                (Ok(()), None) => continue,
+            };
+            let whose = if several { format!("{to}: ") } else { String::new() };
+            let _closed = writeln!(io::stderr(), "{}irdest-gateway: {whose}{why}", telemetry::error_prefix());
+            code = ExitCode::from(EXIT_FAILED);
+        }
+        Ok(code)
+    }
+}
+
 /// Sends; the exit code says whether what was waited for has come for all recipients.
 pub(super) fn send(socket: &Path, arguments: &SendArgs) -> anyhow::Result<ExitCode> {
-    let SendArgs { lifetime, wait, progress, json, file, .. } = arguments;
+    let SendArgs { lifetime, wait, progress, pull, json, file, .. } = arguments;
     let to: BTreeSet<Recipient> = arguments.to.iter().copied().collect();
     let (mut content, size) = source(file.as_deref())?;
     let owned = arguments.on_behalf.read()?;
@@ -181,37 +247,15 @@ pub(super) fn send(socket: &Path, arguments: &SendArgs) -> anyhow::Result<ExitCo
             size,
             lifetime: lifetime.unwrap_or(default).as_secs(),
             progress: *progress,
+            pull: *pull,
             owned: owned.clone(),
         }
     };
-    let mut fates: Vec<Fate> = to.iter().map(|to| Fate { to: *to, met: false, last: None }).collect();
-    let mut printed = Ok(());
+    let mut fates = Fates::of(&to, *json);
     let sent = control::send(socket, to.iter().map(request).collect(), &mut content, &mut |place, line| {
-        let fate = &mut fates[place];
-        if let StreamLine::Progress { .. } = line {
-            let _closed = writeln!(io::stderr(), "{}: {line}", fate.to);
-            return true;
-        }
-        fate.met |= wait.is_met_by(line);
-        fate.last = Some(line.clone());
-        if *json {
-            printed = shown(&Told { to: &fate.to, told: line }).and_then(print);
-        }
-        !fate.met && printed.is_ok()
+        fates.hear(place, line, wait.is_met_by(line))
     })?;
-    printed?;
-    let mut code = ExitCode::SUCCESS;
-    for (Fate { to, last, .. }, sent) in fates.iter().zip(&sent).filter(|(fate, _)| !fate.met) {
-        let why = match (sent, last) {
-            (Err(error), _) => error.to_string(),
-            (Ok(()), Some(line)) => line.to_string(),
-            (Ok(()), None) => continue,
-        };
-        let whose = if fates.len() > 1 { format!("{to}: ") } else { String::new() };
-        let _closed = writeln!(io::stderr(), "{}irdest-gateway: {whose}{why}", telemetry::error_prefix());
-        code = ExitCode::from(EXIT_FAILED);
-    }
-    Ok(code)
+    fates.end(&sent)
 }
 
 /// Shows what streams there are.
@@ -227,9 +271,10 @@ pub(super) fn list(socket: &Path, arguments: &ListArgs) -> anyhow::Result<ExitCo
         let in_all = bytes(line.in_all);
         let arrived = format!("{} of {in_all}", ByteCount(line.arrived));
         let stream = line.stream.get(..16).unwrap_or_default().to_owned();
-        [line.stage.clone(), line.from.short(), line.to.to_string(), stream, bytes(line.size), arrived]
+        let to = line.urn.as_ref().map_or_else(|| line.to.to_string(), ToString::to_string);
+        [line.stage.clone(), line.from.short(), to, stream, bytes(line.size), arrived]
     };
-    let header = ["stage", "from", "to", "stream", "size", "arrived"];
+    let header = ["stage", "from", "to, or name", "stream", "size", "arrived"];
     let table = Table::new("Streams", header, streams.iter().map(row).collect());
     print(table.to_string().trim())?;
     if more > 0 {

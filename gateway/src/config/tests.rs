@@ -55,7 +55,8 @@ fn every_key_is_taken() {
         sessions.accept = "configured"
         control.socket = "/c"
         probes.enabled = false
-        streams = {{ enable = false, quota = 16777216, notice_above = 0, largest = 7, only_from = ["{KEY}"], not_from = ["{KEY}"] }}
+        streams = {{ enable = false, quota = 16777216, notice_above = 0, largest = 7, only_from = ["{KEY}"], not_from = ["{KEY}"],
+            only_to = ["namespace:{KEY}"], not_to = ["namespace:{KEY}"] }}
         trains.share = 0
         log.filter = "warn,irdest_proxy=trace"
         firewall.accept = [
@@ -120,6 +121,8 @@ fn every_key_is_taken() {
     let filter = &config.streams.filter;
     assert_eq!((config.streams.notice_above, filter.largest), (ByteCount(0), Some(ByteCount(7))));
     assert_eq!((filter.only_from.as_ref(), &filter.not_from), (Some(&senders), &senders));
+    let namespaces = BTreeSet::from([KEY.parse().unwrap()]);
+    assert_eq!((filter.only_to.as_ref(), &filter.not_to), (Some(&namespaces), &namespaces));
     assert_eq!(config.trains, None);
     assert_eq!(config.links[0].cost.as_duration(), Duration::from_micros(250));
     let host = &config.host;

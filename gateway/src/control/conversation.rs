@@ -7,20 +7,21 @@
 use std::io;
 use std::time::Duration;
 
-use ratman_types::{Address, ByteCount, Recipient};
+use ratman_types::{Address, ByteCount, Namespace, Recipient};
 use ratman_wire::stream::Lifetime;
+use router_core::stream::Routing;
 use router_core::streams::{Arrival, SendError};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::Owned;
 use super::encode;
 use super::server::{self, IDLE, NO_DESK, read_line};
 use super::stream_line::{self, Arrived, BROKEN_OFF, Line, MAX_PIECE, StreamLine, StreamRequest};
+use super::{Owned, Urn};
 use crate::desk::Desk;
-use crate::message_plane::{Clients, ContentError, Ending, Held, Sending, Wanted};
+use crate::message_plane::{Clients, ContentError, Ending, Held, Outgoing, Sending, Wanted};
 use crate::namespace_key::NamespaceKey;
 
 /// A client has so long to take a piece of content: what it writes to may be slow.
@@ -85,9 +86,14 @@ impl<'a> Conversation<'a> {
     /// Does what the client wants; when this returns without an error, it may want something else.
     pub(super) async fn hold(&mut self, request: StreamRequest) -> io::Result<()> {
         let held = match request {
-            StreamRequest::Send { to, size, lifetime, progress, owned } => {
-                self.send(to, (size, lifetime), progress, owned).await
+            StreamRequest::Send { to, size, lifetime, progress, pull, owned } => {
+                let routing = if pull { Routing::Pull } else { Routing::Push };
+                self.send((to, routing), (size, lifetime), progress, owned).await
             }
+            StreamRequest::Up { size, lifetime, owned } => self.share((size, lifetime), owned).await,
+            StreamRequest::Announce { urn, to, owned } => self.announce(&urn, to, owned).await,
+            StreamRequest::Down { urn, owned } => self.take_down(&urn, owned).await,
+            StreamRequest::Unsubscribe { namespace } => self.unsubscribe(namespace).await,
             StreamRequest::List => self.list().await,
             StreamRequest::Receive { from, namespace, owned, wait } => {
                 self.receive(from, (namespace, owned), wait).await
@@ -111,18 +117,64 @@ impl<'a> Conversation<'a> {
 
     async fn send(
         &mut self,
-        to: Recipient,
+        (recipient, routing): (Recipient, Routing),
         (size, lifetime): (Option<u64>, u32),
         progress: bool,
         owned: Option<Owned>,
     ) -> Result<(), Over> {
-        let lifetime = Lifetime::from_secs(lifetime)
-            .ok_or_else(|| Over::Told("expected a lifetime of at most 2592000 seconds".to_owned()))?;
-        let size = size.map(ByteCount);
-        let mut sending = match self.address_of(owned).await? {
-            Some(sender) => self.streams.send_as(sender, to, size, lifetime).await??,
-            None => self.streams.send(to, size, lifetime).await??,
+        let (size, lifetime) = (size.map(ByteCount), lifetime_of(lifetime)?);
+        let outgoing = Outgoing { recipient, size, lifetime, routing };
+        let sending = match self.address_of(owned).await? {
+            Some(sender) => self.streams.send_as(sender, outgoing).await??,
+            None => self.streams.send(outgoing).await??,
         };
+        self.hand_over(sending, progress).await
+    }
+
+    async fn share(
+        &mut self,
+        (size, lifetime): (Option<u64>, u32),
+        owned: Option<Owned>,
+    ) -> Result<(), Over> {
+        let (size, lifetime) = (size.map(ByteCount), lifetime_of(lifetime)?);
+        let sender = self.address_of(owned).await?;
+        let sending = self.streams.share(sender, size, lifetime).await??;
+        self.hand_over(sending, false).await
+    }
+
+    async fn announce(&mut self, urn: &Urn, to: Recipient, owned: Option<Owned>) -> Result<(), Over> {
+        let sender = self.address_of(owned).await?;
+        let mut announcing = self.streams.announce(sender, urn.stream(), to).await??;
+        let stream = stream_line::hexadecimal(&announcing.key().stream);
+        self.say(&Line::Stream(StreamLine::Opened { stream })).await?;
+        loop {
+            let news = tokio::select! {
+                news = announcing.told() => news.ok_or(Ending)?,
+                end = self.reader.fill_buf() => return Err(out_of_turn(end)),
+            };
+            let line = StreamLine::from(news);
+            let is_last = line.is_last();
+            self.say(&Line::Stream(line)).await?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn take_down(&mut self, urn: &Urn, owned: Option<Owned>) -> Result<(), Over> {
+        let sender = self.address_of(owned).await?;
+        let gone = self.streams.take_down(sender, urn.stream()).await?;
+        gone.map_err(|error| Over::Told(error.to_string()))?;
+        Ok(self.say(&Line::Stream(StreamLine::Down)).await?)
+    }
+
+    async fn unsubscribe(&mut self, namespace: Namespace) -> Result<(), Over> {
+        let was_subscribed = self.streams.unsubscribe(namespace).await?;
+        Ok(self.say(&Line::Stream(StreamLine::Unsubscribed { was_subscribed })).await?)
+    }
+
+    /// Takes the content of a stream from the client, and tells it what becomes of that.
+    async fn hand_over(&mut self, mut sending: Sending, progress: bool) -> Result<(), Over> {
         let stream = stream_line::hexadecimal(&sending.key().stream);
         self.say(&Line::Stream(StreamLine::Opened { stream })).await?;
         if let Err(over) = self.take_content(&mut sending, progress).await {
@@ -262,6 +314,11 @@ impl<'a> Conversation<'a> {
     async fn give(&mut self, bytes: &[u8]) -> io::Result<()> {
         timeout(TO_TAKE, self.write.write_all(bytes)).await?
     }
+}
+
+fn lifetime_of(seconds: u32) -> Result<Lifetime, Over> {
+    let too_long = || Over::Told("expected a lifetime of at most 2592000 seconds".to_owned());
+    Lifetime::from_secs(seconds).ok_or_else(too_long)
 }
 
 /// What a client says while it is to hear something, or that it is gone.

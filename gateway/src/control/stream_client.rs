@@ -58,6 +58,51 @@ pub fn send(
     Ok(each.map(|(place, daemon)| daemon.follow(&mut |line| tell(place, line))).collect())
 }
 
+/// Announces shared content as each of the `requests` says, through the daemon at `path`; what `tell` hears, and what is said, is as with
+/// [`send`].
+///
+/// # Errors
+/// The daemon cannot be reached; what was announced until then is.
+pub fn announce(
+    path: &Path,
+    requests: Vec<StreamRequest>,
+    tell: &mut dyn FnMut(usize, &StreamLine) -> bool,
+) -> Result<Vec<Result<(), ControlError>>, ControlError> {
+    let mut daemons: Vec<_> =
+        requests.into_iter().map(|request| Daemon::ask(path, request)).collect::<Result<_, _>>()?;
+    let each = daemons.iter_mut().enumerate();
+    Ok(each.map(|(place, daemon)| daemon.follow(&mut |line| tell(place, line))).collect())
+}
+
+/// Shares content no more, as a [`StreamRequest::Down`] says.
+///
+/// # Errors
+/// The daemon cannot be reached, or does not do it.
+pub fn take_down(path: &Path, request: StreamRequest) -> Result<StreamLine, ControlError> {
+    ask_once(path, request, "that content is down", |line| *line == StreamLine::Down)
+}
+
+/// Takes back the key of a namespace, as a [`StreamRequest::Unsubscribe`] says.
+///
+/// # Errors
+/// The daemon cannot be reached.
+pub fn unsubscribe(path: &Path, request: StreamRequest) -> Result<StreamLine, ControlError> {
+    ask_once(path, request, "that a key was taken back", |line| {
+        matches!(line, StreamLine::Unsubscribed { .. })
+    })
+}
+
+fn ask_once(
+    path: &Path,
+    request: StreamRequest,
+    expected: &'static str,
+    is_it: impl FnOnce(&StreamLine) -> bool,
+) -> Result<StreamLine, ControlError> {
+    let mut daemon = Daemon::ask(path, request)?;
+    let line = daemon.hear(expected)?;
+    if is_it(&line) { Ok(line) } else { Err(daemon.wrong(expected, line.to_string())) }
+}
+
 /// Gives all of `content` to every daemon that listens.
 fn give(daemons: &mut [Daemon<'_>], content: &mut dyn Read) -> Result<(), StreamError> {
     let mut listening: Vec<&mut Daemon<'_>> = daemons.iter_mut().collect();
@@ -115,10 +160,8 @@ pub fn receive<W: Write>(
 /// # Errors
 /// The daemon cannot be reached, or does not say.
 pub fn list(path: &Path) -> Result<StreamLine, ControlError> {
-    let mut daemon = Daemon::ask(path, StreamRequest::List)?;
-    let line = daemon.hear("a list of streams")?;
-    let is_list = matches!(line, StreamLine::Streams { .. });
-    if is_list { Ok(line) } else { Err(daemon.wrong("a list of streams", line.to_string())) }
+    let is_list = |line: &StreamLine| matches!(line, StreamLine::Streams { .. });
+    ask_once(path, StreamRequest::List, "a list of streams", is_list)
 }
 
 /// The daemon at the other end of a conversation.

@@ -6,13 +6,13 @@
 
 use std::fmt;
 
-use ratman_types::{Address, Recipient};
+use ratman_types::{Address, Namespace, Recipient};
 use ratman_wire::stream::StreamId;
 use router_core::stream::Ended;
 use router_core::streams::{Arrival, ListedStream, StreamStage};
 use serde::{Deserialize, Serialize};
 
-use super::Owned;
+use super::{Owned, Urn};
 use crate::message_plane::{Listed, News, Progress, Told};
 use crate::namespace_key::NamespaceKey;
 
@@ -39,9 +39,48 @@ pub enum StreamRequest {
         /// Whether to say how far it is, some times a second, in [`StreamLine::Progress`].
         #[serde(default)]
         progress: bool,
+        /// Whether its blocks wait with the daemon until the recipient asks for them; then nobody else stores the stream for it. Not to a
+        /// namespace.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        pull: bool,
         /// The address of a client that sends it; the gateway's own if left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owned: Option<Owned>,
+    },
+    /// To share content: it is stored once, and nobody is told of it yet. As [`StreamRequest::Send`], but what is said last is
+    /// [`StreamLine::Shared`]. It is public: whoever has its name can read it.
+    Up {
+        /// How many bytes it will have, where that is known before.
+        size: Option<u64>,
+        /// For how long it is shared, in seconds: at most 30 days.
+        lifetime: u32,
+        /// The address of a client that shares it; the gateway's own if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owned: Option<Owned>,
+    },
+    /// To tell somebody of shared content, which is fetched from here then. Answered by [`StreamLine::Opened`] and what becomes of it,
+    /// to the end; the client need not stay for that.
+    Announce {
+        /// Which.
+        urn: Urn,
+        /// Whom: an address, or a namespace with `namespace:` before it, where it lasts for a day at most.
+        to: Recipient,
+        /// The address of a client that shares it; the gateway's own if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owned: Option<Owned>,
+    },
+    /// To share content no more, and keep nothing of it; answered by [`StreamLine::Down`].
+    Down {
+        /// Which.
+        urn: Urn,
+        /// The address of a client that shares it; the gateway's own if left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owned: Option<Owned>,
+    },
+    /// To take back the key of a namespace that was given to the daemon; answered by [`StreamLine::Unsubscribed`].
+    Unsubscribe {
+        /// Which.
+        namespace: Namespace,
     },
     /// To know what streams there are; answered by [`StreamLine::Streams`].
     List,
@@ -100,8 +139,22 @@ pub enum StreamLine {
     Expired,
     /// It goes to whoever subscribed to its namespace, now or later, and nobody says that they have it. Nothing follows.
     Published,
+    /// What it tells of is shared no more. Nothing follows.
+    Withdrawn,
     /// The journal failed to take it. Nothing follows.
     Failed,
+    /// Content is shared, whatever happens to daemon and host. Nothing follows.
+    Shared {
+        /// What it is called.
+        urn: Urn,
+    },
+    /// Content is shared no more, and nothing of it is kept here.
+    Down,
+    /// Nothing that is sent to a namespace is received any more.
+    Unsubscribed {
+        /// Whether it was before.
+        was_subscribed: bool,
+    },
     /// A stream is here, and its content follows.
     Arrived(Arrived),
     /// There is none, and the client does not want to wait.
@@ -115,7 +168,8 @@ impl StreamLine {
     pub const fn is_last(&self) -> bool {
         match self {
             Self::Delivered | Self::Refused | Self::Denied | Self::Expired => true,
-            Self::Published | Self::Failed => true,
+            Self::Published | Self::Withdrawn | Self::Failed | Self::Shared { .. } => true,
+            Self::Down | Self::Unsubscribed { .. } => true,
             Self::Opened { .. } | Self::Progress { .. } | Self::Accepted | Self::Stored => false,
             Self::Streams { .. } | Self::Arrived(_) | Self::None | Self::Taken => false,
         }
@@ -138,7 +192,12 @@ impl fmt::Display for StreamLine {
             Self::Denied => "denied: the recipient did not want it to be sent",
             Self::Expired => "expired: its time passed before it was delivered",
             Self::Published => "published: it goes from router to router to whoever subscribed, now or later",
+            Self::Withdrawn => "withdrawn: it is shared no more",
             Self::Failed => "failed: the journal did not take it",
+            Self::Shared { urn } => return write!(f, "{urn}"),
+            Self::Down => "down: it is shared no more",
+            Self::Unsubscribed { was_subscribed: true } => "unsubscribed",
+            Self::Unsubscribed { was_subscribed: false } => "nobody had subscribed",
             Self::Arrived(Arrived { from, stream, size, .. }) => {
                 return write!(f, "{size} bytes from {from}, stream {stream}");
             }
@@ -166,7 +225,8 @@ pub struct Arrived {
 /// A stream that is not over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedLine {
-    /// Where it is: `opening` or `sending` here, `stored` with another router; `receiving`, or `waiting` to be taken.
+    /// Where it is: `opening` or `sending` here, `stored` with another router; `shared` with whoever hears of it; `receiving`, or `waiting` to
+    /// be taken; `sleeping` while its address is down, or the key of its namespace is not here.
     pub stage: String,
     /// Who sends it.
     pub from: Address,
@@ -182,17 +242,22 @@ pub struct ListedLine {
     pub in_all: Option<u64>,
     /// Until when it is wanted, in microseconds since 1970.
     pub end_us: u64,
+    /// What it is called, if it is shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub urn: Option<Urn>,
 }
 
 impl From<&ListedStream> for ListedLine {
     fn from(listed: &ListedStream) -> Self {
-        let ListedStream { key, stage, size, arrived, in_all, end } = listed;
+        let ListedStream { key, stage, size, arrived, in_all, end, capability } = listed;
         let stage = match stage {
             StreamStage::Opening => "opening",
             StreamStage::Sending => "sending",
             StreamStage::Stored => "stored",
             StreamStage::Receiving => "receiving",
             StreamStage::Waiting => "waiting",
+            StreamStage::Sleeping => "sleeping",
+            StreamStage::Shared => "shared",
         };
         Self {
             stage: stage.to_owned(),
@@ -203,6 +268,7 @@ impl From<&ListedStream> for ListedLine {
             arrived: arrived.0,
             in_all: in_all.map(|bytes| bytes.0),
             end_us: end.as_micros(),
+            urn: capability.clone().map(Urn::from),
         }
     }
 }
@@ -258,6 +324,8 @@ impl From<News> for StreamLine {
             News::Ended(Ended::Denied) => Self::Denied,
             News::Ended(Ended::Expired) => Self::Expired,
             News::Ended(Ended::Published) => Self::Published,
+            News::Ended(Ended::Withdrawn) => Self::Withdrawn,
+            News::Shared(capability) => Self::Shared { urn: capability.into() },
             News::Failed => Self::Failed,
         }
     }
@@ -277,7 +345,8 @@ mod tests {
     fn lines_are_as_documented() {
         let address = Address::from_bytes([0xAB; 32]);
         let to = Recipient::Address(address);
-        let send = StreamRequest::Send { to, size: None, lifetime: 60, progress: false, owned: None };
+        let send =
+            StreamRequest::Send { to, size: None, lifetime: 60, progress: false, pull: false, owned: None };
         let text = format!(
             r#"{{"stream":{{"send":{{"to":"{address}","size":null,"lifetime":60,"progress":false}}}}}}"#
         );
@@ -306,7 +375,13 @@ mod tests {
         );
         assert_eq!(serde_json::to_string(&RequestLine::Stream(subscribes.clone())).unwrap(), receive);
         assert_eq!(RequestLine::parse(receive.as_bytes()), Ok(RequestLine::Stream(subscribes)));
+        let urn: Urn = format!("urn:eris:{}", "B4".to_owned() + &"A".repeat(104)).parse().unwrap();
+        let announce = StreamRequest::Announce { urn: urn.clone(), to, owned: None };
+        let text = format!(r#"{{"stream":{{"announce":{{"urn":"{urn}","to":"{address}"}}}}}}"#);
+        assert_eq!(serde_json::to_string(&RequestLine::Stream(announce.clone())).unwrap(), text);
+        assert_eq!(RequestLine::parse(text.as_bytes()), Ok(RequestLine::Stream(announce)));
         for wrong in [
+            r#"{"stream":{"down":{"urn":"urn:eris:B4"}}}"#,
             r#"{"stream":{}}"#,
             r#"{"stream":{"receive":{"wait":true,"x":1}}}"#,
             r#"{"stream":{"send":{"to":"x","lifetime":1}}}"#,
@@ -316,6 +391,8 @@ mod tests {
         }
         let line = |line| serde_json::to_string(&Line::Stream(line)).unwrap();
         assert_eq!(line(StreamLine::Accepted), r#"{"stream":"accepted"}"#);
+        let shared = format!(r#"{{"stream":{{"shared":{{"urn":"{urn}"}}}}}}"#);
+        assert_eq!(line(StreamLine::Shared { urn }), shared);
         assert_eq!(
             line(StreamLine::Opened { stream: "7f".into() }),
             r#"{"stream":{"opened":{"stream":"7f"}}}"#

@@ -229,6 +229,8 @@ fn streams_row(plane: &PlaneReport) -> StreamsStatus {
         sending: count(streams.sending),
         receiving: count(streams.receiving),
         waiting: count(streams.waiting),
+        sleeping: count(streams.sleeping),
+        shared: count(streams.shared),
         carried: count(streams.carried),
         flooded: count(streams.flooded),
         journal_bytes: streams.used.0,

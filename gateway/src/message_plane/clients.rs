@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
-use ratman_types::{Address, ByteCount, Recipient, SecretKey, Signer};
+use ratman_eris::ReadCapability;
+use ratman_types::{Address, ByteCount, Namespace, Recipient, SecretKey, Signer};
 use ratman_wire::stream::Lifetime;
+use router_core::stream::Routing;
 use router_core::streams::{Arrival, ListedStream, MAX_NAMESPACES, NewStream, SendError, StreamKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -48,8 +50,21 @@ impl Wanted {
     }
 }
 
-/// What a sender is told, in this order; one of the last four is the end.
+/// What a client wants to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Whom it is for.
+    pub recipient: Recipient,
+    /// How long it will be, where that is known.
+    pub size: Option<ByteCount>,
+    /// For how long it is wanted.
+    pub lifetime: Lifetime,
+    /// Whether its blocks are sent as they are made, or wait until they are asked for.
+    pub routing: Routing,
+}
+
+/// What a sender is told, in this order; one of those from the third on is the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     /// All of it is durable here.
     Accepted,
@@ -57,16 +72,18 @@ pub enum News {
     Stored,
     /// It came to its end.
     Ended(router_core::stream::Ended),
+    /// It is shared, and this reads it.
+    Shared(ReadCapability),
     /// The store failed to take it.
     Failed,
 }
 
 impl News {
     /// Whether nothing follows.
-    pub const fn is_last(self) -> bool {
+    pub const fn is_last(&self) -> bool {
         match self {
             Self::Accepted | Self::Stored => false,
-            Self::Ended(_) | Self::Failed => true,
+            Self::Ended(_) | Self::Shared(_) | Self::Failed => true,
         }
     }
 }
@@ -81,7 +98,7 @@ pub struct Progress {
 }
 
 /// What is told of a stream to who sends it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     /// What happened.
     News(News),
@@ -115,7 +132,16 @@ impl Clients {
         &self.store
     }
 
-    /// Subscribes to a namespace, for as long as the daemon runs: what is here by now is to be received, and what comes.
+    pub(super) const fn inlet(&self) -> &Inlet {
+        &self.inlet
+    }
+
+    pub(super) const fn own(&self) -> Address {
+        self.own
+    }
+
+    /// Subscribes to a namespace, for as long as the daemon runs or until [`Clients::unsubscribe`]: what is here by now is to be
+    /// received, and what comes.
     ///
     /// # Errors
     /// [`Ending`]; and within, that there are too many.
@@ -123,6 +149,17 @@ impl Clients {
         let (reply, subscribed) = oneshot::channel();
         self.inlet.ask(Ask::Subscribe { key: Arc::new(key.secret()), reply });
         subscribed.await.map_err(|_| Ending)
+    }
+
+    /// Takes back the key of a namespace, whoever gave it: nothing that is sent to it is received any more, and what no client took
+    /// waits sealed. False where nobody subscribed.
+    ///
+    /// # Errors
+    /// [`Ending`].
+    pub async fn unsubscribe(&self, namespace: Namespace) -> Result<bool, Ending> {
+        let (reply, was_there) = oneshot::channel();
+        self.inlet.ask(Ask::Unsubscribe { namespace, reply });
+        was_there.await.map_err(|_| Ending)
     }
 
     /// What streams there are.
@@ -139,13 +176,8 @@ impl Clients {
     ///
     /// # Errors
     /// [`Ending`]; and within, why it cannot be sent.
-    pub async fn send(
-        &self,
-        recipient: Recipient,
-        size: Option<ByteCount>,
-        lifetime: Lifetime,
-    ) -> Result<Result<Sending, SendError>, Ending> {
-        self.send_as(self.own, recipient, size, lifetime).await
+    pub async fn send(&self, outgoing: Outgoing) -> Result<Result<Sending, SendError>, Ending> {
+        self.send_as(self.own, outgoing).await
     }
 
     /// Begins a stream of an address that is up; whose that is was asked before ([`Desk::prove`](crate::desk::Desk::prove)).
@@ -155,11 +187,10 @@ impl Clients {
     pub async fn send_as(
         &self,
         sender: Address,
-        recipient: Recipient,
-        size: Option<ByteCount>,
-        lifetime: Lifetime,
+        outgoing: Outgoing,
     ) -> Result<Result<Sending, SendError>, Ending> {
-        let new = NewStream { sender, recipient, size, lifetime };
+        let Outgoing { recipient, size, lifetime, routing } = outgoing;
+        let new = NewStream { sender, recipient, size, lifetime, routing };
         let (reply, sent) = oneshot::channel();
         self.inlet.ask(Ask::Send { new, reply });
         sent.await.map_err(|_| Ending)

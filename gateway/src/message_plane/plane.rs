@@ -205,6 +205,10 @@ impl Plane {
             StreamEvent::Stored(key) => self.registry.tell(&key, News::Stored),
             StreamEvent::Ended(key, ended) => self.registry.tell(&key, News::Ended(ended)),
             StreamEvent::Failed(key) => self.registry.tell(&key, News::Failed),
+            StreamEvent::Shared { key, capability } => self.registry.tell(&key, News::Shared(capability)),
+            StreamEvent::TakenDown { sender, stream, durable } => {
+                self.registry.taken_down((sender, stream), durable);
+            }
             StreamEvent::Received(_) => self.registry.hand_out(&self.streams),
             StreamEvent::Taken { key, durable } => self.registry.taken(&key, durable),
             StreamEvent::Custody { hop, frames } => {

@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ratman_types::{Namespace, Now, SecretKey, Signer};
+use ratman_types::{Address, Namespace, Now, Recipient, SecretKey, Signer};
+use ratman_wire::stream::StreamId;
 use router_core::journal::GroupNumber;
-use router_core::streams::{Arrival, ListedStream, NewStream, SendError, StreamKey, Streams};
+use router_core::streams::{Arrival, ListedStream, NewShare, NewStream, SendError, StreamKey, Streams};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clients::{Held, Listed, News, NotStored, Progress, Sending, TooManyNamespaces, Wanted};
 use super::inlet::Inlet;
+use super::shares::{Announcing, TakeDownError};
 
 /// What a client may be told without having heard the last: all that there is to be told of one stream.
 const MOST_NEWS: usize = 8;
@@ -28,6 +30,19 @@ pub(super) enum Ask {
     Left { key: StreamKey },
     /// To have what is sent to a namespace; answered when what is here of it already is to be had.
     Subscribe { key: Arc<SecretKey>, reply: oneshot::Sender<Result<(), TooManyNamespaces>> },
+    /// Not to have it any more; whether anybody had it.
+    Unsubscribe { namespace: Namespace, reply: oneshot::Sender<bool> },
+    /// To share content, which is written as that of a stream is.
+    Share { new: NewShare, reply: oneshot::Sender<Result<Sending, SendError>> },
+    /// To tell somebody of shared content.
+    Announce {
+        sender: Address,
+        stream: StreamId,
+        recipient: Recipient,
+        reply: oneshot::Sender<Result<Announcing, SendError>>,
+    },
+    /// To share it no more; answered when that is durable, or cannot be.
+    TakeDown { sender: Address, stream: StreamId, reply: oneshot::Sender<Result<(), TakeDownError>> },
     /// To know what streams there are.
     List { reply: oneshot::Sender<Listed> },
     /// To take a stream, at once or when there is one.
@@ -76,11 +91,23 @@ struct Subscribing {
     reply: oneshot::Sender<Result<(), TooManyNamespaces>>,
 }
 
+/// A client that waits until shared content is gone for good.
+#[derive(Debug)]
+struct TakingDown {
+    sender: Address,
+    stream: StreamId,
+    reply: oneshot::Sender<Result<(), TakeDownError>>,
+}
+
 /// All clients; there are no more than the control socket has places for.
 #[derive(Debug)]
 pub(super) struct Registry {
     inlet: Inlet,
     senders: BTreeMap<StreamKey, Sender>,
+    /// Who wants to know what becomes of an announcement; several may of the same.
+    following: Vec<(StreamKey, mpsc::Sender<News>)>,
+    /// Who waits until shared content is gone for good.
+    taking_down: Vec<TakingDown>,
     waiting: Vec<Waiting>,
     held: BTreeSet<StreamKey>,
     /// Clients that wait until what was sent to their namespaces before is to be had.
@@ -95,6 +122,8 @@ impl Registry {
         Self {
             inlet,
             senders: BTreeMap::new(),
+            following: Vec::new(),
+            taking_down: Vec::new(),
             waiting: Vec::new(),
             held: BTreeSet::new(),
             subscribing: Vec::new(),
@@ -136,6 +165,24 @@ impl Registry {
                     self.tell_subscribed(streams);
                 } else {
                     let _ = reply.send(Err(TooManyNamespaces));
+                }
+            }
+            Ask::Unsubscribe { namespace, reply } => {
+                let _ = reply.send(streams.remove_namespace(&namespace));
+            }
+            Ask::Share { new, reply } => {
+                let shared = streams.share(new, now).map(|key| self.open(key));
+                let _ = reply.send(shared);
+            }
+            Ask::Announce { sender, stream, recipient, reply } => {
+                let announced = streams.announce(sender, stream, recipient, now);
+                let _ = reply.send(announced.map(|key| self.follow(key)));
+            }
+            Ask::TakeDown { sender, stream, reply } => {
+                if streams.take_down(sender, stream) {
+                    self.taking_down.push(TakingDown { sender, stream, reply });
+                } else {
+                    let _ = reply.send(Err(TakeDownError::NotShared));
                 }
             }
             Ask::List { reply } => {
@@ -182,10 +229,18 @@ impl Registry {
 
     /// Tells a client, if it is still there, what became of its stream.
     pub(super) fn tell(&mut self, key: &StreamKey, news: News) {
+        self.following.retain(|(followed, told)| {
+            let is_of_it = followed == key;
+            if is_of_it {
+                let _ = told.try_send(news.clone());
+            }
+            !(is_of_it && news.is_last() || told.is_closed())
+        });
         let Some(sender) = self.senders.get(key) else { return };
         // It has room for all that is ever told, or has left.
+        let is_last = news.is_last();
         let _ = sender.news.try_send(news);
-        if news.is_last() {
+        if is_last {
             self.senders.remove(key);
         }
     }
@@ -237,6 +292,21 @@ impl Registry {
         self.held.insert(arrival.key);
         // Where nobody takes it any more, it says itself that it was released.
         let _ = reply.send(Some(Held::new(arrival, self.inlet.clone())));
+    }
+
+    /// Tells clients that content is shared no more.
+    pub(super) fn taken_down(&mut self, (sender, stream): (Address, StreamId), durable: bool) {
+        let is_it = |down: &mut TakingDown| (down.sender, down.stream) == (sender, stream);
+        for TakingDown { reply, .. } in self.taking_down.extract_if(.., is_it) {
+            let _ = reply.send(if durable { Ok(()) } else { Err(TakeDownError::NotStored) });
+        }
+    }
+
+    fn follow(&mut self, key: StreamKey) -> Announcing {
+        self.following.retain(|(_, told)| !told.is_closed());
+        let (news, told) = mpsc::channel(MOST_NEWS);
+        self.following.push((key, news));
+        Announcing::new(key, told)
     }
 
     fn open(&mut self, key: StreamKey) -> Sending {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateway_core::flow::HashSeed;
 use ratman_types::{Address, ByteCount, Recipient, Signer};
 use ratman_wire::stream::Lifetime;
-use router_core::stream::Ended;
+use router_core::stream::{Ended, Routing};
 
 use super::*;
 use crate::forward::notices;
@@ -57,7 +57,7 @@ impl Bed {
     }
 
     async fn begin(&self, to: Address) -> Sending {
-        self.plane.clients().send(Recipient::Address(to), None, Lifetime::MAX).await.unwrap().unwrap()
+        self.plane.clients().send(outgoing(to, None)).await.unwrap().unwrap()
     }
 
     async fn send(&self, to: Address, content: &[u8]) -> Sending {
@@ -68,6 +68,11 @@ impl Bed {
         sending.finish().await.unwrap().unwrap();
         sending
     }
+}
+
+fn outgoing(to: Address, size: Option<ByteCount>) -> Outgoing {
+    let (recipient, lifetime, routing) = (Recipient::Address(to), Lifetime::MAX, Routing::Push);
+    Outgoing { recipient, size, lifetime, routing }
 }
 
 /// Content in which no two blocks are alike.
@@ -186,8 +191,7 @@ async fn a_client_that_leaves_before_the_end_abandons_its_stream() {
 async fn what_was_said_of_the_size_must_be_so() {
     let bed = Bed::new();
     let clients = bed.plane.clients();
-    let sending =
-        clients.send(Recipient::Address(own()), Some(ByteCount(5)), Lifetime::MAX).await.unwrap().unwrap();
+    let sending = clients.send(outgoing(own(), Some(ByteCount(5)))).await.unwrap().unwrap();
     sending.write(b"four".to_vec()).await.unwrap().unwrap();
     let error = sending.finish().await.unwrap().unwrap_err();
     assert_eq!(error.to_string(), "the content was to have 5 bytes, and has 4");

@@ -119,6 +119,8 @@ fn sample() -> Status {
             sending: 2,
             receiving: 1,
             waiting: 3,
+            sleeping: 4,
+            shared: 5,
             carried: 0,
             flooded: 12,
             journal_bytes: 1_100_000,
@@ -192,8 +194,8 @@ Rules (1)
   no mail  out        deny    0         25      0
 
 Streams (1)
-  sending  receiving  waiting  carried  flooded  journal  quota    on disk  not yet on disk
-  2        1          3        0        12       1100 kB  1073 MB  1600 kB  640 B
+  sending  receiving  waiting  sleeping  shared  carried  flooded  journal  quota    on disk  not yet on disk
+  2        1          3        4         5       0        12       1100 kB  1073 MB  1600 kB  640 B
 
 Drops (1)
   reason          count

@@ -160,12 +160,14 @@ fn rules(rules: &[RuleStatus]) -> Table<6> {
 }
 
 /// One row, where there are streams.
-fn streams(streams: Option<&StreamsStatus>) -> Table<9> {
+fn streams(streams: Option<&StreamsStatus>) -> Table<11> {
     let row = |streams: &StreamsStatus| {
         [
             streams.sending.to_string(),
             streams.receiving.to_string(),
             streams.waiting.to_string(),
+            streams.sleeping.to_string(),
+            streams.shared.to_string(),
             streams.carried.to_string(),
             streams.flooded.to_string(),
             ByteCount(streams.journal_bytes).to_string(),
@@ -178,6 +180,8 @@ fn streams(streams: Option<&StreamsStatus>) -> Table<9> {
         "sending",
         "receiving",
         "waiting",
+        "sleeping",
+        "shared",
         "carried",
         "flooded",
         "journal",

@@ -20,10 +20,12 @@ pub enum Role {
     Carried,
     /// It is for a namespace, and goes to everybody.
     Flooded,
+    /// A local client shares it with whoever it tells of it.
+    Shared,
 }
 
 impl Role {
-    pub(super) const COUNT: usize = 4;
+    pub(super) const COUNT: usize = 5;
 
     pub(super) const fn index(self) -> usize {
         match self {
@@ -31,6 +33,7 @@ impl Role {
             Self::Received => 1,
             Self::Carried => 2,
             Self::Flooded => 3,
+            Self::Shared => 4,
         }
     }
 
@@ -42,6 +45,7 @@ impl Role {
             Self::Carried => MAX_ENTRIES / 2,
             // Of each it is remembered who has it.
             Self::Flooded => MAX_ENTRIES / 16,
+            Self::Shared => MAX_ENTRIES / 2,
         }
     }
 
@@ -52,17 +56,20 @@ impl Role {
             Self::Received => MAX_GROUPS / 2,
             Self::Carried => MAX_GROUPS / 4,
             Self::Flooded => MAX_GROUPS / 8,
+            Self::Shared => MAX_GROUPS / 8,
         }
     }
 
     /// What may be kept for this reason: our own streams always find a place, and what comes for us before what
-    /// is carried for others. What is flooded, which anybody may send to everybody, takes the least.
+    /// is carried for others. What is flooded, which anybody may send to everybody, takes the least. What is shared stays for
+    /// weeks, and leaves half to what comes and goes.
     pub(super) const fn share_of(self, quota: ByteCount) -> u64 {
         match self {
             Self::Sent => quota.0,
             Self::Received => quota.0 / 4 * 3,
             Self::Carried => quota.0 / 2,
             Self::Flooded => quota.0 / 8,
+            Self::Shared => quota.0 / 2,
         }
     }
 }
@@ -74,6 +81,7 @@ impl fmt::Display for Role {
             Self::Received => "received",
             Self::Carried => "carried for others",
             Self::Flooded => "for namespaces",
+            Self::Shared => "shared",
         })
     }
 }

@@ -5,12 +5,13 @@
 //! It knows blocks by their names and numbers only; who drives it has the bytes, makes the frames and asks for the next
 //! one whenever the way out has room. What is on its way is bounded by a [`Window`], which the recipient's word about what
 //! has come moves. A stream that is interrupted is not pushed on: its manifest is repeated, and the recipient pulls what it
-//! lacks.
+//! lacks. One that is to be pulled from its beginning is never pushed, neither to its recipient nor to who would carry it.
 
 mod on_the_way;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ratman_eris::Reference;
 use ratman_types::{ByteCount, Timestamp};
@@ -51,6 +52,8 @@ pub enum Ended {
     Denied,
     /// Its time passed before the recipient said anything.
     Expired,
+    /// It is shared content that was taken down before the recipient had it.
+    Withdrawn,
     /// It goes from router to router for as long as it is wanted, to whoever subscribed: nobody says that they have it.
     Published,
 }
@@ -67,14 +70,19 @@ pub enum Routing {
 /// One stream to one recipient.
 #[derive(Debug)]
 pub struct Sending {
+    /// What its sender wants; of a stream that is to be pulled `routing` never is another.
+    wanted: Routing,
     routing: Routing,
-    numbers: BTreeMap<Reference, u32>,
+    /// Of content that goes to many they are the same for all.
+    numbers: Arc<BTreeMap<Reference, u32>>,
     /// How many blocks there are so far.
     made: u32,
     /// The first block that was not pushed.
     next: u32,
     /// What the recipient asked for, or another router is to take.
     asked: BTreeSet<u32>,
+    /// So many blocks may be asked for at a time.
+    most_asked: usize,
     /// What another router answers for; empty until the stream is handed over.
     taken: BTreeSet<u32>,
     /// Whether it goes to a router that carries it, which is to answer for every block.
@@ -103,11 +111,13 @@ impl Sending {
     /// A stream without any block.
     pub fn new(routing: Routing) -> Self {
         Self {
+            wanted: routing,
             routing,
-            numbers: BTreeMap::new(),
+            numbers: Arc::default(),
             made: 0,
             next: 0,
             asked: BTreeSet::new(),
+            most_asked: usize::MAX,
             taken: BTreeSet::new(),
             handed_over: false,
             window: Window::default(),
@@ -119,6 +129,18 @@ impl Sending {
         }
     }
 
+    /// A stream whose blocks are all there, and are to be pulled; the manifest, if there is one, follows with
+    /// [`Sending::finished`].
+    pub fn of_blocks(numbers: Arc<BTreeMap<Reference, u32>>) -> Self {
+        let made = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        Self { made, numbers, ..Self::new(Routing::Pull) }
+    }
+
+    /// As [`Sending::of_blocks`], for who may have asked for no more than `most` blocks at a time: names beyond are left aside.
+    pub fn of_some_blocks(numbers: Arc<BTreeMap<Reference, u32>>, most: usize) -> Self {
+        Self { most_asked: most, ..Self::of_blocks(numbers) }
+    }
+
     /// Another block is there; blocks are numbered from 0 in the order of making. One that is there already, as contents that
     /// repeat themselves make them, gets no second number.
     pub fn block_made(&mut self, reference: Reference) -> Option<u32> {
@@ -127,7 +149,7 @@ impl Sending {
         }
         let number = self.made;
         self.made = number.checked_add(1)?;
-        self.numbers.insert(reference, number);
+        Arc::make_mut(&mut self.numbers).insert(reference, number);
         Some(number)
     }
 
@@ -156,6 +178,21 @@ impl Sending {
     /// Whether blocks are to be sent as they are made, or were asked for.
     pub fn takes_blocks(&self) -> bool {
         self.ended.is_none() && (self.routing == Routing::Push || !self.asked.is_empty())
+    }
+
+    /// How the blocks get to the recipient, as its sender wants it.
+    pub const fn wanted(&self) -> Routing {
+        self.wanted
+    }
+
+    /// The numbers of all blocks so far.
+    pub const fn numbers(&self) -> &Arc<BTreeMap<Reference, u32>> {
+        &self.numbers
+    }
+
+    /// Whether nothing is on its way, and nothing was asked for that is to go.
+    pub fn is_idle(&self) -> bool {
+        self.asked.is_empty() && self.on_the_way.bytes() == 0
     }
 
     /// The number of a block.
@@ -221,11 +258,12 @@ impl Sending {
             return 0;
         }
         let out = if self.pushes() { self.next } else { self.made };
+        let room = self.most_asked.saturating_sub(self.asked.len());
         match references {
-            None => self.asked.extend(0..out),
+            None => self.asked.extend((0..out).take(room)),
             Some(references) => {
                 let wanted = references.iter().filter_map(|reference| self.numbers.get(reference).copied());
-                self.asked.extend(wanted.filter(|number| *number < out));
+                self.asked.extend(wanted.filter(|number| *number < out).take(room));
             }
         }
         self.silences = 0;
@@ -248,10 +286,11 @@ impl Sending {
         self.silences = 0;
     }
 
-    /// No way leads to the recipient, but to a router that carries: all that nobody answers for yet goes there.
+    /// No way leads to the recipient, but to a router that carries: all that nobody answers for yet goes there; of a stream that is
+    /// to be pulled only the manifest.
     pub fn hand_over(&mut self) {
         self.interrupted();
-        self.routing = Routing::Push;
+        self.routing = self.wanted;
         self.handed_over = true;
         self.ask_for_what_is_not_taken();
         self.remind();
@@ -276,8 +315,8 @@ impl Sending {
     pub fn reachable(&mut self) {
         self.handed_over = false;
         if matches!(self.manifest, ManifestState::NotYet) {
-            // Nobody can ask for anything before the manifest: what is made from here on is pushed.
-            self.routing = Routing::Push;
+            // Nobody can ask for anything before the manifest: what is made from here on is pushed, if it may be.
+            self.routing = self.wanted;
         }
         self.remind();
     }

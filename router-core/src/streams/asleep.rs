@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! Streams for addresses of this router that are down, and for namespaces that nobody subscribed to again: nobody here can open them, and their senders may have been told that
-//! they are delivered, so that they wait as the store has them.
+//! Streams for addresses of this router that are down, and for namespaces that nobody subscribes to now: nobody here can open
+//! them, and their senders may have been told that they are delivered, so that they wait as the store has them.
 
 use std::sync::Arc;
 
-use ratman_types::{Address, Now, Recipient, SecretKey, Signer};
+use ratman_types::{Address, ByteCount, Namespace, Now, Recipient, SecretKey, Signer};
 
 use super::inbound::Restored;
+use super::listed::{ListedStream, StreamStage};
 use super::{StreamEvent, StreamKey, Streams};
+use crate::journal::Group;
 
 impl Streams {
     /// An address of this router comes up after [`Streams::restored`]: as [`Streams::add_local`], and what was sent to it and
@@ -15,6 +17,7 @@ impl Streams {
     pub fn local_up(&mut self, key: Arc<SecretKey>, hops_left: u8, now: Now) {
         let address = key.address();
         self.add_local(key, hops_left);
+        self.open_shared(&address);
         self.wake(&Recipient::Address(address), now);
         self.ways_changed(now);
     }
@@ -23,9 +26,31 @@ impl Streams {
     /// from now on, is kept sealed until it is up again or has expired.
     pub fn local_down(&mut self, address: &Address, now: Now) {
         if self.locals.remove(address).is_some() {
-            self.put_to_sleep(address);
+            self.put_to_sleep(&Recipient::Address(*address));
+            self.close_shared(address);
             self.ways_changed(now);
         }
+    }
+
+    /// Takes no more streams to a namespace, whose key is forgotten; what has come, and no client took, is kept sealed until somebody
+    /// subscribes again or it has expired. False where nobody subscribed.
+    pub fn remove_namespace(&mut self, namespace: &Namespace) -> bool {
+        let was_there = self.namespaces.remove(namespace).is_some();
+        self.put_to_sleep(&Recipient::Namespace(*namespace));
+        was_there
+    }
+
+    /// What sleeps, as lists show it: how long its content is, only its key tells.
+    pub(super) fn listed_asleep(&self) -> impl Iterator<Item = ListedStream> + '_ {
+        self.asleep.iter().map(|(key, stream)| ListedStream {
+            key: *key,
+            stage: StreamStage::Sleeping,
+            size: None,
+            arrived: self.journal.get(stream.group).map_or(ByteCount(0), Group::bytes),
+            in_all: None,
+            end: stream.end,
+            capability: None,
+        })
     }
 
     /// Whether a stream is for an address that is not up here, or for a namespace that nobody subscribed to again.
@@ -41,9 +66,9 @@ impl Streams {
         self.asleep.insert(key, stream);
     }
 
-    /// Forgets what of an address's streams only its key opens.
-    fn put_to_sleep(&mut self, address: &Address) {
-        let theirs = |key: &StreamKey| key.recipient == Recipient::Address(*address);
+    /// Forgets what of a recipient's streams only its key opens.
+    fn put_to_sleep(&mut self, recipient: &Recipient) {
+        let theirs = |key: &StreamKey| key.recipient == *recipient;
         for key in self.received.keys().copied().filter(theirs).collect::<Vec<_>>() {
             if let Some(inbound) = self.received.remove(&key) {
                 self.received_deadlines.set(key, None);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What goes into [`Streams`](super::Streams) beside frames and content, and what comes out of it.
 
+use ratman_eris::ReadCapability;
 use ratman_types::{Address, ByteCount, Hop, Recipient, WallTime};
 use ratman_wire::FrameId;
 use ratman_wire::stream::{Contents, Lifetime, StreamId};
 
 use crate::journal::{GroupKey, GroupNumber, JournalFull, Role};
-use crate::stream::Ended;
+use crate::stream::{Ended, Routing};
 
 /// One stream of one sender to one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,7 +16,7 @@ pub struct StreamKey {
     pub sender: Address,
     /// Whom it is for.
     pub recipient: Recipient,
-    /// Its name, random.
+    /// Its name: random, or that of shared content.
     pub stream: StreamId,
 }
 
@@ -36,6 +37,19 @@ pub struct NewStream {
     /// How long the content will be; nothing where that is not known before its end.
     pub size: Option<ByteCount>,
     /// For how long it is wanted from now on.
+    pub lifetime: Lifetime,
+    /// Whether its blocks are sent as they are made, or wait here until they are asked for.
+    pub routing: Routing,
+}
+
+/// What a client wants to share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewShare {
+    /// The local address that shares it.
+    pub sender: Address,
+    /// How long the content will be; nothing where that is not known before its end.
+    pub size: Option<ByteCount>,
+    /// For how long it stays from now on, unless it is taken down.
     pub lifetime: Lifetime,
 }
 
@@ -67,6 +81,12 @@ pub enum SendError {
         /// The longest.
         limit: Lifetime,
     },
+    /// Nobody could be asked for the blocks of what everybody keeps; shared content is announced to namespaces.
+    #[error("a stream to a namespace cannot wait to be pulled; share the content, and announce it")]
+    PullForNamespace,
+    /// The sender shares no such content, or not any more.
+    #[error("the sender does not share this content")]
+    NotShared,
     /// There is no such stream, or its content is complete.
     #[error("there is no such stream that takes content")]
     NotOpen,
@@ -108,8 +128,26 @@ pub enum StreamEvent {
     /// All of it is durable here: it will be sent whatever happens to this router. Told once, after
     /// [`Streams::finish`](super::Streams::finish).
     Accepted(StreamKey),
-    /// Another router answers for all of it, since its recipient is not to be reached.
+    /// Another router answers for all of it, since its recipient is not to be reached. Never told of a stream whose blocks wait here to
+    /// be pulled: a router that carries its manifest does not have it.
     Stored(StreamKey),
+    /// All of what a client shares is durable here, and has this read capability. Equal content that the same sender shared before is
+    /// kept once, for the longer of both lifetimes.
+    Shared {
+        /// What it was called while it was read.
+        key: StreamKey,
+        /// What reads it, and what it is called from now on.
+        capability: ReadCapability,
+    },
+    /// Content is shared no more, as [`Streams::take_down`](super::Streams::take_down) was told.
+    TakenDown {
+        /// Who shared it.
+        sender: Address,
+        /// Its name.
+        stream: StreamId,
+        /// Whether that is stored; else it may be back after a restart.
+        durable: bool,
+    },
     /// It came to an end; nothing of it is left here.
     Ended(StreamKey, Ended),
     /// The store failed to take it; nothing of it is left here.

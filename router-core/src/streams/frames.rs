@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What becomes of a received frame of a stream: verified, then passed on, carried, or taken.
 
+use std::borrow::Cow;
+
 use ratman_eris::Reference;
 use ratman_types::{Address, Hop, Now, Recipient, WallTime};
 use ratman_wire::carrier::set_hops_left;
@@ -15,7 +17,7 @@ use crate::stream::Whole;
 use crate::{DropReason, sign_frame};
 
 /// How far ahead of our clock a stream may have been made (source: wire page, freshness).
-const AHEAD: i64 = 5 * 60 * 1_000_000;
+pub(super) const AHEAD: i64 = 5 * 60 * 1_000_000;
 /// Frames of others that wait to be sent on, for a driver that takes all of them in each turn; beyond, they are dropped.
 const MOST_RELAYED: usize = 256;
 /// Receipts and refusals name no end of their stream: they are carried as long as most streams are.
@@ -196,8 +198,7 @@ impl Streams {
                     references.iter().map(|reference| Reference::from_bytes(*reference.as_bytes())).collect()
                 });
                 let key = arrived.key_of_stream_of(us, request.stream);
-                self.pulled(&key, request.time, references.as_deref(), now);
-                Ok(())
+                self.pulled(&key, request.time, references.as_deref(), now)
             }
             Mode::PROGRESS => {
                 let progress = Progress::decode(payload).map_err(malformed)?;
@@ -217,31 +218,35 @@ impl Streams {
         let slice = Slice::decode(&arrived.frame).map_err(|_| DropReason::MalformedPayload)?;
         let auxiliary = self.auxiliary(&arrived.frame.header, now)?;
         let signed = self.verify(arrived)?;
-        let (key, end, id) = (arrived.key_to_us(auxiliary.stream), auxiliary.end(), signed.id());
         let (name, is_block) = (slice.place().hash, slice.of() == SliceOf::Block);
-        let whole = Whole { of: slice.of(), sender: arrived.sender, recipient: arrived.recipient, name };
-        if self.is_over(&key, (arrived.from, id)) {
-            self.answer_again(&key, now);
+        if is_block && slice.place().max == 0 && signed.payload() != name {
+            // A whole block: the signature covers its hash, which is known by now.
+            return Err(DropReason::BadSlices);
+        }
+        let key = arrived.key_to_us(auxiliary.stream);
+        let coming = if is_block { self.streams_of_blocks(&key) } else { vec![key] };
+        if self.are_over(&key, &coming, (arrived.from, signed.id()), now) {
             return Err(DropReason::StreamOver);
         }
-        if is_block && slice.place().max == 0 {
-            // A whole block: the signature covers its hash, which is known by now.
-            if signed.payload() != name {
-                return Err(DropReason::BadSlices);
-            }
-            let block = core::iter::once((Reference::from_bytes(*name.as_bytes()), slice.bytes()));
-            return self.receive_blocks(&key, end, block, arrived.from, now);
+        let bytes = if is_block && slice.place().max == 0 {
+            Cow::Borrowed(slice.bytes())
+        } else {
+            let whole = Whole { of: slice.of(), sender: arrived.sender, recipient: arrived.recipient, name };
+            let added = self.collector.add(whole, &slice, arrived.from.neighbour, now.at);
+            let Some(bytes) = added.map_err(|_| DropReason::BadSlices)? else { return Ok(()) };
+            Cow::Owned(bytes)
+        };
+        if !is_block {
+            return self.receive_manifest(&key, auxiliary.end(), bytes.into_owned(), arrived.from, now);
         }
-        let added = self.collector.add(whole, &slice, arrived.from.neighbour, now.at);
-        let Some(bytes) = added.map_err(|_| DropReason::BadSlices)? else { return Ok(()) };
-        if is_block {
-            if ratman_eris::BlockSize::from_bytes(bytes.len()).is_none() {
-                return Err(DropReason::MalformedPayload);
-            }
-            let block = core::iter::once((Reference::from_bytes(*name.as_bytes()), &bytes[..]));
-            return self.receive_blocks(&key, end, block, arrived.from, now);
+        if ratman_eris::BlockSize::from_bytes(bytes.len()).is_none() {
+            return Err(DropReason::MalformedPayload);
         }
-        self.receive_manifest(&key, end, bytes, arrived.from, now)
+        let block = (Reference::from_bytes(*name.as_bytes()), &bytes[..]);
+        let each = coming
+            .iter()
+            .map(|key| self.receive_blocks(key, auxiliary.end(), core::iter::once(block), arrived.from, now));
+        each.fold(Ok(()), Result::and)
     }
 
     pub(super) fn receive_packed(&mut self, arrived: &Arrived<'_>, now: Now) -> Result<(), DropReason> {
@@ -249,12 +254,32 @@ impl Streams {
         let auxiliary = self.auxiliary(&arrived.frame.header, now)?;
         let id = self.verify(arrived)?.id();
         let key = arrived.key_to_us(auxiliary.stream);
-        if self.is_over(&key, (arrived.from, id)) {
-            self.answer_again(&key, now);
+        let coming = self.streams_of_blocks(&key);
+        if self.are_over(&key, &coming, (arrived.from, id), now) {
             return Err(DropReason::StreamOver);
         }
-        let blocks = packed.blocks().map(|block| (Reference::of(block), block));
-        self.receive_blocks(&key, auxiliary.end(), blocks, arrived.from, now)
+        let each = coming.iter().map(|key| {
+            let blocks = packed.blocks().map(|block| (Reference::of(block), block));
+            self.receive_blocks(key, auxiliary.end(), blocks, arrived.from, now)
+        });
+        each.fold(Ok(()), Result::and)
+    }
+
+    /// Whether all streams that a frame is of need nothing more: then the sender of the one that it names, or a carrier, hears so.
+    fn are_over(&mut self, key: &StreamKey, coming: &[StreamKey], frame: (Hop, FrameId), now: Now) -> bool {
+        if coming.is_empty() {
+            let (from, name) = frame;
+            self.tell_custody(from, vec![name]);
+            return true;
+        }
+        if coming != [*key] {
+            return false;
+        }
+        let is_over = self.is_over(key, frame);
+        if is_over {
+            self.answer_again(key, now);
+        }
+        is_over
     }
 
     /// Says something to the sender of a stream that comes to us, if there is a way.

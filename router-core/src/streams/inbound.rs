@@ -2,6 +2,7 @@
 //! Streams that come for local addresses: blocks and manifests are stored as they arrive, what is missing is asked for,
 //! and when all of it is durable the sender hears so, and a client.
 
+mod pulling;
 mod stored;
 mod words;
 
@@ -9,17 +10,19 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use ratman_eris::Reference;
-use ratman_types::{ByteCount, Digest, Hop, Now, Recipient, RouterId, Timestamp, WallTime, blake2b};
-use ratman_wire::stream::{Contents, Manifest, Outcome, PullRequest};
-use ratman_wire::{FrameId, Mode};
+use ratman_types::{ByteCount, Hop, Now, Recipient, RouterId, Timestamp, WallTime, blake2b};
+use ratman_wire::FrameId;
+use ratman_wire::stream::{Contents, Manifest, Outcome};
 
+use super::frames::AHEAD;
 use super::listed::{ListedStream, StreamStage};
 use super::record::Record;
 use super::store_queue::{Durable, Reader};
-use super::{Arrival, LOOPBACK, StreamKey, Streams, Way, Write};
+use super::{Arrival, LOOPBACK, StreamKey, Streams, Write};
 use crate::DropReason;
 use crate::journal::{GroupNumber, Role};
 use crate::stream::{Receiving, SealedManifest, Step, Unreadable};
+use pulling::is_of_shared;
 
 /// The sender hears of its blocks after so many bytes, or after [`PROGRESS_WITHIN`] (decisions/window-of-streams.md).
 const PROGRESS_BYTES: u64 = 64 * 1024;
@@ -127,7 +130,7 @@ impl Inbound {
             (None, _) => None,
         };
         let stage = if self.stage == Stage::Whole { StreamStage::Waiting } else { StreamStage::Receiving };
-        ListedStream { key, stage, size, arrived: stored, in_all, end: self.end }
+        ListedStream { key, stage, size, arrived: stored, in_all, end: self.end, capability: None }
     }
 
     /// Whether the store has all of it, or is about to.
@@ -184,27 +187,10 @@ impl Streams {
     fn put_received(&mut self, key: StreamKey, inbound: Inbound, now: Now) {
         let asks = inbound.stage == Stage::Coming && inbound.reading.is_none();
         let pull = inbound.receiving.as_ref().filter(|_| asks);
-        let pull = pull.and_then(Receiving::poll_timeout).filter(|_| self.can_ask(&key));
+        let pull = pull.and_then(Receiving::poll_timeout).filter(|_| self.can_ask(&key, &inbound));
         let deadline = [pull, inbound.progress_at].into_iter().flatten().min();
         self.received_deadlines.set(key, deadline.map(|at| at.max(now.at + LEAST_PAUSE)));
         self.received.insert(key, inbound);
-    }
-
-    fn can_ask(&self, key: &StreamKey) -> bool {
-        self.room_to_ask(key) > 0
-    }
-
-    /// How many blocks can be asked for at once: none where there is no way, or none that takes a request.
-    fn room_to_ask(&self, key: &StreamKey) -> usize {
-        if matches!(key.recipient, Recipient::Namespace(_)) {
-            // It is in the journal of what is flooded, or comes there.
-            return 0;
-        }
-        match self.way(&key.sender) {
-            Way::Live(via) => PullRequest::room(via.mtu).min(PullRequest::MAX_REFERENCES),
-            Way::Local => PullRequest::MAX_REFERENCES,
-            Way::Carry(_) | Way::Flood | Way::None => 0,
-        }
     }
 
     /// Whether a stream needs nothing more.
@@ -336,9 +322,15 @@ impl Streams {
         now: Now,
     ) -> Result<(), DropReason> {
         let manifest = self.open_manifest(key, &sealed).ok_or(DropReason::BadManifest)?;
-        if manifest.lifetime().end(manifest.created()) != end {
+        // What tells a namespace of shared content is kept for a day, and the content for longer.
+        let of_content = manifest.lifetime().end(manifest.created());
+        let is_made = manifest.created().ahead_of(self.wall(now)) <= AHEAD;
+        let fits =
+            if is_of_shared(key, &manifest) { is_made && end <= of_content } else { end == of_content };
+        if !fits {
             return Err(DropReason::BadManifest);
         }
+        let end = of_content;
         let size = manifest.letterhead().stream_size;
         if self.refuses(key, size) {
             self.refuse(key, end, now);
@@ -450,27 +442,6 @@ impl Streams {
                     return Ok(false);
                 }
             }
-        }
-    }
-
-    fn pull(&mut self, key: &StreamKey, inbound: &mut Inbound, now: Now) {
-        let most = self.room_to_ask(key);
-        if most == 0 {
-            return;
-        }
-        let (Some(receiving), Some(group)) = (&mut inbound.receiving, self.journal.get(inbound.group)) else {
-            return;
-        };
-        if inbound.stage != Stage::Coming || inbound.reading.is_some() {
-            return;
-        }
-        let wanted = receiving.pull(most, |reference| group.find(reference.as_bytes()).is_some(), now.at);
-        let wanted: Vec<Digest> = wanted.iter().map(Reference::digest).collect();
-        let time = self.stamp(now);
-        if let Ok(request) = PullRequest::blocks(time, key.stream, wanted) {
-            let mut payload = Vec::new();
-            request.encode_into(&mut payload);
-            self.answer(key, Mode::PULL_REQUEST, &payload);
         }
     }
 

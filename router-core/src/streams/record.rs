@@ -7,18 +7,34 @@ use ratman_wire::{DecodeError, Reader, Writer};
 
 use super::StreamKey;
 use crate::journal::{GroupKey, Role};
+use crate::stream::Routing;
 
 const VERSION: u8 = 2;
 const SENT: u8 = 1;
 const RECEIVED: u8 = 2;
 const FINISHED: u8 = 3;
 const CARRIED: u8 = 4;
+/// As [`SENT`], of a stream that is pulled only.
+const PULLED: u8 = 5;
+const SHARED: u8 = 6;
+const ANNOUNCED: u8 = 7;
 
 /// One stored record: version ‖ kind ‖ fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Record {
     /// A stream of ours whose content is complete.
-    Sent { key: StreamKey, created: WallTime, lifetime: Lifetime, size: ByteCount, sealed: Vec<u8> },
+    Sent {
+        key: StreamKey,
+        routing: Routing,
+        created: WallTime,
+        lifetime: Lifetime,
+        size: ByteCount,
+        sealed: Vec<u8>,
+    },
+    /// What a client of ours shares, from its address to itself; the manifest is sealed to itself as well.
+    Shared { key: StreamKey, created: WallTime, lifetime: Lifetime, size: ByteCount, sealed: Vec<u8> },
+    /// Somebody is told of what is shared.
+    Announced { key: StreamKey, created: WallTime, lifetime: Lifetime, sealed: Vec<u8> },
     /// A stream that comes here; the sealed manifest once it is here.
     Received {
         key: StreamKey,
@@ -39,10 +55,23 @@ impl Record {
         let mut writer = Writer::new(&mut buffer);
         writer.u8(VERSION);
         match self {
-            Self::Sent { key, created, lifetime, size, sealed } => {
-                writer.u8(SENT);
+            Self::Sent { key, routing, created, lifetime, size, sealed } => {
+                writer.u8(match routing {
+                    Routing::Push => SENT,
+                    Routing::Pull => PULLED,
+                });
                 write_key(&mut writer, key);
                 writer.u64(created.as_micros()).u32(lifetime.as_secs()).u64(size.0).bytes(sealed);
+            }
+            Self::Shared { key, created, lifetime, size, sealed } => {
+                writer.u8(SHARED);
+                write_key(&mut writer, key);
+                writer.u64(created.as_micros()).u32(lifetime.as_secs()).u64(size.0).bytes(sealed);
+            }
+            Self::Announced { key, created, lifetime, sealed } => {
+                writer.u8(ANNOUNCED);
+                write_key(&mut writer, key);
+                writer.u64(created.as_micros()).u32(lifetime.as_secs()).bytes(sealed);
             }
             Self::Received { key, end, brought_by, sealed, complete } => {
                 writer.u8(RECEIVED);
@@ -75,14 +104,21 @@ impl Record {
             other => return Err(DecodeError::Version(other)),
         }
         match reader.u8("kind")? {
-            SENT => Ok(Self::Sent {
-                key: read_key(&mut reader)?,
-                created: read_time(&mut reader)?,
-                lifetime: Lifetime::from_secs(reader.u32("lifetime")?)
-                    .ok_or(DecodeError::Value("lifetime"))?,
-                size: ByteCount(reader.u64("size")?),
-                sealed: reader.rest().to_vec(),
-            }),
+            kind @ (SENT | PULLED | SHARED) => {
+                let key = read_key(&mut reader)?;
+                let (created, lifetime) = (read_time(&mut reader)?, read_lifetime(&mut reader)?);
+                let (size, sealed) = (ByteCount(reader.u64("size")?), reader.rest().to_vec());
+                let routing = if kind == PULLED { Routing::Pull } else { Routing::Push };
+                Ok(match kind {
+                    SHARED => Self::Shared { key, created, lifetime, size, sealed },
+                    _ => Self::Sent { key, routing, created, lifetime, size, sealed },
+                })
+            }
+            ANNOUNCED => {
+                let key = read_key(&mut reader)?;
+                let (created, lifetime) = (read_time(&mut reader)?, read_lifetime(&mut reader)?);
+                Ok(Self::Announced { key, created, lifetime, sealed: reader.rest().to_vec() })
+            }
             RECEIVED => {
                 let (key, end) = (read_key(&mut reader)?, read_time(&mut reader)?);
                 let complete = match reader.u8("complete")? {
@@ -144,6 +180,10 @@ fn read_router(reader: &mut Reader<'_>) -> Result<Option<RouterId>, DecodeError>
     reader.option("router", |reader| reader.array("router").map(RouterId::from_bytes))
 }
 
+fn read_lifetime(reader: &mut Reader<'_>) -> Result<Lifetime, DecodeError> {
+    Lifetime::from_secs(reader.u32("lifetime")?).ok_or(DecodeError::Value("lifetime"))
+}
+
 fn read_time(reader: &mut Reader<'_>) -> Result<WallTime, DecodeError> {
     reader.u64("time").map(WallTime::from_micros)
 }
@@ -164,13 +204,23 @@ mod tests {
         let router = || prop::option::of(any::<[u8; 32]>().prop_map(RouterId::from_bytes));
         let bytes = || prop::collection::vec(any::<u8>(), 1..100);
         prop_oneof![
-            (keys(), time(), 0..=Lifetime::MAX.as_secs(), any::<u64>(), bytes()).prop_map(
-                |(key, created, lifetime, size, sealed)| Record::Sent {
-                    key,
-                    created,
-                    lifetime: Lifetime::from_secs(lifetime).unwrap(),
-                    size: ByteCount(size),
-                    sealed
+            (keys(), 0..4_u8, time(), 0..=Lifetime::MAX.as_secs(), any::<u64>(), bytes()).prop_map(
+                |(key, kind, created, lifetime, size, sealed)| {
+                    let (lifetime, size) = (Lifetime::from_secs(lifetime).unwrap(), ByteCount(size));
+                    let sent = |routing| Record::Sent {
+                        key,
+                        routing,
+                        created,
+                        lifetime,
+                        size,
+                        sealed: sealed.clone(),
+                    };
+                    match kind {
+                        0 => sent(Routing::Push),
+                        1 => sent(Routing::Pull),
+                        2 => Record::Shared { key, created, lifetime, size, sealed },
+                        _ => Record::Announced { key, created, lifetime, sealed },
+                    }
                 }
             ),
             (keys(), time(), router(), prop::option::of(bytes()), any::<bool>()).prop_map(

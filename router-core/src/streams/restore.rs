@@ -23,11 +23,20 @@ impl Streams {
 
     fn restore_record(&mut self, number: GroupNumber, record: Record) {
         match record {
-            Record::Sent { key, created, lifetime, size, sealed } => {
+            Record::Sent { key, routing, created, lifetime, size, sealed } => {
                 let restored = Group::new(key.group(Role::Sent), None, lifetime.end(created));
                 self.journal.restore(number, restored);
                 self.journal.hold(number);
-                self.restore_sent(number, key, (created, lifetime, size), sealed);
+                self.restore_sent(number, key, routing, (created, lifetime, size), sealed);
+            }
+            Record::Shared { key, created, lifetime, size, sealed } => {
+                self.restore_shared(number, &key, (created, lifetime, size), sealed);
+            }
+            Record::Announced { key, created, lifetime, sealed } => {
+                let restored = Group::new(key.group(Role::Sent), None, lifetime.end(created));
+                self.journal.restore(number, restored);
+                self.journal.hold(number);
+                self.restore_announced(number, key, (created, lifetime), sealed);
             }
             Record::Received { key, end, brought_by, sealed, complete } => {
                 self.journal.restore(number, Group::new(key.group(Role::Received), brought_by, end));
@@ -59,6 +68,7 @@ impl Streams {
 
     /// Everything was restored.
     pub fn restored(&mut self, now: Now) {
+        self.restored_shared();
         self.restored_sent(now);
         for (key, restored) in core::mem::take(&mut self.restoring) {
             let group = restored.group;

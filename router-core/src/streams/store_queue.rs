@@ -26,6 +26,10 @@ pub(super) enum Durable {
     Accepted { key: StreamKey },
     /// A block of a stream that comes here.
     Received { key: StreamKey, reference: Reference },
+    /// All of what a client shares, under the name that it has until then.
+    Shared { key: StreamKey },
+    /// That shared content is gone.
+    TakenDown { key: StreamKey },
     /// What is known of a group.
     Record,
     /// The last word about a stream that is here whole.
@@ -119,8 +123,13 @@ impl StoreQueue {
     /// Adds a change, and what is to be done when it is durable.
     pub(super) fn write_then(&mut self, group: GroupNumber, write: Write, durable: Durable) {
         // Before the change: a full batch is closed behind it.
-        self.open.durable.push((group, durable));
+        self.promise(group, durable);
         self.write(write);
+    }
+
+    /// Says what is to be done when the next change is durable.
+    pub(super) fn promise(&mut self, group: GroupNumber, durable: Durable) {
+        self.open.durable.push((group, durable));
     }
 
     /// Asks for an entry.

@@ -2,6 +2,9 @@
 mod asleep;
 mod mesh;
 mod namespaces;
+mod pulled;
+mod sharing;
+mod strangers;
 
 use core::time::Duration;
 
@@ -104,7 +107,7 @@ fn how_far_a_stream_is_can_be_seen_at_both_ends() {
     let only = |mesh: &Mesh, index: usize| {
         let listed: Vec<ListedStream> = mesh.node(index).streams.list().collect();
         assert!(listed.len() <= 1, "{listed:?}");
-        listed.first().copied()
+        listed.first().cloned()
     };
     let key = mesh.open(0, 2, Some(1_000_000));
     let opened = only(&mesh, 0).unwrap();

@@ -16,6 +16,9 @@ mod slice;
 
 use core::fmt;
 
+use ratman_eris::ReadCapability;
+use ratman_types::blake2b;
+
 pub use auxiliary::Auxiliary;
 pub use letterhead::{AuxiliaryData, Letterhead};
 pub use lifetime::Lifetime;
@@ -26,7 +29,10 @@ pub use progress::Progress;
 pub use pull_request::PullRequest;
 pub use slice::{MAX_SLICES, Slice, SliceOf, TooManySlices, cut, payload_room};
 
-/// The name of a stream, random, chosen by its sender; means something only beside sender and recipient.
+const SHARED_DOMAIN: &[u8] = b"irdest static stream 1";
+
+/// The name of a stream, random, chosen by its sender, or that of shared content; means something only beside sender and
+/// recipient.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId([u8; 32]);
 
@@ -34,6 +40,12 @@ impl StreamId {
     /// Takes a name that was drawn or received.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// The name of every stream of shared content: `H("irdest static stream 1" ‖ read capability)`. So whoever is told of a content
+    /// twice knows that it is the same, and by the name alone a manifest shows that its blocks are there for anybody.
+    pub fn of_shared(capability: &ReadCapability) -> Self {
+        Self(*blake2b(&[SHARED_DOMAIN, &capability.to_bytes()[..]]).as_bytes())
     }
 
     /// The 32 bytes of the name.
@@ -49,5 +61,19 @@ impl fmt::Debug for StreamId {
             write!(f, "{byte:02x}")?;
         }
         f.write_str("…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_shared_content_is_that_of_its_read_capability() {
+        let capability =
+            |byte: u8| ReadCapability::from_bytes(&[&[10, 2], &[byte; 64][..]].concat()).unwrap();
+        let golden = blake2b(&[b"irdest static stream 1", &[10, 2], &[0xAB; 64]]);
+        assert_eq!(StreamId::of_shared(&capability(0xAB)).as_bytes(), golden.as_bytes());
+        assert_ne!(StreamId::of_shared(&capability(0xAB)), StreamId::of_shared(&capability(0xAC)));
     }
 }

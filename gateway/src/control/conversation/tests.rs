@@ -39,7 +39,14 @@ impl Socket {
 
 fn to_ourselves(size: Option<usize>) -> StreamRequest {
     let size = size.map(|size| size.try_into().unwrap());
-    StreamRequest::Send { to: Recipient::Address(own()), size, lifetime: 60, progress: false, owned: None }
+    StreamRequest::Send {
+        to: Recipient::Address(own()),
+        size,
+        lifetime: 60,
+        progress: false,
+        pull: false,
+        owned: None,
+    }
 }
 
 const ANY: StreamRequest = StreamRequest::Receive { from: None, namespace: None, owned: None, wait: true };
@@ -113,8 +120,14 @@ async fn how_far_a_stream_is_is_told_to_who_wants_to_know() {
         .with(move |path| {
             let mut told = Vec::new();
             let to = Recipient::Address(own());
-            let request =
-                StreamRequest::Send { to, size: Some(3_000_000), lifetime: 60, progress: true, owned: None };
+            let request = StreamRequest::Send {
+                to,
+                size: Some(3_000_000),
+                lifetime: 60,
+                progress: true,
+                pull: false,
+                owned: None,
+            };
             // As slow as the news are.
             let mut slow = Slow(&content);
             control::send(path, vec![request], &mut slow, &mut |_, line| {
@@ -161,7 +174,14 @@ async fn who_has_the_key_of_a_namespace_gets_what_was_sent_to_it() {
     let told = socket
         .with(move |path| {
             let mut told = Vec::new();
-            let request = StreamRequest::Send { to, size: None, lifetime: 60, progress: false, owned: None };
+            let request = StreamRequest::Send {
+                to,
+                size: None,
+                lifetime: 60,
+                progress: false,
+                pull: false,
+                owned: None,
+            };
             let sent = control::send(path, vec![request], &mut &b"to all of you"[..], &mut |_, line| {
                 told.push(line.clone());
                 true
@@ -185,7 +205,8 @@ async fn who_has_the_key_of_a_namespace_gets_what_was_sent_to_it() {
         })
         .await;
     assert_eq!((arrived.from, arrived.to, &content[..]), (own(), to, &b"to all of you"[..]));
-    let request = StreamRequest::Send { to, size: None, lifetime: 86_401, progress: false, owned: None };
+    let request =
+        StreamRequest::Send { to, size: None, lifetime: 86_401, progress: false, pull: false, owned: None };
     let refused =
         socket.with(move |path| control::send(path, vec![request], &mut io::empty(), &mut |_, _| true)).await;
     let refused = refused.unwrap_err().to_string();
@@ -236,6 +257,7 @@ async fn mistakes_are_told() {
         size: None,
         lifetime: u32::MAX,
         progress: false,
+        pull: false,
         owned: None,
     };
     let refused = socket
@@ -328,4 +350,138 @@ async fn without_a_message_plane_there_are_no_streams() {
     let refused = tokio::task::spawn_blocking(move || send(&path, None, b"x").unwrap_err().to_string());
     assert!(refused.await.unwrap().ends_with("the daemon answered: this daemon has no streams"));
     server.abort();
+}
+
+fn up() -> StreamRequest {
+    StreamRequest::Up { size: None, lifetime: 3600, owned: None }
+}
+
+/// Shares content, and says what it is called.
+fn share(path: &Path, mut content: &[u8]) -> Urn {
+    let mut told = Vec::new();
+    let shared = control::send(path, vec![up()], &mut content, &mut |_, line| {
+        told.push(line.clone());
+        true
+    });
+    shared.unwrap().pop().unwrap().unwrap();
+    let [StreamLine::Opened { .. }, StreamLine::Shared { urn }] = &told[..] else { panic!("{told:?}") };
+    urn.clone()
+}
+
+/// Announces to each, and says what was told of each.
+fn announce(path: &Path, urn: &Urn, to: &[Recipient]) -> Vec<Vec<StreamLine>> {
+    let request = |to: &Recipient| StreamRequest::Announce { urn: urn.clone(), to: *to, owned: None };
+    let mut told = vec![Vec::new(); to.len()];
+    let ends = control::announce(path, to.iter().map(request).collect(), &mut |place, line| {
+        told[place].push(line.clone());
+        true
+    });
+    ends.unwrap().into_iter().for_each(Result::unwrap);
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shared_is_announced_listed_fetched_and_taken_down() {
+    let socket = Socket::new();
+    let content = content(700_000);
+    let key = NamespaceKey::from_bytes([8; 32]);
+    let all = [Recipient::Address(own()), Recipient::Namespace(key.namespace())];
+    let sent = content.clone();
+    let (urn, told) = socket
+        .with(move |path| {
+            let urn = share(path, &sent);
+            assert_eq!(share(path, &sent), urn, "it is the same content");
+            let told = announce(path, &urn, &all);
+            (urn, told)
+        })
+        .await;
+    assert_eq!(told[0][1..], [StreamLine::Accepted, StreamLine::Delivered]);
+    assert_eq!(told[1][1..], [StreamLine::Accepted, StreamLine::Published]);
+    assert!(socket.with(receive).await == content);
+    let of_namespace =
+        StreamRequest::Receive { from: Some(own()), namespace: Some(key.clone()), owned: None, wait: true };
+    let fetched = socket
+        .with(|path| {
+            let mut fetched = Vec::new();
+            control::receive(path, of_namespace, |_| Ok(&mut fetched), |_| Ok(())).unwrap().unwrap();
+            fetched
+        })
+        .await;
+    assert!(fetched == content, "fetched from its sender");
+
+    let named = urn.clone();
+    let (listed, again) = socket
+        .with(move |path| {
+            let listed = control::list(path).unwrap();
+            (listed, announce(path, &named, &all[..1]))
+        })
+        .await;
+    let StreamLine::Streams { streams, more: 0 } = listed else { panic!("{listed:?}") };
+    let [shared] = &streams[..] else { panic!("{streams:?}") };
+    assert_eq!((&*shared.stage, shared.from, shared.size), ("shared", own(), Some(700_000)));
+    assert_eq!(shared.urn.as_ref(), Some(&urn));
+    assert_eq!(again[0].last(), Some(&StreamLine::Delivered), "who has it says so at once");
+
+    let down = StreamRequest::Down { urn: urn.clone(), owned: None };
+    let (gone, refused, untold) = socket
+        .with(move |path| {
+            let gone = control::take_down(path, down.clone()).unwrap();
+            let refused = control::take_down(path, down).unwrap_err().to_string();
+            let announcement = StreamRequest::Announce { urn, to: Recipient::Address(own()), owned: None };
+            let untold = control::announce(path, vec![announcement], &mut |_, _| true).unwrap();
+            (gone, refused, untold)
+        })
+        .await;
+    assert_eq!(gone, StreamLine::Down);
+    assert!(refused.ends_with("the sender does not share this content"), "{refused}");
+    let untold = untold[0].as_ref().unwrap_err().to_string();
+    assert!(untold.ends_with("the sender does not share this content"), "{untold}");
+    socket.bed.reported(|report| report.streams.shared == 0).await;
+    socket.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_given_can_be_taken_back() {
+    let socket = Socket::new();
+    let key = NamespaceKey::from_bytes([9; 32]);
+    let namespace = key.namespace();
+    let none = StreamRequest::Receive { from: None, namespace: Some(key), owned: None, wait: false };
+    let told = socket
+        .with(move |path| {
+            let taken = control::receive(path, none, |_| Ok(io::sink()), |_| Ok(())).unwrap();
+            assert_eq!(taken, None);
+            [0, 1].map(|_| control::unsubscribe(path, StreamRequest::Unsubscribe { namespace }).unwrap())
+        })
+        .await;
+    assert_eq!(told, [true, false].map(|was_subscribed| StreamLine::Unsubscribed { was_subscribed }));
+    socket.end();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_to_be_pulled_is_delivered_and_none_goes_to_a_namespace() {
+    let socket = Socket::new();
+    let request =
+        |to| StreamRequest::Send { to, size: None, lifetime: 60, progress: false, pull: true, owned: None };
+    let content = content(300_000);
+    let sent = content.clone();
+    let to_us = request(Recipient::Address(own()));
+    let told = socket
+        .with(move |path| {
+            let mut told = Vec::new();
+            let sent = control::send(path, vec![to_us], &mut &sent[..], &mut |_, line| {
+                told.push(line.clone());
+                true
+            });
+            sent.unwrap().pop().unwrap().unwrap();
+            told
+        })
+        .await;
+    assert_eq!(told[1..], [StreamLine::Accepted, StreamLine::Delivered]);
+    assert!(socket.with(receive).await == content);
+    let to_all = request(Recipient::Namespace(NamespaceKey::from_bytes([7; 32]).namespace()));
+    let refused =
+        socket.with(move |path| control::send(path, vec![to_all], &mut io::empty(), &mut |_, _| true)).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.ends_with("share the content, and announce it"), "{refused}");
+    socket.end();
 }

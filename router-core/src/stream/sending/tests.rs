@@ -171,6 +171,38 @@ fn a_word_now_and_then_is_no_silence() {
 }
 
 #[test]
+fn what_is_to_be_pulled_is_pushed_to_nobody() {
+    let now = Timestamp::from_micros(0);
+    let mut sending = Sending::new(Routing::Pull);
+    (0..3).for_each(|number| _ = sending.block_made(reference(number)));
+    sending.reachable();
+    assert_eq!(sending.next(), None, "neither as it is made");
+    sending.finished();
+    assert_eq!(drain(&mut sending, now), [Next::Manifest]);
+    sending.hand_over();
+    assert_eq!(drain(&mut sending, now), [Next::Manifest], "nor to who carries");
+    sending.handle_timeout(now + Duration::from_secs(700));
+    assert_eq!(drain(&mut sending, now), [Next::Manifest]);
+    assert!(!sending.is_taken_over(), "of which nobody has a block");
+    sending.reachable();
+    assert_eq!(drain(&mut sending, now), [Next::Manifest]);
+    assert!(sending.is_idle());
+    sending.pulled(Some(&[reference(1), reference(7)]), now);
+    assert!(!sending.is_idle());
+    assert_eq!(drain(&mut sending, now), blocks([1]));
+    let mut shared = Sending::of_blocks(Arc::clone(sending.numbers()));
+    assert_eq!(drain(&mut shared, now), []);
+    shared.pulled(None, now);
+    assert_eq!(drain(&mut shared, now), blocks(0..3));
+    let mut shared = Sending::of_some_blocks(Arc::clone(sending.numbers()), 2);
+    shared.pulled(Some(&[reference(2)]), now);
+    shared.pulled(None, now);
+    assert_eq!(drain(&mut shared, now), blocks([0, 2]), "no more at a time");
+    shared.pulled(Some(&[reference(1)]), now);
+    assert_eq!(drain(&mut shared, now), blocks([1]));
+}
+
+#[test]
 fn who_takes_over_makes_room() {
     let mut sending = whole(Routing::Push, 100);
     drain(&mut sending, START);

@@ -80,11 +80,11 @@ impl Streams {
     pub(super) fn tell_progress(&mut self, key: &StreamKey, inbound: &mut Inbound, now: Now) {
         inbound.progress_at = None;
         inbound.told = inbound.received;
-        let Some(newest) = inbound.newest.filter(|_| self.can_ask(key)) else { return };
+        let Some(newest) = inbound.newest.filter(|_| self.can_ask(key, inbound)) else { return };
         let mut payload = Vec::new();
         let received = ByteCount(inbound.received);
         Progress { time: self.wall(now), stream: key.stream, newest: newest.digest(), received }
             .encode_into(&mut payload);
-        self.answer(key, Mode::PROGRESS, &payload);
+        self.ask_sender(key, Mode::PROGRESS, &payload);
     }
 }

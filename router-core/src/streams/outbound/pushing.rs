@@ -183,8 +183,9 @@ impl Streams {
                 self.waiting_to_read.insert(*key);
                 break;
             }
+            let Some(group) = self.blocks_of(key, out) else { break };
             out.reading.insert(number);
-            self.store.read(out.group, number, Reader::Sent { key: *key, number });
+            self.store.read(group, number, Reader::Sent { key: *key, number });
         }
         None
     }

@@ -112,3 +112,61 @@ fn what_sleeps_expires_and_leaves_nothing() {
     mesh.settle();
     assert_eq!((mesh.node(1).streams.asleep.len(), mesh.entries(1)), (0, 0));
 }
+
+#[test]
+fn what_sleeps_is_listed_and_counted() {
+    let mut mesh = Mesh::line(2);
+    mesh.send(0, 1, &content(100_000));
+    mesh.run_until(MINUTE, |mesh| mesh.received(1) == 1);
+    let listed = |mesh: &Mesh| -> Vec<_> {
+        mesh.node(1).streams.list().map(|listed| (listed.stage, listed.size, listed.arrived)).collect()
+    };
+    let whole = BlockSize::Kib32.bytes_of_tree(ByteCount(100_000));
+    assert_eq!(listed(&mesh), [(StreamStage::Waiting, Some(ByteCount(100_000)), whole)]);
+    mesh.address_down(1);
+    assert_eq!(listed(&mesh), [(StreamStage::Sleeping, None, whole)]);
+    mesh.restart(1);
+    assert_eq!(listed(&mesh), [(StreamStage::Sleeping, None, whole)]);
+    let status = mesh.node(1).streams.status();
+    assert_eq!((status.waiting, status.receiving, status.sleeping), (0, 0, 1));
+    mesh.address_up(1);
+    assert_eq!(mesh.node(1).streams.status().sleeping, 0);
+    assert_eq!(mesh.node(1).streams.status().waiting, 1);
+}
+
+#[test]
+fn a_key_of_a_namespace_that_is_taken_back_opens_nothing_more() {
+    let mut mesh = Mesh::line(2);
+    let key = Arc::new(SecretKey::from_seed([79; 32]));
+    let namespace = Namespace::from_bytes(key.public());
+    let subscribe = |mesh: &mut Mesh| {
+        let (now, key) = (mesh.now(), Arc::clone(&key));
+        assert!(mesh.node_mut(1).streams.add_namespace(key, now));
+    };
+    let publish = |mesh: &mut Mesh, length| {
+        let hour = ratman_wire::stream::Lifetime::from_secs(3600).unwrap();
+        let recipient = Recipient::Namespace(namespace);
+        let (new, now) = (NewStream { recipient, lifetime: hour, ..mesh.new_stream(0, 1, None) }, mesh.now());
+        let key = mesh.node_mut(0).streams.send(new, now).unwrap();
+        mesh.write_all(0, &key, &content(length)).unwrap();
+        mesh.run_for(MINUTE);
+        key
+    };
+    assert!(!mesh.node_mut(1).streams.remove_namespace(&namespace), "nobody subscribed");
+    subscribe(&mut mesh);
+    let first = publish(&mut mesh, 20_000);
+    assert!(mesh.is_here(1, &first));
+    assert!(mesh.node_mut(1).streams.remove_namespace(&namespace));
+    assert_eq!(mesh.node(1).streams.arrivals().count(), 0);
+    assert_eq!(mesh.node(1).streams.status().sleeping, 1);
+    let second = publish(&mut mesh, 10_000);
+    assert_eq!(mesh.received(1), 1);
+    mesh.restart(1);
+    subscribe(&mut mesh);
+    mesh.run_for(MINUTE);
+    assert_eq!(mesh.take_content(1, &first), content(20_000));
+    assert_eq!(mesh.take_content(1, &second), content(10_000));
+    mesh.node_mut(1).streams.remove_namespace(&namespace);
+    mesh.run_for(mesh::LIFETIME + MINUTE);
+    assert_eq!(mesh.node(1).streams.status().sleeping, 0);
+}

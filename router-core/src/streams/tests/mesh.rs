@@ -7,17 +7,18 @@ use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use ratman_eris::ReadCapability;
 use ratman_types::{
     Address, ByteCount, Digest, Hop, LinkId, Mtu, Now, Recipient, RouterId, SecretKey, Signer, Timestamp,
     WallTime,
 };
-use ratman_wire::stream::Lifetime;
+use ratman_wire::stream::{Lifetime, StreamId};
 use ratman_wire::{Frame, Mode};
 
 use crate::fib::FibEntry;
 use crate::journal::GroupNumber;
 use crate::prng::Prng;
-use crate::stream::Ended;
+use crate::stream::{Ended, Routing};
 use crate::streams::{NewStream, SendError, StreamEvent, StreamKey, StreamsConfig};
 use crate::{Fib, Via};
 use node::{Node, Packet};
@@ -169,6 +170,7 @@ impl Mesh {
             recipient: Recipient::Address(self.address(recipient)),
             size: size.map(ByteCount),
             lifetime: Lifetime::from_secs(u32::try_from(LIFETIME.as_secs()).unwrap()).unwrap(),
+            routing: Routing::Push,
         }
     }
 
@@ -391,6 +393,22 @@ impl Mesh {
 
     pub(super) fn has_failed(&self, index: usize, stream: &StreamKey) -> bool {
         self.events(index).any(|event| *event == StreamEvent::Failed(*stream))
+    }
+
+    /// What a client was told that it shares.
+    pub(super) fn shared(&self, index: usize, stream: &StreamKey) -> Option<ReadCapability> {
+        self.events(index).find_map(|event| {
+            let StreamEvent::Shared { key, capability } = event else { return None };
+            (key == stream).then(|| capability.clone())
+        })
+    }
+
+    /// Whether a client was told that it shares something no more, and whether that is stored.
+    pub(super) fn is_taken_down(&self, index: usize, capability: &ReadCapability) -> Option<bool> {
+        self.events(index).find_map(|event| {
+            let StreamEvent::TakenDown { stream, durable, .. } = event else { return None };
+            (*stream == StreamId::of_shared(capability)).then_some(*durable)
+        })
     }
 
     /// Whether a client was told that it has a stream for good, and whether that is stored, as it heard last.

@@ -2,6 +2,7 @@
 //! Streams to namespaces, in the simulated mesh.
 
 use super::*;
+use crate::stream::Routing;
 use crate::streams::store_queue::Reader;
 use crate::streams::{MAX_NAMESPACES, MAX_TO_NAMESPACE};
 use crate::{DropReason, sign_frame};
@@ -36,7 +37,13 @@ impl Mesh {
 
     fn new_post(&self, sender: usize) -> NewStream {
         let recipient = Recipient::Namespace(namespace());
-        NewStream { sender: self.address(sender), recipient, size: None, lifetime: HOUR }
+        NewStream {
+            sender: self.address(sender),
+            recipient,
+            size: None,
+            lifetime: HOUR,
+            routing: Routing::Push,
+        }
     }
 
     fn flooded(&self, index: usize) -> usize {
