@@ -37,6 +37,8 @@ pub enum StreamNews {
     Expired,
     /// It goes to everybody who subscribed.
     Published,
+    /// What it tells of is shared no more.
+    Withdrawn,
     /// The journal of its sender does not take it.
     Failed,
     /// It is here.
@@ -97,10 +99,34 @@ impl Gateway {
     /// Makes a namespace: the file with its key, and what it is sent to by.
     pub fn new_namespace(&self) -> Result<(PathBuf, String)> {
         let key = self.node().directory().join(format!("namespace-{}", next_number()));
-        let mut client = self.stream_client(&["namespace", "--new", &key.display().to_string()])?;
+        let namespace = self.ask_stream(&["namespace", "--new", &key.display().to_string()])?;
+        Ok((key, namespace))
+    }
+
+    /// Shares a file, tells these addresses and namespaces of it, and says what it is called.
+    pub fn share_file(&self, file: &Path, to: &[&str]) -> Result<String> {
+        let (to, file) = (to.join(","), file.display().to_string());
+        let mut arguments = vec!["up", &*file];
+        arguments.extend(if to.is_empty() { None } else { Some(["--to", &*to]) }.into_iter().flatten());
+        self.ask_stream(&arguments)
+    }
+
+    /// Tells these addresses and namespaces of a shared file; returns once the daemon will do so whatever happens.
+    pub fn announce_file(&self, urn: &str, to: &[&str]) -> Result<()> {
+        self.ask_stream(&["announce", urn, "--to", &to.join(",")]).map(drop)
+    }
+
+    /// Shares a file no more.
+    pub fn take_down_file(&self, urn: &str) -> Result<()> {
+        self.ask_stream(&["down", urn]).map(drop)
+    }
+
+    /// What a client prints that ends well.
+    fn ask_stream(&self, arguments: &[&str]) -> Result<String> {
+        let mut client = self.stream_client(arguments)?;
         let status = client.wait(self.node().limit())?;
-        ensure!(status.success(), "`stream namespace`: {status}\n{}", client.log());
-        Ok((key, client.log().trim().to_owned()))
+        ensure!(status.success(), "`stream {}`: {status}\n{}", arguments[0], client.log());
+        Ok(client.log().trim().to_owned())
     }
 
     /// Takes the oldest stream to the namespace of this key, as [`take_stream`](Self::take_stream); the gateway is subscribed to
