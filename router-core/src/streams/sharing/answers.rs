@@ -47,6 +47,7 @@ impl Answers {
 
     fn has_asked(&mut self, key: StreamKey, last: WallTime) {
         if self.before.len() >= MAX_ASKED
+            && !self.before.contains_key(&key)
             && let Some((oldest, _)) = self.before.iter().min_by_key(|(_, last)| **last)
         {
             let oldest = *oldest;
@@ -124,5 +125,28 @@ impl Streams {
         quiet.iter().for_each(|key| self.dismiss(key));
         let wall = self.wall(now);
         self.answers.before.retain(|_, last| wall.ahead_of(*last) <= 2 * CLOCKS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::streams::tests::key;
+
+    #[test]
+    fn of_who_asked_before_the_oldest_are_forgotten() {
+        let mut answers = Answers::default();
+        let at = |time: usize| WallTime::from_micros(time.try_into().unwrap());
+        let of = |number: usize| {
+            let [.., high, low] = number.to_be_bytes();
+            key(1, high, low)
+        };
+        (0..MAX_ASKED + 3).for_each(|number| answers.has_asked(of(number), at(number)));
+        assert_eq!(answers.before.len(), MAX_ASKED);
+        assert_eq!(answers.before.get(&of(2)), None);
+        assert_eq!(answers.before.get(&of(3)), Some(&at(3)));
+        answers.has_asked(of(3), at(9999));
+        assert_eq!(answers.before.len(), MAX_ASKED, "it takes no other's place");
+        assert_eq!(answers.before.get(&of(4)), Some(&at(4)));
     }
 }
