@@ -176,7 +176,8 @@ impl Registry {
             }
             Ask::Announce { sender, stream, recipient, reply } => {
                 let announced = streams.announce(sender, stream, recipient, now);
-                let _ = reply.send(announced.map(|key| self.follow(key)));
+                let _ =
+                    reply.send(announced.map(|key| self.follow(key, streams.is_announced_for_good(&key))));
             }
             Ask::TakeDown { sender, stream, reply } => {
                 if streams.take_down(sender, stream) {
@@ -302,9 +303,12 @@ impl Registry {
         }
     }
 
-    fn follow(&mut self, key: StreamKey) -> Announcing {
+    fn follow(&mut self, key: StreamKey, is_accepted: bool) -> Announcing {
         self.following.retain(|(_, told)| !told.is_closed());
         let (news, told) = mpsc::channel(MOST_NEWS);
+        if is_accepted {
+            let _ = news.try_send(News::Accepted);
+        }
         self.following.push((key, news));
         Announcing::new(key, told)
     }

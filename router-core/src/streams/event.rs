@@ -70,7 +70,7 @@ pub enum SendError {
         limit: ByteCount,
     },
     /// Content to a namespace is limited: every router keeps it.
-    #[error("a stream to a namespace has at most {} bytes", limit.0)]
+    #[error("a stream to a namespace has at most {} bytes; share larger content, and announce it", limit.0)]
     TooLongForNamespace {
         /// The most.
         limit: ByteCount,

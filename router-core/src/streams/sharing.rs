@@ -106,7 +106,8 @@ impl Streams {
     /// Tells a recipient of shared content: an address until it has it, a namespace for as long as what is flooded is kept. Who was
     /// told and has it is not given it again.
     ///
-    /// [`StreamEvent::Accepted`] follows when it is durable, and [`StreamEvent::Ended`] when there is nothing more to tell.
+    /// [`StreamEvent::Accepted`] follows when it is durable, unless it [was before](Streams::is_announced_for_good), and
+    /// [`StreamEvent::Ended`] when there is nothing more to tell.
     ///
     /// # Errors
     /// [`SendError::Sender`], [`SendError::Recipient`], [`SendError::NotShared`] and [`SendError::Journal`].
@@ -149,14 +150,18 @@ impl Streams {
         Ok(key)
     }
 
-    /// Whether a recipient is being told already, or a namespace was; who wants to know hears it once more.
+    /// Whether what tells somebody of shared content is durable already.
+    pub fn is_announced_for_good(&self, key: &StreamKey) -> bool {
+        self.sent.get(key).is_some_and(|out| out.purpose == Purpose::Announce && out.is_durable)
+    }
+
+    /// Whether a recipient is being told already, or a namespace was: of that its end is said once more.
     fn is_announced(&mut self, key: &StreamKey) -> bool {
         let end = self.shared.get(&(key.sender, key.stream)).map(Shared::end);
         if let Some(out) = self.sent.get(key).filter(|out| out.purpose == Purpose::Announce) {
             let is_to_namespace = matches!(key.recipient, Recipient::Namespace(_));
             let is_as_long = Some(out.lifetime.end(out.created)) == end;
             if is_to_namespace || is_as_long {
-                self.events.extend(out.is_durable.then_some(StreamEvent::Accepted(*key)));
                 return true;
             }
         }

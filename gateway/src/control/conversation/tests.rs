@@ -422,6 +422,17 @@ async fn what_is_shared_is_announced_listed_fetched_and_taken_down() {
     assert_eq!(shared.urn.as_ref(), Some(&urn));
     assert_eq!(again[0].last(), Some(&StreamLine::Delivered), "who has it says so at once");
 
+    // Two who announce to somebody who is away: both hear that it will be done.
+    let away = Recipient::Address(Address::from_bytes([1; 32]));
+    let named = urn.clone();
+    let accepted = socket
+        .with(move |path| {
+            let request = || StreamRequest::Announce { urn: named.clone(), to: away, owned: None };
+            let until = &mut |_, line: &StreamLine| *line != StreamLine::Accepted;
+            [0, 1].map(|_| control::announce(path, vec![request(), request()], until).unwrap().len())
+        })
+        .await;
+    assert_eq!(accepted, [2, 2]);
     let down = StreamRequest::Down { urn: urn.clone(), owned: None };
     let (gone, refused, untold) = socket
         .with(move |path| {
