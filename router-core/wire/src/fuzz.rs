@@ -3,6 +3,10 @@
 
 use crate::{Frame, Header, Mode};
 
+mod client_api;
+
+pub use client_api::fuzz_client_api;
+
 /// The carrier frame.
 pub fn fuzz_frame(data: &[u8]) {
     if let Ok(frame) = Frame::decode(data) {

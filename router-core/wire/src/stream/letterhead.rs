@@ -24,7 +24,7 @@ pub struct Letterhead {
 
 impl Letterhead {
     /// from 32 ‖ recipient tag ‖ to 32 ‖ size u64 ‖ auxiliary data.
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             from: Address::from_bytes(reader.array("from")?),
             to: reader.recipient("to")?.ok_or(DecodeError::Tag { field: "to", tag: 0 })?,
@@ -33,7 +33,7 @@ impl Letterhead {
         })
     }
 
-    pub(super) fn encode_into(&self, writer: &mut Writer<'_>) {
+    pub(crate) fn encode_into(&self, writer: &mut Writer<'_>) {
         writer.bytes(self.from.as_bytes()).recipient(&self.to).u64(self.stream_size.0);
         self.auxiliary_data.encode_into(writer);
     }
@@ -78,7 +78,7 @@ impl AuxiliaryData {
     }
 
     /// n u16 ‖ n × (key NUL ‖ value NUL).
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let count = reader.u16("auxiliary data")?;
         let mut length = 0;
         for _ in 0..2 * u32::from(count) {
@@ -89,7 +89,7 @@ impl AuxiliaryData {
         Ok(Self { count, pairs: reader.bytes("auxiliary data", length)?.to_vec() })
     }
 
-    fn encode_into(&self, writer: &mut Writer<'_>) {
+    pub(crate) fn encode_into(&self, writer: &mut Writer<'_>) {
         writer.u16(self.count).bytes(&self.pairs);
     }
 
