@@ -20,8 +20,9 @@
 //! # A stream our way
 //! * [`Request::StreamCreate`] or [`StreamResume`](Request::StreamResume) → [`Reply::Opened`]; the client sends [`Request::Content`] from
 //!   the offset on, and [`Request::End`]. [`Reply::News`] come meanwhile and afterwards, until each recipient's
-//!   [`is_last`](News::is_last). A connection that ends before [`Request::End`] leaves what it sent for
-//!   [`StreamResume`](Request::StreamResume), for as long as the router says.
+//!   [`is_last`](News::is_last). A connection that ends before [`Request::End`] leaves what it sent, for a time
+//!   that the router decides, for
+//!   [`StreamResume`](Request::StreamResume).
 //! * [`Request::StreamReceive`] → [`Reply::Arrived`], [`FromRouter::Content`] from the offset on, [`FromRouter::End`]; the client says
 //!   [`Request::Taken`] once it has it for good → [`Reply::Taken`], and so on up to the limit. A stream whose [`Request::Taken`] did
 //!   not come is there for the next who asks.

@@ -2,9 +2,9 @@
 //! What a router objects to, as deployed clients read it (source: deployed routers, section 8.3). The only part of the
 //! protocol in bincode: little-endian, variants in four bytes, lengths in eight.
 
-use super::SubscriptionId;
 use super::field::Field;
 use super::text::Text;
+use super::{ApiMode, SubscriptionId};
 use crate::{DecodeError, Reader, Writer};
 
 /// The most bytes of a text in an error.
@@ -67,6 +67,16 @@ impl ClientError {
     /// [`ClientError::Internal`] with as much of `text` as may be.
     pub fn internal(text: &str) -> Self {
         Self::Internal(Text::of(text))
+    }
+
+    /// What deployed routers, and ours, answer to a request that they do not know.
+    pub fn unsupported_mode(mode: ApiMode) -> Self {
+        Self::internal(&format!("Unsupported frame mode: {:b}", mode.0))
+    }
+
+    /// Whether the router does not know requests with this mode, be it a deployed one or ours.
+    pub fn is_unsupported_mode(&self, mode: ApiMode) -> bool {
+        *self == Self::unsupported_mode(mode)
     }
 
     /// [`UserError::InvalidInput`] with as much of `text` as may be.

@@ -107,6 +107,18 @@ pub struct ApiMode(pub u16);
 impl ApiMode {
     /// What every request is answered with.
     pub const REPLY: Self = Self::new(ApiNamespace::INTRINSIC, Operation::REPLY);
+    /// To make an address, whose answer has no tag.
+    pub const ADDRESS_CREATE: Self = Self::new(ApiNamespace::ADDRESS, Operation::CREATE);
+    /// To list addresses, whose answer has no tag.
+    pub const ADDRESS_LIST: Self = Self::new(ApiNamespace::ADDRESS, Operation::LIST);
+    /// A piece of content, either way.
+    pub const CONTENT: Self = Self::new(ApiNamespace::STREAM, Operation::CONTENT);
+    /// The end of content, either way.
+    pub const END: Self = Self::new(ApiNamespace::STREAM, Operation::END);
+    /// The header of a stream that one was asked for.
+    pub const RECV_ONE: Self = Self::new(ApiNamespace::RECEIVE, Operation::ONE);
+    /// The header of a stream where several were asked for.
+    pub const RECV_MANY: Self = Self::new(ApiNamespace::RECEIVE, Operation::MANY);
     /// The header of a stream on the connection of a subscription.
     pub const SUBSCRIBED_STREAM: Self = Self::new(ApiNamespace::LINK, Operation::ONE);
 

@@ -5,7 +5,7 @@ use super::field::{Field, record};
 use super::text::List;
 use crate::{DecodeError, Reader, Writer};
 
-/// The most entries of a page: the longest entries have about 3 KB, so that it stays below what clients take.
+/// The most entries of a page: the longest entries have about 1 KB, so that it stays far below what clients take.
 pub const MAX_ENTRIES: usize = 256;
 
 /// Where in a list a page ends, as the router says it: at most 128 bytes, which mean nothing to a client. Empty at the

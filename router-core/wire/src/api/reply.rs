@@ -265,9 +265,9 @@ impl Reply {
         if frame.mode != ApiMode::REPLY {
             return Err(ReplyError::Mode(frame.mode));
         }
-        match to.0 {
-            0x0101 => created(frame).map_or_else(|| Self::read(&frame.payload), Ok),
-            0x0130 => addresses(&frame.payload).map_or_else(|| Self::read(&frame.payload), Ok),
+        match to {
+            ApiMode::ADDRESS_CREATE => created(frame).map_or_else(|| Self::read(&frame.payload), Ok),
+            ApiMode::ADDRESS_LIST => addresses(&frame.payload).map_or_else(|| Self::read(&frame.payload), Ok),
             _ => Self::read(&frame.payload),
         }
     }

@@ -20,6 +20,8 @@ use crate::{DecodeError, Reader, Writer};
 
 use ratman_types::Address;
 
+mod sender;
+
 /// The version of what is ours: it stands before all else in every payload of ours but [`Content`].
 pub const EXTENSION_VERSION: u8 = 1;
 
@@ -28,8 +30,8 @@ pub const EXTENSION_VERSION: u8 = 1;
 pub enum Needs {
     /// Everybody who reaches the router.
     Nothing,
-    /// Who has the token of an address that is up: of the address in the payload where there is one. [`Request::AddressUp`] and
-    /// [`Request::AddressDestroy`] need it of an address that is not up as well.
+    /// Who has the token of an address that is up: of the one that [`Request::is_by`] says. To take an address up or to destroy it
+    /// its token is enough.
     Token,
     /// Who is on the unix socket, and allowed to be there (source: wire page, client API).
     Operator,
@@ -300,9 +302,7 @@ impl RequestError {
     /// What the client is answered: to an unknown mode the words of deployed routers, by which clients know them.
     pub fn reply(&self) -> Reply {
         match self {
-            Self::UnsupportedMode(mode) => {
-                Reply::Error(ClientError::internal(&format!("Unsupported frame mode: {:b}", mode.0)))
-            }
+            Self::UnsupportedMode(mode) => Reply::Error(ClientError::unsupported_mode(*mode)),
             Self::NotSupported(_) => Reply::Error(ClientError::NotSupported),
             Self::Version { .. } => Reply::Refused(Refusal {
                 reason: RefusalReason::Version(EXTENSION_VERSION),

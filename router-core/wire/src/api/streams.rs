@@ -11,7 +11,7 @@ use super::deployed::MAX_RECIPIENTS;
 use super::field::{Field, Optional, choice, record};
 use super::page::PageOf;
 use super::text::List;
-use super::{ApiMode, ApiNamespace, Microframe, Operation};
+use super::{ApiMode, Microframe};
 use crate::stream::{AuxiliaryData, Letterhead, Lifetime, StreamId};
 use crate::{DecodeError, Reader, Writer};
 
@@ -35,8 +35,7 @@ impl Content {
 
     /// The microframe of it, without a copy.
     pub fn into_frame(self) -> Microframe {
-        let mode = ApiMode::new(ApiNamespace::STREAM, Operation::CONTENT);
-        Microframe { mode, auth: None, payload: self.0 }
+        Microframe { mode: ApiMode::CONTENT, auth: None, payload: self.0 }
     }
 }
 

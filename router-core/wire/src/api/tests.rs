@@ -3,6 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod golden;
+
 /// Values of every kind from one seed (splitmix64).
 pub(super) struct Random(u64);
 
@@ -83,8 +85,9 @@ fn unknown_modes_get_the_words_of_deployed_routers() {
     let frame = Microframe { mode: ApiMode(0x0A30), auth: None, payload: Default::default() };
     let error = Request::decode(&frame).unwrap_err();
     assert_eq!(error, RequestError::UnsupportedMode(ApiMode(0x0A30)));
-    let text = "Unsupported frame mode: 101000110000";
-    assert_eq!(error.reply(), Reply::Error(ClientError::internal(text)));
+    let told = ClientError::internal("Unsupported frame mode: 101000110000");
+    assert!(told.is_unsupported_mode(frame.mode) && !told.is_unsupported_mode(ApiMode(1)));
+    assert_eq!(error.reply(), Reply::Error(told));
     for mode in 0x0103..=0x0105 {
         let error = Request::decode(&Microframe { mode: ApiMode(mode), ..frame.clone() }).unwrap_err();
         assert_eq!(error.reply(), Reply::Error(ClientError::NotSupported), "fix 11");
@@ -191,6 +194,32 @@ fn what_ends_a_stream_is_told_of_each_recipient() {
     assert!(last.iter().all(News::is_last) && News::Cancelled.is_last());
     let progress = Progress { arrived: ByteCount(1), in_all: None };
     assert!(![News::Progress(progress), News::Accepted, News::Stored].iter().any(News::is_last));
+}
+
+#[test]
+fn a_token_is_good_for_requests_of_its_address() {
+    let mut random = Random(11);
+    let stranger = Address::from_bytes([0x77; 32]);
+    for mode in Request::MODES {
+        let request = Request::draw(*mode, &mut random);
+        // No address is drawn like that one; a list of nobody is anybody's, and says nothing.
+        let is_anybodys = request.needs() != Needs::Token
+            || matches!(&request, Request::NamespaceCreate(_))
+            || matches!(&request, Request::SendMany(letterheads) if letterheads.is_empty());
+        assert_eq!(request.is_by(&stranger), is_anybodys, "{mode:?}");
+    }
+    let (ann, ben) = (Address::from_bytes([1; 32]), Address::from_bytes([2; 32]));
+    let stream = StreamId::from_bytes([3; 32]);
+    let ended = Request::StreamDestroy(StreamKey { from: ann, to: Recipient::Address(ben), stream });
+    assert!(ended.is_by(&ann) && ended.is_by(&ben) && !ended.is_by(&stranger));
+    let letterhead = |from| Letterhead {
+        from,
+        to: Recipient::Address(ben),
+        stream_size: ByteCount(0),
+        auxiliary_data: AuxiliaryData::default(),
+    };
+    let send = |from: [Address; 2]| Request::SendMany(from.into_iter().map(letterhead).collect());
+    assert!(send([ann, ann]).is_by(&ann) && !send([ann, ben]).is_by(&ann));
 }
 
 #[test]

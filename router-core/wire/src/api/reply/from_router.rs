@@ -22,8 +22,8 @@ impl StreamWay {
 
     const fn mode(self) -> ApiMode {
         match self {
-            Self::RecvOne => ApiMode(0x0532),
-            Self::RecvMany => ApiMode(0x0533),
+            Self::RecvOne => ApiMode::RECV_ONE,
+            Self::RecvMany => ApiMode::RECV_MANY,
             Self::Subscription => ApiMode::SUBSCRIBED_STREAM,
         }
     }
@@ -84,9 +84,9 @@ impl FromRouter {
         if let Some(header) = StreamHeader::decode(frame)? {
             return Ok(Self::Stream(header));
         }
-        match frame.mode.0 {
-            0x0740 => Ok(Self::Content(Layout::Bare.read(&frame.payload, "content")?)),
-            0x0741 => Ok(Layout::Ours.read(&frame.payload, "end").map(|Nothing| Self::End)?),
+        match frame.mode {
+            ApiMode::CONTENT => Ok(Self::Content(Layout::Bare.read(&frame.payload, "content")?)),
+            ApiMode::END => Ok(Layout::Ours.read(&frame.payload, "end").map(|Nothing| Self::End)?),
             _ => Reply::decode(frame, to).map(Self::Reply),
         }
     }
