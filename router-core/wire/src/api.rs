@@ -20,14 +20,14 @@
 //! # A stream our way
 //! * [`Request::StreamCreate`] or [`StreamResume`](Request::StreamResume) → [`Reply::Opened`]; the client sends [`Request::Content`] from
 //!   the offset on, and [`Request::End`]. [`Reply::News`] come meanwhile and afterwards, until each recipient's
-//!   [`is_last`](News::is_last). A connection that ends before [`Request::End`] leaves what it sent, for a time
-//!   that the router decides, for
-//!   [`StreamResume`](Request::StreamResume).
+//!   [`is_last`](News::is_last). What a connection sent that ends before [`Request::End`] is there for
+//!   [`StreamResume`](Request::StreamResume) for a time that the router decides, and then [`RefusalReason::NotFound`].
 //! * [`Request::StreamReceive`] → [`Reply::Arrived`], [`FromRouter::Content`] from the offset on, [`FromRouter::End`]; the client says
 //!   [`Request::Taken`] once it has it for good → [`Reply::Taken`], and so on up to the limit. A stream whose [`Request::Taken`] did
 //!   not come is there for the next who asks.
 //! * [`Request::Cancel`] ends either at any time; what the router said before its [`Reply::Ok`] is to be passed over.
-//! * [`Reply::Error`] and [`Reply::Refused`] end either as well.
+//! * [`Reply::Error`] and [`Reply::Refused`] end either as well; what does not fit what the connection is about gets
+//!   [`RefusalReason::OutOfTurn`], and ends nothing.
 //!
 //! # What differs from deployed routers
 //! A client that is written for those notices nothing but that things work. The numbers are those of the wire page.
