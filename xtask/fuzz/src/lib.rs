@@ -32,6 +32,7 @@ macro_rules! targets {
 
 targets! {
     address_record => irdest_gateway::fuzz::fuzz_address_record,
+    client_api => ratman_wire::fuzz::fuzz_client_api,
     config => irdest_gateway::fuzz::fuzz_config,
     contact_record => irdest_gateway::fuzz::fuzz_contact_record,
     control_request => irdest_gateway::fuzz::fuzz_control_request,
