@@ -16,11 +16,12 @@ use crate::newest::Newest;
 /// What is made durable lies so far ahead that it is not written with every announcement. Every crash moves the origin
 /// times on by as much.
 const CEILING_AHEAD: Duration = Duration::from_secs(10);
-/// From this lead of the origin times, in microseconds, every announcement is written: a daemon that crashes again and again
-/// must not walk out of the window of 5 min within which others take its announcements.
+/// From this lead of the origin times, in microseconds, every announcement is written, and nothing ahead of it: a daemon that
+/// crashes again and again, however fast, must not walk out of the window of 5 min within which others take its announcements.
+/// The clock of a lead runs slower, so that this ends ([`OriginClock::issue`]).
 const LONG_LEAD: i64 = 60_000_000;
-/// What is made durable then: less than a start takes.
-const CEILING_AT_LONG_LEAD: Duration = Duration::from_secs(1);
+/// An announcement takes the time that was made durable for it alone where the disk took no longer than this.
+const WRITTEN_WITHIN: i64 = 10_000_000;
 /// The largest latency that an announcement starts with, in microseconds (source: wire page).
 const START_LATENCY: u64 = 500;
 /// What `hops_left` is taken down by at most (source: wire page).
@@ -45,6 +46,8 @@ pub(crate) struct LocalAddress {
     // INVARIANT: no time above this one was issued in this run; it was made durable, or is that of an earlier run.
     durable: WallTime,
     withheld: bool,
+    /// What was announced last, in this run or before, and when that was known; nothing where it does not count any more.
+    pub(crate) announced: Option<(WallTime, Timestamp)>,
     told_used_twice: Option<Timestamp>,
     pub(crate) newest: Option<Newest>,
 }
@@ -82,6 +85,7 @@ impl LocalAddress {
             ceiling: kept,
             durable: kept,
             withheld: false,
+            announced: Some((kept, now)).filter(|(time, _)| *time > WallTime::default()),
             told_used_twice: None,
             newest: None,
         };
@@ -100,21 +104,30 @@ impl LocalAddress {
             self.highest = WallTime::default();
             (self.ceiling, self.durable) = (WallTime::default(), WallTime::default());
         }
-        self.withheld = issued.time > self.durable;
+        let late = issued.time.ahead_of(self.durable);
+        let leads = issued.time.ahead_of(corrected) > LONG_LEAD;
+        let is_written_for = leads && self.durable > self.clock.last() && late <= WRITTEN_WITHIN;
+        self.withheld = late > 0 && !is_written_for;
         if self.withheld {
-            let leads = issued.time.ahead_of(corrected) > LONG_LEAD;
-            self.ceiling = issued.time + if leads { CEILING_AT_LONG_LEAD } else { CEILING_AHEAD };
+            self.ceiling = if leads { issued.time } else { issued.time + CEILING_AHEAD };
             return Made { withheld: Some(self.ceiling), discarded };
         }
         self.clock = clock;
+        let time = issued.time.min(self.durable);
+        self.clock.used(time);
+        self.announced = Some((time, now.at));
+        self.sign(time, interval);
+        Made { withheld: None, discarded }
+    }
+
+    fn sign(&mut self, time: WallTime, interval: u16) {
         if self.issued.len() == REMEMBERED_TIMES {
             self.issued.pop_front();
         }
-        self.issued.push_back(issued.time);
-        self.highest = issued.time;
-        let signature = self.key.sign(&origin_signed_bytes(&self.key.address(), issued.time));
-        self.newest = Some(self.newest(issued.time, signature, interval));
-        Made { withheld: None, discarded }
+        self.issued.push_back(time);
+        self.highest = time;
+        let signature = self.key.sign(&origin_signed_bytes(&self.key.address(), time));
+        self.newest = Some(self.newest(time, signature, interval));
     }
 
     /// The ceiling was made durable; whether an announcement waits for that. One that is not what was told last came too late.
@@ -228,19 +241,110 @@ mod tests {
         assert!(local.highest <= local.durable);
     }
 
-    #[test]
-    fn crashes_one_after_the_other_do_not_lead_out_of_the_window_of_others() {
-        let mut durable = WallTime::default();
-        for second in 0..2_000 {
-            let key = Arc::new(SecretKey::from_seed([1; 32]));
-            let (mut local, discarded) =
-                LocalAddress::new(key, durable, wall(second), &[7; 32], now(second).at);
-            assert!(!discarded);
-            announce(&mut local, second);
-            durable = local.durable;
-            let lead = durable.ahead_of(wall(second));
-            assert!(lead < 80_000_000, "{lead} us after {second} crashes");
+    /// Signs for nobody, and at once.
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Signer for Nobody {
+        fn public(&self) -> [u8; 32] {
+            [1; 32]
         }
+
+        fn sign(&self, _: &[u8]) -> Signature {
+            Signature([0; 64])
+        }
+    }
+
+    /// The life of a host whose daemon is killed again and again, on a disk that takes 10 ms, and a neighbour that hears all
+    /// that it announces.
+    struct Life {
+        micros: u64,
+        /// How far the wall clock was set back.
+        set_back: i64,
+        durable: WallTime,
+        last: WallTime,
+        syncs: usize,
+        heard: crate::clock::LagCheck,
+    }
+
+    impl Life {
+        fn new() -> Self {
+            let (durable, last) = (WallTime::default(), WallTime::default());
+            Self { micros: 0, set_back: 0, durable, last, syncs: 0, heard: Default::default() }
+        }
+
+        fn now(&self) -> Now {
+            let at = Timestamp::from_micros(self.micros);
+            Now { at, wall: (wall(0) + at.since(Timestamp::default())).shifted(-self.set_back) }
+        }
+
+        fn lead(&self) -> i64 {
+            self.last.ahead_of(self.now().wall)
+        }
+
+        fn pass(&mut self, pause: Duration) {
+            self.micros += u64::try_from(pause.as_micros()).unwrap();
+        }
+
+        /// From start to `kill -9`; at most the last announcement was still being stored then.
+        fn run(&mut self, announcements: usize, is_cut_short: bool) {
+            let now = self.now();
+            let (mut local, discarded) =
+                LocalAddress::new(Arc::new(Nobody), self.durable, now.wall, &[7; 32], now.at);
+            assert!(!discarded);
+            for _ in 0..announcements {
+                self.announce(&mut local);
+                self.pass(Duration::from_secs(2));
+            }
+            if is_cut_short {
+                self.durable = local.announce(now.wall, now, 2).withheld.unwrap_or(self.durable);
+            }
+        }
+
+        fn announce(&mut self, local: &mut LocalAddress) {
+            let mut made = local.announce(self.now().wall, self.now(), 2);
+            if let Some(ceiling) = made.withheld {
+                (self.durable, self.syncs) = (ceiling, self.syncs + 1);
+                self.pass(Duration::from_millis(10));
+                assert!(local.stored(ceiling));
+                made = local.announce(self.now().wall, self.now(), 2);
+            }
+            assert_eq!(made, Made { withheld: None, discarded: None });
+            let time = local.last_origin_time().unwrap();
+            assert!(time > self.last && time <= self.durable);
+            self.last = time;
+            let window = crate::limits::live_window(Duration::from_secs(2));
+            assert!(self.heard.admit(time, self.now().at, window), "late for who heard those before");
+        }
+    }
+
+    #[test]
+    fn crashes_at_any_pace_lead_nowhere_and_cost_nothing_for_long() {
+        for pause in [0, 1, 100, 1_000, 5_000, 9_000] {
+            let mut life = Life::new();
+            for crash in 0..3_000_u32 {
+                life.run(usize::from(crash % 3 > 0), crash % 2 == 0);
+                life.pass(Duration::from_millis(pause));
+                assert!(life.lead() < 71_000_000, "{} us with {pause} ms between", life.lead());
+            }
+            assert!(life.durable.ahead_of(life.now().wall) < 71_000_000);
+            // An hour, in which all comes back to what it is without crashes.
+            life.run(1_800, false);
+            life.syncs = 0;
+            life.run(1_800, false);
+            assert!(life.syncs <= 3_600 / 10 + 1, "{} syncs in an hour", life.syncs);
+        }
+    }
+
+    #[test]
+    fn a_lead_is_lost_while_it_runs_and_nothing_of_it_comes_late() {
+        let mut life = Life::new();
+        life.run(10, false);
+        life.set_back = 200_000_000;
+        life.run(1, false);
+        assert!(life.lead() > 190_000_000);
+        life.run(8_000, false);
+        assert!(life.lead() < 3_000_000, "{} us", life.lead());
     }
 
     #[test]

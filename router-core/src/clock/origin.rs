@@ -12,6 +12,9 @@ const MAX_PERSISTED_LEAD: Duration = Duration::from_secs(5 * 60);
 const FORWARD_AT: Duration = Duration::from_secs(1);
 /// Above this lead over the corrected time the clock is set back: a minute before others' window closes.
 const BACK_ABOVE: Duration = Duration::from_secs(4 * 60);
+/// A clock that leads the corrected time loses one part in so many until it does not. In the 10 min that others look back on
+/// ([`LagCheck`](super::LagCheck)) that is 9.4 s: a third of what makes a copy late, so that two thirds are left for the way.
+const SLOWER_BY_ONE_IN: u32 = 64;
 
 /// The origin clock of one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,15 +47,23 @@ impl OriginClock {
 
     /// The next origin time: later than every one before, unless the clock had to be set back.
     pub fn issue(&mut self, corrected: WallTime, at: Timestamp) -> Issued {
-        let running = (self.wall + at.since(self.at)).max(self.last);
-        let set_back = ahead(running, corrected) > BACK_ABOVE;
+        let elapsed = at.since(self.at);
+        let running = (self.wall + elapsed).max(self.last);
+        let lead = ahead(running, corrected);
+        let set_back = lead > BACK_ABOVE;
         let time = if set_back || ahead(corrected, running) > FORWARD_AT {
             corrected
         } else {
-            running.max(self.last + Duration::from_micros(1))
+            let slower = back(running, lead.min(elapsed / SLOWER_BY_ONE_IN));
+            slower.max(self.last + Duration::from_micros(1))
         };
         *self = Self { wall: time, at, last: time };
         Issued { time, set_back }
+    }
+
+    /// What [`OriginClock::issue`] said last was not used, but this time before it; the clock runs on all the same.
+    pub(crate) fn used(&mut self, time: WallTime) {
+        self.last = time;
     }
 
     /// The last time that was issued, to be persisted; zero if none was.
@@ -64,6 +75,11 @@ impl OriginClock {
 /// How far `time` is ahead of `other`, zero if behind.
 fn ahead(time: WallTime, other: WallTime) -> Duration {
     Duration::from_micros(u64::try_from(time.ahead_of(other)).unwrap_or(0))
+}
+
+/// `time`, so much earlier.
+fn back(time: WallTime, by: Duration) -> WallTime {
+    time.shifted(-i64::try_from(by.as_micros()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -93,7 +109,28 @@ mod tests {
         let issued = clock.issue(wall(1_000), at(10));
         assert_eq!(issued, Issued { time: wall(1_200) + Duration::from_micros(1), set_back: false });
         let next = clock.issue(wall(1_002), at(12));
-        assert_eq!(next.time, wall(1_202) + Duration::from_micros(1), "and runs with the boot-time clock");
+        assert_eq!(next.time, back(wall(1_202), PART - Duration::from_micros(1)), "and runs, but slower");
+    }
+
+    /// What a clock with a lead loses in 2 s.
+    const PART: Duration = Duration::from_micros(31_250);
+
+    #[test]
+    fn a_lead_is_lost_and_no_more_than_that() {
+        let mut clock = started();
+        let mut expected = wall(1_000);
+        for second in 1..=32 {
+            // The wall clock was set back by half a second.
+            let corrected = wall(1_000 + 2 * second).shifted(-500_000);
+            expected = back(expected + Duration::from_secs(2), PART).max(corrected);
+            assert_eq!(clock.issue(corrected, at(10 + 2 * second)).time, expected);
+        }
+        assert_eq!(expected, wall(1_064).shifted(-500_000), "after 32 s");
+        assert_eq!(
+            clock.issue(expected, at(74)).time,
+            expected + Duration::from_micros(1),
+            "it never stands"
+        );
     }
 
     #[test]
@@ -108,10 +145,16 @@ mod tests {
     #[test]
     fn it_runs_with_the_boot_time_clock() {
         let mut clock = started();
-        assert_eq!(clock.issue(wall(1_001), at(12)).time, wall(1_002), "the wall clock lags");
-        assert_eq!(clock.issue(wall(900), at(14)).time, wall(1_004), "the wall clock went back a little");
-        assert_eq!(clock.issue(wall(1_007), at(16)).time, wall(1_006), "1 s ahead is not over 1 s");
-        assert_eq!(clock.last(), wall(1_006));
+        assert_eq!(clock.issue(wall(1_002), at(12)).time, wall(1_002));
+        let behind = back(wall(1_004), PART);
+        assert_eq!(clock.issue(wall(900), at(14)).time, behind, "the wall clock went back a little");
+        let next = behind + Duration::from_secs(2);
+        assert_eq!(
+            clock.issue(next + Duration::from_secs(1), at(16)).time,
+            next,
+            "1 s ahead is not over 1 s"
+        );
+        assert_eq!(clock.last(), next);
     }
 
     #[test]
@@ -119,13 +162,15 @@ mod tests {
         let mut clock = started();
         let jumped = wall(1_003) + Duration::from_micros(1);
         assert_eq!(clock.issue(jumped, at(12)), Issued { time: jumped, set_back: false });
-        assert_eq!(clock.issue(jumped, at(13)).time, jumped + Duration::from_secs(1));
+        let next = jumped + Duration::from_secs(1);
+        assert_eq!(clock.issue(next, at(13)).time, next);
     }
 
     #[test]
     fn it_goes_back_only_when_others_would_refuse_it_soon() {
         let mut clock = started();
-        assert_eq!(clock.issue(wall(772), at(22)), Issued { time: wall(1_012), set_back: false });
+        let expected = back(wall(1_012), 6 * PART);
+        assert_eq!(clock.issue(wall(772), at(22)), Issued { time: expected, set_back: false });
         assert_eq!(clock.issue(wall(771), at(22)), Issued { time: wall(771), set_back: true });
         assert_eq!(clock.issue(wall(773), at(24)), Issued { time: wall(773), set_back: false });
     }

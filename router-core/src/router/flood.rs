@@ -5,7 +5,7 @@
 use core::ops::Bound;
 use core::time::Duration;
 
-use ratman_types::{Address, Hop, Now, RouterId};
+use ratman_types::{Address, Hop, Now, RouterId, WallTime};
 
 use super::Router;
 use crate::limits::{CLOCK_WINDOW, FLOOD_INTERVAL, RESEND_BATCH, RESEND_PAUSE};
@@ -39,18 +39,22 @@ impl Router {
         let interval = told_interval(self.config.announce_interval);
         let Some(local) = self.locals.get_mut(&address) else { return };
         let made = local.announce(corrected, now, interval);
-        let last = local.last_origin_time();
         if let Some(time) = made.discarded {
             // The clock of our announcements begins anew.
             self.clock.set_announced(corrected, now.at);
+            self.locals.values_mut().for_each(|local| local.announced = None);
             self.tell(Event::OriginTimeDiscarded { address, time });
         }
         if let Some(time) = made.withheld {
             self.counters.announcements_withheld += 1;
             return self.tell(Event::OriginTime { address, time });
         }
-        if let Some(last) = last {
-            self.clock.raise_announced(last, now.at);
+        // A lead that is lost counts no more: the clocks of what is announced ran slower meanwhile.
+        let announced = self.locals.values().filter_map(|local| local.announced);
+        if let Some((time, at)) =
+            announced.max_by_key(|(time, at)| time.ahead_of(WallTime::from_micros(at.as_micros())))
+        {
+            self.clock.set_announced(time, at);
         }
         self.counters.announcements_made += 1;
         self.counters.signatures_made += 1;
