@@ -136,6 +136,8 @@ drop_reasons! {
     AnswersFull = "answers_full",
     /// The journal has no room for it.
     JournalFull = "journal_full",
+    /// The neighbour brought as much of what is carried for others as one may.
+    CarriedShare = "carried_share",
     /// The driver did not take frames as fast as they came out.
     TransmitQueueFull = "transmit_queue_full",
     /// The driver did not take events as fast as they came out.

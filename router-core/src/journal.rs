@@ -6,6 +6,7 @@
 //! opened, filled, and removed as a whole; numbers within it follow each other, so that the store writes in order.
 
 mod group;
+mod shares;
 
 use core::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use ratman_types::{ByteCount, Recipient, RouterId, WallTime};
 
 pub use group::{Entry, Group, GroupKey, GroupNumber, Hold, Role};
+use shares::Shares;
+
+use crate::DropReason;
 
 /// Blocks and frames in all. Each takes about 100 bytes of memory here; with blocks of 32 KiB these are 8 GiB.
 pub const MAX_ENTRIES: usize = 262_144;
@@ -31,12 +35,25 @@ pub enum JournalFull {
     /// What is kept for this reason takes its whole share.
     #[error("the journal holds as much as it may of what is {0}")]
     Share(Role),
+    /// The neighbour that brings it brought as much of what is carried as it may.
+    #[error("the journal holds as much as it may of what one neighbour brought for others")]
+    Neighbour,
     /// There are as many blocks and frames as fit.
     #[error("the journal holds {MAX_ENTRIES} blocks and frames, and no more")]
     Entries,
     /// There are as many streams as fit.
     #[error("the journal holds {MAX_GROUPS} streams, and no more")]
     Groups,
+}
+
+impl JournalFull {
+    /// Why a frame is dropped that is not taken.
+    pub const fn drop_reason(self) -> DropReason {
+        match self {
+            Self::Neighbour => DropReason::CarriedShare,
+            Self::Bytes | Self::Share(_) | Self::Entries | Self::Groups => DropReason::JournalFull,
+        }
+    }
 }
 
 /// How often the journal had to say no or let go.
@@ -46,6 +63,8 @@ pub struct JournalCounters {
     pub evicted: u64,
     /// Things that found no room.
     pub refused: u64,
+    /// Those of them that would have gone beyond the share of the neighbour that brought them.
+    pub beyond_share: u64,
     /// Groups whose time had passed.
     pub expired: u64,
 }
@@ -61,6 +80,8 @@ pub struct Journal {
     by_recipient: BTreeSet<(Recipient, GroupNumber)>,
     /// Groups that may go, with who brought them.
     loose: BTreeMap<Option<RouterId>, Loose>,
+    /// What is carried, by neighbour.
+    shares: Shares,
     /// Groups by role.
     groups_of: [usize; Role::COUNT],
     /// Entries by role.
@@ -92,6 +113,7 @@ impl Journal {
             by_end: BTreeSet::new(),
             by_recipient: BTreeSet::new(),
             loose: BTreeMap::new(),
+            shares: Shares::default(),
             groups_of: [0; Role::COUNT],
             entries: [0; Role::COUNT],
             used: [0; Role::COUNT],
@@ -105,7 +127,7 @@ impl Journal {
     /// `brought_by` is the neighbour at whose expense it is kept, nobody for what local clients send.
     ///
     /// # Errors
-    /// [`JournalFull::Groups`].
+    /// [`JournalFull::Groups`], [`JournalFull::Neighbour`].
     pub fn open(
         &mut self,
         key: GroupKey,
@@ -123,6 +145,9 @@ impl Journal {
         if self.groups.len() >= most || too_many || takes_share {
             return Err(self.refuse(JournalFull::Groups));
         }
+        if !self.shares.may_open(key.role, brought_by) {
+            return Err(self.refuse(JournalFull::Neighbour));
+        }
         let number = self.next;
         self.next = number.following();
         self.restore(number, Group::new(key, brought_by, end));
@@ -139,6 +164,7 @@ impl Journal {
         self.groups_of[group.key.role.index()] += 1;
         self.entries[group.key.role.index()] += group.len();
         self.used[group.key.role.index()] += group.cost();
+        self.shares.add(&group);
         if group.hold == Hold::Loose {
             let loose = self.loose.entry(group.brought_by).or_default();
             loose.groups.insert(number);
@@ -157,11 +183,6 @@ impl Journal {
         self.change(number, |group| group.restore(entry, name, bytes)).is_some()
     }
 
-    /// The groups that are carried, the oldest first.
-    pub fn carried(&self) -> Vec<GroupNumber> {
-        self.of_role(Role::Carried)
-    }
-
     /// The groups that are kept for this reason, the oldest first.
     pub fn of_role(&self, role: Role) -> Vec<GroupNumber> {
         let groups = self.groups.iter().filter(|(_, group)| group.key.role == role);
@@ -178,6 +199,9 @@ impl Journal {
         // What is put into it first has the costs of the group to bear, too.
         let overhead = if group.cost() == 0 { 2 * OVERHEAD } else { OVERHEAD };
         let (role, brought_by, cost) = (group.key.role, group.brought_by, bytes.saturating_add(overhead));
+        if !self.shares.may_add((role, brought_by), cost, self.quota) {
+            return Err(self.refuse(JournalFull::Neighbour));
+        }
         // First what takes the share of this role, then what takes the whole.
         let share = self.used[role.index()].saturating_add(cost).saturating_sub(role.share_of(self.quota));
         let entries = (self.entries[role.index()] + 1).saturating_sub(role.share_of_entries());
@@ -252,6 +276,7 @@ impl Journal {
         let (role, hold, brought_by) = (group.key.role, group.hold, group.brought_by);
         self.entries[role.index()] += 1;
         self.used[role.index()] += more;
+        self.shares.grow((role, brought_by), more);
         if hold == Hold::Loose
             && let Some(loose) = self.loose.get_mut(&brought_by)
         {
@@ -305,6 +330,7 @@ impl Journal {
         self.groups_of[group.key.role.index()] -= 1;
         self.entries[group.key.role.index()] -= group.len();
         self.used[group.key.role.index()] -= group.cost();
+        self.shares.remove(&group);
         if let Some(loose) = self.loose.get_mut(&group.brought_by)
             && loose.groups.remove(&number)
         {
@@ -360,6 +386,7 @@ impl Journal {
 
     fn refuse(&mut self, why: JournalFull) -> JournalFull {
         self.counters.refused += 1;
+        self.counters.beyond_share += u64::from(why == JournalFull::Neighbour);
         why
     }
 }

@@ -169,6 +169,7 @@ impl Driver {
                 ("journal_groups_evicted", plane.streams.journal.evicted),
                 ("journal_groups_expired", plane.streams.journal.expired),
                 ("journal_no_room", plane.streams.journal.refused),
+                ("journal_beyond_share", plane.streams.journal.beyond_share),
                 ("journal_batches", plane.store.batches),
                 ("journal_commits", plane.store.commits),
                 ("journal_syncs", plane.store.syncs),

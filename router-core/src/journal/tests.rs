@@ -110,21 +110,79 @@ fn who_fills_most_finds_no_room_for_more_at_the_expense_of_what_is_older() {
 #[test]
 fn what_was_promised_never_makes_room() {
     let mut journal = Journal::new(ByteCount(64 * KIB));
-    let carried = journal.open(key(Role::Carried, 1), neighbour(1), later(9)).unwrap();
+    let received = journal.open(key(Role::Received, 1), neighbour(1), later(9)).unwrap();
     for number in 0..7 {
-        add(&mut journal, carried, number, 4_096).unwrap();
+        add(&mut journal, received, number, 4_096).unwrap();
     }
-    journal.hold(carried);
-    assert_eq!(add(&mut journal, carried, 9, 4_096), Err(JournalFull::Share(Role::Carried)), "half of it");
+    journal.hold(received);
     let own = journal.open(key(Role::Sent, 1), None, later(9)).unwrap();
     journal.hold(own);
     for number in 0..8 {
         add(&mut journal, own, number, 4_096).unwrap();
     }
     assert_eq!(add(&mut journal, own, 9, 4_096), Err(JournalFull::Bytes));
-    assert_eq!(journal.get(carried).unwrap().len(), 7);
-    journal.remove(carried).unwrap();
+    assert_eq!(journal.get(received).unwrap().len(), 7);
+    journal.remove(received).unwrap();
     assert_eq!(add(&mut journal, own, 9, 4_096), Ok(vec![]));
+}
+
+/// Fills a journal with entries that have to stay, for as long as it takes them; how many those are, and why no more.
+fn fill(journal: &mut Journal, from: u8, bytes: u32, groups: usize) -> (usize, JournalFull) {
+    let mut taken = 0;
+    loop {
+        let serial = |number: usize| u64::try_from(1_000_000 * usize::from(from) + number).unwrap();
+        let stream = StreamId::from_bytes(name(serial(taken % groups)));
+        let key = GroupKey { stream: Some(stream), ..key(Role::Carried, 0) };
+        let added = journal.open(key, neighbour(from), later(9)).and_then(|group| {
+            journal.hold(group);
+            let number = serial(journal.get(group).unwrap().len());
+            add(journal, group, number, bytes)
+        });
+        match added {
+            Ok(leaving) => assert_eq!(leaving, [], "what has to stay"),
+            Err(full) => return (taken, full),
+        }
+        taken += 1;
+    }
+}
+
+#[test]
+fn who_fills_the_journal_for_others_leaves_room_for_the_next() {
+    // What may be carried are 64 frames with their costs, in so few groups that theirs do not count.
+    let mut journal = Journal::new(ByteCount(2 * 64 * (4_096 + OVERHEAD) + 10 * OVERHEAD));
+    let refused = JournalFull::Neighbour;
+    assert_eq!(fill(&mut journal, 1, 4_096, 1), (32, refused), "half of it");
+    assert_eq!(fill(&mut journal, 2, 4_096, 1), (16, refused), "half of the rest");
+    assert_eq!(fill(&mut journal, 3, 4_096, 1), (8, refused));
+    assert_eq!(journal.counters(), JournalCounters { refused: 3, beyond_share: 3, ..Default::default() });
+    assert_eq!(refused.drop_reason(), DropReason::CarriedShare);
+    // Also of what was there before a restart.
+    let mut again = Journal::new(journal.quota);
+    for (number, group) in &journal.groups {
+        again.restore(*number, group.clone());
+    }
+    assert_eq!(fill(&mut again, 2, 4_096, 1), (0, refused));
+    let gone = journal.of_role(Role::Carried)[0];
+    journal.remove(gone).unwrap();
+    assert_eq!(fill(&mut journal, 2, 4_096, 1).0, 12, "as much as is free then");
+    let ours = journal.open(key(Role::Sent, 1), None, later(9)).unwrap();
+    assert_eq!(
+        add(&mut journal, ours, 1, 4_096),
+        Ok(vec![]),
+        "what is not carried has nothing to do with it"
+    );
+}
+
+#[test]
+fn the_frames_and_streams_of_one_neighbour_are_bounded_too() {
+    let mut journal = Journal::new(ByteCount(u64::MAX / 2));
+    let frames = Role::Carried.share_of_entries() / 2;
+    assert_eq!(fill(&mut journal, 1, 1, 1), (frames, JournalFull::Neighbour));
+    assert_eq!(fill(&mut journal, 2, 1, 1), (frames / 2, JournalFull::Neighbour));
+    let mut journal = Journal::new(ByteCount(u64::MAX / 2));
+    let groups = Role::Carried.share_of_groups() / 2;
+    assert_eq!(fill(&mut journal, 1, 1, usize::MAX), (groups, JournalFull::Neighbour));
+    assert_eq!(fill(&mut journal, 2, 1, usize::MAX), (groups / 2, JournalFull::Neighbour));
 }
 
 #[test]
@@ -166,9 +224,9 @@ fn there_is_room_for_so_many_streams_and_no_more() {
         let full = journal.open(numbered(MAX_GROUPS), neighbour(9), later(9));
         assert_eq!(full, Err(JournalFull::Groups), "its share, before that of {role}");
         for number in 0..share {
-            let number_of_neighbour = u8::try_from(number * 4 / MAX_GROUPS).unwrap();
-            let opened = journal.open(of_role(role, number), neighbour(20 + number_of_neighbour), later(9));
-            let group = opened.unwrap();
+            // Each of another neighbour, as none may fill the share.
+            let neighbour = RouterId::from_bytes(name(u64::try_from(number).unwrap()));
+            let group = journal.open(of_role(role, number), Some(neighbour), later(9)).unwrap();
             // That it has to stay makes no place for more.
             journal.hold(group);
         }
@@ -279,6 +337,7 @@ proptest! {
             let may_go = journal.groups.values().filter(|group| group.hold == Hold::Loose);
             prop_assert_eq!(loose, may_go.map(Group::cost).sum::<u64>());
             prop_assert_eq!(journal.entries.iter().sum::<usize>(), journal.groups.values().map(Group::len).sum::<usize>());
+            prop_assert!(journal.shares.is_sum_of(journal.groups.values()));
             prop_assert_eq!(journal.by_key.len(), journal.groups.len());
             prop_assert_eq!(journal.by_end.len(), journal.groups.len());
             prop_assert_eq!(journal.by_recipient.len(), journal.groups.len());

@@ -19,7 +19,7 @@ use super::outbound::Kind;
 use super::record::Record;
 use super::store_queue::{Durable, Reader};
 use super::{LOOPBACK, StreamKey, StreamTransmit, Streams, Write};
-use crate::journal::{GroupKey, GroupNumber, Role};
+use crate::journal::{GroupKey, GroupNumber, JournalFull, Role};
 use crate::{DropReason, Via};
 use flights::Flights;
 use takers::{Place, Takers};
@@ -145,17 +145,16 @@ impl Streams {
             return Err(DropReason::StoreBusy);
         }
         let is_new = self.journal.find(&key).is_none();
-        let full = |_| DropReason::JournalFull;
-        let group = self.journal.open(key, brought_by, end).map_err(full)?;
+        let group = self.journal.open(key, brought_by, end).map_err(JournalFull::drop_reason)?;
         let length = u32::try_from(length).map_err(|_| DropReason::MalformedFrame)?;
         let leaving = self.journal.room_for(group, length.into());
         let leaving = match leaving {
             Ok(leaving) => leaving,
-            Err(_) => {
+            Err(full) => {
                 if is_new {
                     self.journal.remove(group);
                 }
-                return Err(DropReason::JournalFull);
+                return Err(full.drop_reason());
             }
         };
         self.evict(&leaving);

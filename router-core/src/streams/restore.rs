@@ -78,7 +78,7 @@ impl Streams {
                 self.remove_group(group);
             }
         }
-        for group in self.journal.carried() {
+        for group in self.journal.of_role(Role::Carried) {
             self.restored_carried(group, now);
         }
         for group in self.journal.of_role(Role::Flooded) {

@@ -16,7 +16,7 @@ use ratman_wire::stream::{Lifetime, StreamId};
 use ratman_wire::{Frame, Mode};
 
 use crate::fib::FibEntry;
-use crate::journal::GroupNumber;
+use crate::journal::{GroupNumber, Role};
 use crate::prng::Prng;
 use crate::stream::{Ended, Routing};
 use crate::streams::{NewStream, SendError, StreamEvent, StreamKey, StreamsConfig};
@@ -444,7 +444,7 @@ impl Mesh {
     }
 
     pub(super) fn frames_carried(&self, index: usize) -> usize {
-        let carried = self.nodes[index].streams.journal.carried();
+        let carried = self.nodes[index].streams.journal.of_role(Role::Carried);
         carried
             .iter()
             .filter_map(|group| self.nodes[index].streams.journal.get(*group))
