@@ -299,7 +299,8 @@ impl Streams {
     /// A commit is over; where it is not `durable`, blocks and frames of others in it are to come again, and streams of
     /// ours of which something was in it are given up.
     pub fn handle_committed(&mut self, id: u64, durable: bool, now: Now) {
-        for (group, done) in self.store.committed(id) {
+        let is_finished = |group: &GroupNumber| self.finished_order.contains_key(group);
+        for (group, done) in self.store.committed(id, durable, is_finished) {
             if durable {
                 self.is_durable(group, done, now);
             } else {
@@ -418,6 +419,7 @@ impl Streams {
     fn sweep(&mut self, now: Now) {
         self.sweep_delivery(now);
         self.sweep_answers(now);
+        self.store.repeat();
         self.collector.forget_old(now.at);
         let wall = self.wall(now);
         while let Some((number, group)) = self.journal.take_expired(wall) {

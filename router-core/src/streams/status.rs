@@ -33,6 +33,10 @@ pub struct StreamsStatus {
     pub relayed: u64,
     /// What the journal refused and let go.
     pub journal: JournalCounters,
+    /// Removals that the store did not make and that are repeated.
+    pub removals_owed: usize,
+    /// Removals that the store did not make and that are not repeated, since too many were not.
+    pub removals_forgotten: u64,
 }
 
 impl Streams {
@@ -51,6 +55,8 @@ impl Streams {
             quota: self.config.quota,
             relayed: self.relayed,
             journal: self.journal.counters(),
+            removals_owed: self.store.owed(),
+            removals_forgotten: self.store.forgotten(),
         }
     }
 }

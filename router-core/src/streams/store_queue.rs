@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! What waits for the store, and what is to be done once it is durable.
+//! What waits for the store, and what is to be done once it is durable. Removals that it did not make are repeated behind the
+//! next commit that goes through, and when somebody [asks for it](StoreQueue::repeat).
+
+mod owed;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,6 +12,7 @@ use ratman_wire::FrameId;
 
 use super::{StoreRequest, StreamKey, Write};
 use crate::journal::GroupNumber;
+use owed::{Owed, Removal, writes_of};
 
 /// One commit takes as much: the writer of the store has the next one ready while this one is under way.
 const BATCH: usize = 1 << 20;
@@ -64,6 +68,15 @@ struct Batch {
     durable: Vec<(GroupNumber, Durable)>,
 }
 
+/// A commit that the store is making.
+#[derive(Debug)]
+struct Committing {
+    bytes: usize,
+    durable: Vec<(GroupNumber, Durable)>,
+    /// What is to be done again where it fails.
+    removals: Vec<Removal>,
+}
+
 /// Changes and questions on their way to the store.
 #[derive(Debug, Default)]
 pub(super) struct StoreQueue {
@@ -72,7 +85,11 @@ pub(super) struct StoreQueue {
     closed: u64,
     open: Batch,
     full: VecDeque<Batch>,
-    committing: BTreeMap<u64, (usize, Vec<(GroupNumber, Durable)>)>,
+    committing: BTreeMap<u64, Committing>,
+    owed: Owed,
+    /// Whether what is owed is to be tried again, and which commit tries it.
+    repeats: bool,
+    repeating: Option<u64>,
     questions: VecDeque<(u64, GroupNumber, u32)>,
     reading: BTreeMap<u64, Reader>,
     /// Bytes of all batches that are not durable yet.
@@ -92,18 +109,24 @@ impl StoreQueue {
 
     /// Adds a change.
     pub(super) fn write(&mut self, write: Write) {
-        let bytes = match &write {
-            Write::Entry { bytes, .. } => bytes.len(),
-            Write::Group { record, .. } => record.len(),
-            Write::RemoveEntry { .. } | Write::RemoveGroup { .. } => 0,
-        } + size_of::<Write>();
-        if let Write::Group { group, .. } = &write {
+        self.push(write);
+        self.close_if_full();
+    }
+
+    fn push(&mut self, write: Write) {
+        let bytes = memory(&write);
+        match &write {
             // Where it fails, its group is of no use.
-            self.open.durable.push((*group, Durable::Record));
+            Write::Group { group, .. } => self.open.durable.push((*group, Durable::Record)),
+            Write::RemoveGroup { group, record: true, .. } => self.owed.goes_for_good(*group),
+            Write::Entry { .. } | Write::RemoveEntry { .. } | Write::RemoveGroup { .. } => {}
         }
         self.open.writes.push(write);
         self.open.bytes += bytes;
         self.unstored += bytes;
+    }
+
+    fn close_if_full(&mut self) {
         if self.open.bytes >= BATCH {
             let batch = self.close();
             self.full.push_back(batch);
@@ -132,6 +155,35 @@ impl StoreQueue {
         self.open.durable.push((group, durable));
     }
 
+    /// Removes the entries of a group and says what is known of it from now on, both at once; `durable` follows.
+    pub(super) fn replace_then(
+        &mut self,
+        (group, entries): (GroupNumber, u32),
+        record: Vec<u8>,
+        durable: Durable,
+    ) {
+        self.open.durable.push((group, durable));
+        self.push(Write::RemoveGroup { group, entries, record: false });
+        self.push(Write::Group { group, record });
+        self.close_if_full();
+    }
+
+    /// Removals that failed are to be tried again, as many as go at once: where nothing else is stored, as on a full disk, they
+    /// may be what makes room.
+    pub(super) const fn repeat(&mut self) {
+        self.repeats = true;
+    }
+
+    /// Removals that failed and were not repeated yet.
+    pub(super) fn owed(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// Removals that failed and are not repeated, since too many were.
+    pub(super) const fn forgotten(&self) -> u64 {
+        self.owed.forgotten()
+    }
+
     /// Asks for an entry.
     pub(super) fn read(&mut self, group: GroupNumber, number: u32, reader: Reader) {
         let id = self.id();
@@ -146,18 +198,54 @@ impl StoreQueue {
         }
         let batch = self.full.pop_front().unwrap_or_else(|| self.close());
         if batch.writes.is_empty() {
-            return None;
+            return self.poll_owed();
         }
+        let removals = Removal::all_of(&batch.writes);
         let id = self.id();
-        self.committing.insert(id, (batch.bytes, batch.durable));
+        self.committing.insert(id, Committing { bytes: batch.bytes, durable: batch.durable, removals });
         Some(StoreRequest::Commit { id, writes: batch.writes })
     }
 
-    /// A commit is over.
-    pub(super) fn committed(&mut self, id: u64) -> Vec<(GroupNumber, Durable)> {
-        let Some((bytes, durable)) = self.committing.remove(&id) else { return Vec::new() };
+    fn poll_owed(&mut self) -> Option<StoreRequest> {
+        if !self.repeats || self.repeating.is_some() {
+            return None;
+        }
+        self.repeats = false;
+        let removals = self.owed.take();
+        let writes = writes_of(&removals);
+        if writes.is_empty() {
+            return None;
+        }
+        let (id, bytes) = (self.id(), writes.iter().map(memory).sum());
+        self.unstored += bytes;
+        self.committing.insert(id, Committing { bytes, durable: Vec::new(), removals });
+        self.repeating = Some(id);
+        Some(StoreRequest::Commit { id, writes })
+    }
+
+    /// A commit is over. `replaced` says whether what was said of a group then still is what is to be known of it.
+    pub(super) fn committed(
+        &mut self,
+        id: u64,
+        durable: bool,
+        replaced: impl Fn(&GroupNumber) -> bool,
+    ) -> Vec<(GroupNumber, Durable)> {
+        let Some(Committing { bytes, durable: done, removals }) = self.committing.remove(&id) else {
+            return Vec::new();
+        };
         self.unstored -= bytes;
-        durable
+        self.repeating = self.repeating.filter(|repeating| *repeating != id);
+        if durable {
+            self.repeats = true;
+            return done;
+        }
+        for removal in removals {
+            self.owed.add(match removal {
+                Removal::Replace(group, entries, _) if !replaced(&group) => Removal::Group(group, entries),
+                Removal::Entry(..) | Removal::Group(..) | Removal::Replace(..) => removal,
+            });
+        }
+        done
     }
 
     /// A question is answered.
@@ -169,6 +257,16 @@ impl StoreQueue {
         self.next_id += 1;
         self.next_id
     }
+}
+
+/// What a change takes while it waits, in bytes.
+fn memory(write: &Write) -> usize {
+    let bytes = match write {
+        Write::Entry { bytes, .. } => bytes.len(),
+        Write::Group { record, .. } => record.len(),
+        Write::RemoveEntry { .. } | Write::RemoveGroup { .. } => 0,
+    };
+    bytes + size_of::<Write>()
 }
 
 #[cfg(test)]
@@ -193,14 +291,14 @@ mod tests {
         let mut numbers = Vec::new();
         while let Some(StoreRequest::Commit { id, writes }) = queue.poll() {
             assert!(writes.len() <= 33, "about a MiB, not {} blocks", writes.len());
-            let durable = queue.committed(id);
+            let durable = queue.committed(id, true, |_| true);
             assert_eq!(durable.len(), writes.len());
             for (write, (_, durable)) in writes.iter().zip(durable) {
                 let Write::Entry { number, .. } = write else { panic!("{write:?}") };
                 assert_eq!(durable, Durable::Sent { key, number: *number });
                 numbers.push(*number);
             }
-            assert_eq!(queue.committed(id), [], "told once");
+            assert_eq!(queue.committed(id, true, |_| true), [], "told once");
         }
         assert_eq!(numbers, (0..40).collect::<Vec<_>>());
         assert_eq!(queue.unstored, 0);
@@ -216,7 +314,71 @@ mod tests {
         }
         assert!(queue.unstored < MOST_UNSTORED + 33 * 1024);
         let Some(StoreRequest::Commit { id, .. }) = queue.poll() else { panic!("a batch is full") };
-        queue.committed(id);
+        queue.committed(id, true, |_| true);
         assert!(queue.has_room());
+    }
+
+    /// The next commit, and what it does.
+    fn next(queue: &mut StoreQueue) -> Option<(u64, Vec<Write>)> {
+        queue.poll().map(|request| match request {
+            StoreRequest::Commit { id, writes } => (id, writes),
+            StoreRequest::Read { .. } => panic!("nothing is read"),
+        })
+    }
+
+    const GONE: Write = Write::RemoveGroup { group: GroupNumber(1), entries: 3, record: true };
+
+    #[test]
+    fn removals_that_failed_are_repeated_behind_the_next_commit_that_goes_through() {
+        let mut queue = StoreQueue::default();
+        let single = Write::RemoveEntry { group: GroupNumber(2), number: 7 };
+        [GONE, entry(5, 10), single.clone()].into_iter().for_each(|write| queue.write(write));
+        let (failed, _) = next(&mut queue).unwrap();
+        queue.committed(failed, false, |_| true);
+        assert_eq!(
+            (next(&mut queue), queue.owed()),
+            (None, 2),
+            "a disk that fails is not asked again at once"
+        );
+        queue.write(entry(6, 10));
+        let (failed, writes) = next(&mut queue).unwrap();
+        assert_eq!(writes, [entry(6, 10)], "what fails must not make others fail");
+        queue.committed(failed, false, |_| true);
+        assert_eq!(next(&mut queue), None);
+        queue.write(entry(7, 10));
+        let (done, _) = next(&mut queue).unwrap();
+        queue.committed(done, true, |_| true);
+        let (repeated, writes) = next(&mut queue).unwrap();
+        assert_eq!(writes, [GONE, single]);
+        queue.repeat();
+        assert_eq!(next(&mut queue), None, "one at a time");
+        queue.committed(repeated, false, |_| true);
+        assert_eq!(queue.owed(), 2, "and again");
+        let (repeated, _) = next(&mut queue).unwrap();
+        queue.committed(repeated, true, |_| true);
+        assert_eq!((next(&mut queue), queue.owed(), queue.unstored), (None, 0, 0));
+    }
+
+    #[test]
+    fn what_was_replaced_is_replaced_as_a_whole_unless_it_went_meanwhile() {
+        let mut queue = StoreQueue::default();
+        let (group, key) = (GroupNumber(1), super::super::tests::key(1, 2, 3));
+        let both = [
+            Write::RemoveGroup { group, entries: 3, record: false },
+            Write::Group { group, record: vec![7] },
+        ];
+        for still_there in [true, false] {
+            // Also where it is the last that has room in a batch.
+            queue.write(entry(0, BATCH - 2 * size_of::<Write>()));
+            queue.replace_then((group, 3), vec![7], Durable::Taken { key });
+            let (failed, writes) = next(&mut queue).unwrap();
+            assert_eq!(writes[1..], both);
+            let told = queue.committed(failed, false, |_| still_there);
+            assert!(told.contains(&(group, Durable::Taken { key })));
+            queue.repeat();
+            let (repeated, writes) = next(&mut queue).unwrap();
+            assert_eq!(writes, if still_there { both.to_vec() } else { vec![GONE] });
+            assert_eq!(queue.committed(repeated, true, |_| true), [], "nobody is told twice");
+        }
     }
 }

@@ -8,7 +8,7 @@ use ratman_wire::stream::{DenyNotice, Lifetime, Outcome, Progress, Receipt};
 use super::{Finished, Inbound, Refused, Stage};
 use crate::streams::record::Record;
 use crate::streams::store_queue::Durable;
-use crate::streams::{StreamEvent, StreamKey, Streams, Write};
+use crate::streams::{StreamEvent, StreamKey, Streams};
 
 /// Streams that were refused: where there are more, some are refused anew.
 const MAX_REFUSED: usize = 4096;
@@ -51,9 +51,8 @@ impl Streams {
         let entries = self.journal.remove(inbound.group).map_or(0, |group| group.len());
         let (group, end) = (inbound.group, inbound.end);
         let entries = u32::try_from(entries).unwrap_or(u32::MAX);
-        self.store.write(Write::RemoveGroup { group, entries, record: false });
-        let finished = Write::Group { group, record: Record::Finished { key: *key, end }.encode() };
-        self.store.write_then(group, finished, Durable::Taken { key: *key });
+        let finished = Record::Finished { key: *key, end }.encode();
+        self.store.replace_then((group, entries), finished, Durable::Taken { key: *key });
         self.remember(*key, Finished { group, end, answered: Some(now.at) });
     }
 
