@@ -290,6 +290,6 @@ fn guarded<T>(act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
 }
 
 #[cfg(test)]
-mod simulated;
+pub(crate) mod simulated;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,10 @@ use crate::store::{Change, Completion, Key, Store, StoreError, StoreStatus, Stor
 /// stored between them. Numbers of a part differ in their last byte only, the last of a key's.
 const PART: u32 = 256;
 
+/// So many groups may go in parts at a time: of more than [`PART`] entries each, as many as the router's index has room for. What
+/// is beyond is found without a group at the next start, and goes then.
+const MOST_LEAVING: usize = 1024;
+
 /// Of so many groups what they left behind is removed in one commit at a start.
 const LEFT_AT_ONCE: usize = 512;
 
@@ -38,6 +42,8 @@ pub(super) struct Journal {
     /// Groups that are removed in parts; one part at a time is under way.
     leaving: VecDeque<Leaving>,
     part_under_way: bool,
+    /// A part was not removed: it is tried again with the next commit of others, whatever becomes of that.
+    part_failed: bool,
 }
 
 #[derive(Debug)]
@@ -56,7 +62,7 @@ struct Leaving {
 impl Journal {
     /// In `store`, which tells what it has done to [`Journal::completed`].
     pub(super) const fn new(store: StoreThread) -> Self {
-        Self { store, held: None, leaving: VecDeque::new(), part_under_way: false }
+        Self { store, held: None, leaving: VecDeque::new(), part_under_way: false, part_failed: false }
     }
 
     /// What the store is doing.
@@ -89,17 +95,18 @@ impl Journal {
             Completion::Committed { id: PART_ID, result } => {
                 self.part_under_way = false;
                 if let Err(error) = result {
-                    // What stays is found without a group at the next start, and goes then.
                     debug!(%error, "a part of a stream was not removed");
-                    self.leaving.pop_front();
+                    self.part_failed = true;
                 }
                 None
             }
             Completion::Committed { id, result } => {
+                self.part_failed = false;
                 if result.is_ok() {
                     let of_commit = self.leaving.iter_mut().filter(|group| group.after == Some(id));
                     of_commit.for_each(|group| group.after = None);
                 } else {
+                    // The machine asks for it again.
                     self.leaving.retain(|group| group.after != Some(id));
                 }
                 Some(Done::Committed { id, durable: result.is_ok() })
@@ -133,6 +140,7 @@ impl Journal {
     /// Removes the next part of a group that goes, behind what the machine wants.
     fn remove_a_part(&mut self) {
         while !self.part_under_way
+            && !self.part_failed
             && self.held.is_none()
             && let Some(Leaving { group, after: None }) = self.leaving.front()
         {
@@ -142,7 +150,11 @@ impl Journal {
                 }
                 // As much waits as may: there is another completion then.
                 Ok(Some(_)) => return,
-                Ok(None) | Err(_) => _ = self.leaving.pop_front(),
+                Ok(None) => _ = self.leaving.pop_front(),
+                Err(error) => {
+                    debug!(%error, "what is to be removed in parts cannot be read");
+                    self.part_failed = true;
+                }
             }
         }
     }
@@ -174,7 +186,12 @@ impl Journal {
                 match entries {
                     0 => {}
                     1..=PART => changes.extend(remove_all(Key::group(group.0))),
-                    _ => self.leaving.push_back(Leaving { group, after: Some(id) }),
+                    _ if self.leaving.len() < MOST_LEAVING => {
+                        self.leaving.push_back(Leaving { group, after: Some(id) });
+                    }
+                    _ => {
+                        warn!(group = group.0, "too many streams go at once: this one goes at the next start")
+                    }
                 }
                 changes
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use redb::StorageBackend;
 
 use super::place::Place;
+use super::{Store, StoreConfig};
 
 /// What disks write at once, in bytes.
 const SECTOR: usize = 512;
@@ -33,7 +34,7 @@ impl Chance {
 
 /// The disk; its clones are the same one.
 #[derive(Clone, Debug)]
-pub(super) struct Simulated(Arc<(Mutex<State>, Condvar)>);
+pub(crate) struct Simulated(Arc<(Mutex<State>, Condvar)>);
 
 /// Syncs wait while this lives; also where a test fails meanwhile.
 #[must_use]
@@ -69,8 +70,13 @@ enum Operation {
 }
 
 impl Simulated {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new((Mutex::new(State::default()), Condvar::new())))
+    }
+
+    /// The store on it.
+    pub(crate) fn open_store(&self) -> Store {
+        Store::open_in(Box::new(self.clone()), &StoreConfig::default()).unwrap()
     }
 
     /// The power goes after so many operations; until then, and of what is read, nothing is noticed.
@@ -79,7 +85,7 @@ impl Simulated {
     }
 
     /// Writes beyond `length` find no room; what is read and what is written over does.
-    pub(super) fn set_room(&self, length: Option<usize>) {
+    pub(crate) fn set_room(&self, length: Option<usize>) {
         self.state().room = length;
     }
 

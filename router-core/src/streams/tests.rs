@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 mod asleep;
+mod full_disk;
 mod mesh;
 mod namespaces;
 mod pulled;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
+mod full_disk;
+
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 

@@ -443,6 +443,11 @@ impl Mesh {
         self.nodes[index].entries.len()
     }
 
+    /// How many groups the disk knows something of.
+    pub(super) fn records(&self, index: usize) -> usize {
+        self.nodes[index].groups.len()
+    }
+
     pub(super) fn frames_carried(&self, index: usize) -> usize {
         let carried = self.nodes[index].streams.journal.of_role(Role::Carried);
         carried
