@@ -2,6 +2,7 @@
 //! Streams for addresses of this router that are down, and for namespaces that nobody subscribes to now: nobody here can open
 //! them, and their senders may have been told that they are delivered, so that they wait as the store has them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ratman_types::{Address, ByteCount, Namespace, Now, Recipient, SecretKey, Signer};
@@ -51,6 +52,41 @@ impl Streams {
             end: stream.end,
             capability: None,
         })
+    }
+
+    /// An address of this router is gone for good: what was sent to it and not taken, and what it sends and shares, goes at once. What is
+    /// carried to it stays, as for anybody else: others may have its key, and somebody was told that we answer for it.
+    pub fn forget_address(&mut self, address: &Address) {
+        self.locals.remove(address);
+        self.forget_streams_of(|other| other == address);
+    }
+
+    /// [`Streams::forget_address`] of all that are neither up nor among these.
+    pub fn forget_all_but(&mut self, addresses: &BTreeSet<Address>) {
+        let up: BTreeSet<Address> = self.locals.keys().copied().collect();
+        self.forget_streams_of(|address| !up.contains(address) && !addresses.contains(address));
+    }
+
+    fn forget_streams_of(&mut self, gone: impl Fn(&Address) -> bool) {
+        let shared: Vec<_> = self.shared.keys().copied().filter(|(sender, _)| gone(sender)).collect();
+        for (sender, stream) in shared {
+            self.take_down(sender, stream);
+        }
+        let sent: Vec<_> = self.sent.keys().copied().filter(|key| gone(&key.sender)).collect();
+        for key in sent {
+            self.remove_sent(&key);
+            self.events.push_back(StreamEvent::Failed(key));
+        }
+        let theirs = |key: &&StreamKey| matches!(&key.recipient, Recipient::Address(to) if gone(to));
+        let received = self.received.iter().filter(|(key, _)| theirs(key)).map(|(_, inbound)| inbound.group);
+        let asleep = self.asleep.iter().filter(|(key, _)| theirs(key)).map(|(_, restored)| restored.group);
+        for group in received.chain(asleep).collect::<Vec<_>>() {
+            self.remove_group(group);
+        }
+        for key in self.finished.keys().filter(theirs).copied().collect::<Vec<_>>() {
+            self.forget_finished(&key);
+        }
+        self.refused.retain(|key, _| !theirs(&key));
     }
 
     /// Whether a stream is for an address that is not up here, or for a namespace that nobody subscribed to again.

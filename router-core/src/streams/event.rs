@@ -150,7 +150,7 @@ pub enum StreamEvent {
     },
     /// It came to an end; nothing of it is left here.
     Ended(StreamKey, Ended),
-    /// The store failed to take it; nothing of it is left here.
+    /// The store failed to take it, or its sender's address is gone for good; nothing of it is left here.
     Failed(StreamKey),
     /// It is here whole, durably, for a client of ours to take.
     Received(Box<Arrival>),

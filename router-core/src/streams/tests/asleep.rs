@@ -170,3 +170,52 @@ fn a_key_of_a_namespace_that_is_taken_back_opens_nothing_more() {
     mesh.run_for(mesh::LIFETIME + MINUTE);
     assert_eq!(mesh.node(1).streams.status().sleeping, 0);
 }
+
+#[test]
+fn what_is_of_an_address_that_is_gone_for_good_goes_at_once() {
+    for (is_down, restarts) in [(false, false), (true, false), (true, true)] {
+        let mut mesh = Mesh::line(3);
+        // One is here whole, one half, one was taken; one is on its way out, one being written, one shared and announced.
+        let whole = mesh.send(0, 1, &content(100_000));
+        let taken = mesh.send(0, 1, &content(50_000));
+        mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &taken) == Some(Ended::Delivered));
+        mesh.run_until(MINUTE, |mesh| mesh.has_ended(0, &whole) == Some(Ended::Delivered));
+        mesh.take_content(1, &taken);
+        mesh.cut(Cut::Between(1, 2));
+        let shared = mesh.share(1, &content(90_000));
+        mesh.announce(1, &shared, mesh.to(2));
+        let sent = mesh.send(1, 2, &content(100_000));
+        mesh.run_until(MINUTE, |mesh| mesh.is_accepted(1, &sent));
+        let (new, now) = (mesh.new_stream(1, 2, None), mesh.now());
+        let opened = mesh.node_mut(1).streams.send(new, now).unwrap();
+        mesh.write_all(1, &opened, &content(70_000)).unwrap();
+        mesh.hold_back_manifests(true);
+        mesh.send(0, 1, &content(100_000));
+        mesh.run_for(Duration::from_secs(1));
+        mesh.cut(Cut::Between(0, 1));
+        if is_down {
+            mesh.address_down(1);
+        }
+        if restarts {
+            mesh.restart(1);
+        }
+        mesh.settle();
+        assert!(mesh.entries(1) > 0);
+        let address = mesh.address(1);
+        if restarts {
+            // It was destroyed just before the end: there is no key of it any more.
+            mesh.node_mut(1).streams.forget_all_but(&BTreeSet::from([address]));
+            assert!(mesh.node(1).streams.status().sending > 0, "nothing goes that is somebody's");
+            mesh.node_mut(1).streams.forget_all_but(&BTreeSet::new());
+        } else {
+            mesh.node_mut(1).streams.forget_address(&address);
+        }
+        mesh.settle();
+        assert!(mesh.has_failed(1, &sent), "its client hears so");
+        assert!(restarts || mesh.has_failed(1, &opened), "and so does one that was writing");
+        assert_eq!((mesh.entries(1), mesh.records(1)), (0, 0));
+        assert_eq!(mesh.node(1).streams.list().count(), 0);
+        assert!(mesh.node(1).streams.finished.is_empty() && mesh.node(1).streams.asleep.is_empty());
+        mesh.run_for(MINUTE);
+    }
+}
