@@ -4,9 +4,10 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use ratman_types::{Address, SecretKey, Signer};
-use tracing::{error, info};
+use ratman_types::{Address, SecretKey, Signer, WallTime};
+use tracing::{debug, error, info};
 use zeroize::Zeroizing;
 
 mod sealed;
@@ -22,6 +23,33 @@ use crate::store::{Change, Key, Store, StoreError, Table};
 /// time is made durable every ten seconds by the control plane's thread, which waits for the disk then: so it does six times a
 /// second at most.
 pub const MAX_ADDRESSES: usize = 64;
+
+/// Of which one user of the host may have so many: a program that makes one after the other and loses their tokens leaves room
+/// for those of others. The operator may have all.
+pub const MAX_PER_USER: usize = 16;
+
+/// When an address was used last is noted as exactly as this, since noting it waits for the disk.
+const NOTED_EVERY: Duration = Duration::from_secs(3600);
+
+/// Who asks for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The user of the host, where that is known.
+    pub uid: Option<u32>,
+    /// Whether it is root, or the daemon's own user.
+    pub is_operator: bool,
+}
+
+/// What is known of an address beside its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// When it was made, where that is known.
+    pub made: Option<WallTime>,
+    /// When its token was shown last, give or take an hour; nothing where it was not, or that is not known.
+    pub used: Option<WallTime>,
+    /// The user of the host that made it, where that is known.
+    pub uid: Option<u32>,
+}
 
 /// Why something was not done with an address.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +67,11 @@ pub enum AddressError {
     /// There are [`MAX_ADDRESSES`].
     #[error("expected at most {MAX_ADDRESSES} addresses of clients; destroy one that is no longer used")]
     Full,
+    /// This user has [`MAX_PER_USER`].
+    #[error(
+        "expected at most {MAX_PER_USER} addresses of one user; destroy one that is no longer used (root may without its token)"
+    )]
+    Share,
     /// Its record is of no use any more.
     #[error("the address {}: {damage}", .address.short())]
     Damaged {
@@ -60,6 +93,8 @@ pub enum AddressError {
 pub struct Kept {
     /// The address.
     pub address: Address,
+    /// What is known of it.
+    pub life: Life,
     /// Why it cannot be used any more, where that is so.
     pub damage: Option<Damage>,
 }
@@ -93,14 +128,14 @@ impl Addresses {
     /// Makes an address with a fresh key. The token is told once: nobody can find it again.
     ///
     /// # Errors
-    /// [`AddressError::Full`], [`AddressError::Store`], [`AddressError::Entropy`].
-    pub fn create(&self) -> Result<(Address, AuthToken), AddressError> {
+    /// [`AddressError::Full`], [`AddressError::Share`], [`AddressError::Store`], [`AddressError::Entropy`].
+    pub fn create(&self, asker: Asker, now: WallTime) -> Result<(Address, AuthToken), AddressError> {
         loop {
             let seed = Zeroizing::new(random()?);
             let key = SecretKey::from_seed(*seed);
             // Deployed 0.6 routers read a zero at the head of an address as "absent" (source: deployed routers, section 2).
             if key.public()[0] != 0 {
-                return self.adopt(&key);
+                return self.adopt(&key, asker, now);
             }
         }
     }
@@ -109,7 +144,12 @@ impl Addresses {
     ///
     /// # Errors
     /// [`AddressError::Duplicate`], and as [`Addresses::create`].
-    pub fn adopt(&self, key: &SecretKey) -> Result<(Address, AuthToken), AddressError> {
+    pub fn adopt(
+        &self,
+        key: &SecretKey,
+        asker: Asker,
+        now: WallTime,
+    ) -> Result<(Address, AuthToken), AddressError> {
         let address = key.address();
         let _changing = self.lock();
         let kept = self.list()?;
@@ -119,23 +159,61 @@ impl Addresses {
         if kept.len() >= MAX_ADDRESSES {
             return Err(AddressError::Full);
         }
+        let theirs = kept.iter().filter(|kept| kept.damage.is_none() && kept.life.uid == asker.uid);
+        if !asker.is_operator && theirs.count() >= MAX_PER_USER {
+            return Err(AddressError::Share);
+        }
         let token = AuthToken::random().map_err(AddressError::Entropy)?;
-        let value = Record::seal(key, &token, random()?).to_bytes(&address).to_vec();
-        self.store.commit(&[Change::Put { table: Table::Addresses, key: slot(&address), value }])?;
-        info!(address = %address.short(), "an address for a client");
+        let life = Life { made: Some(now), used: None, uid: asker.uid };
+        self.put(&address, Record::seal(key, &token, random()?, life))?;
+        info!(address = %address.short(), uid = asker.uid, "an address for a client");
         Ok((address, token))
     }
 
-    /// The key of an address.
+    /// The key of an address, whose use at this time is noted.
     ///
     /// # Errors
     /// [`AddressError::Unknown`], [`AddressError::Token`], [`AddressError::Damaged`], [`AddressError::Store`].
-    pub fn unlock(&self, address: &Address, token: &AuthToken) -> Result<Arc<SecretKey>, AddressError> {
+    pub fn unlock(
+        &self,
+        address: &Address,
+        token: &AuthToken,
+        now: WallTime,
+    ) -> Result<Arc<SecretKey>, AddressError> {
+        let (record, key) = self.open(address, token)?;
+        let noted = |used: WallTime| now < used + NOTED_EVERY && used < now + NOTED_EVERY;
+        if !record.life.used.is_some_and(noted)
+            && let Err(error) = self.note_use(address, now)
+        {
+            // Whoever has the token may use it all the same.
+            debug!(%error, "when an address was used is not noted");
+        }
+        Ok(Arc::new(key))
+    }
+
+    fn open(&self, address: &Address, token: &AuthToken) -> Result<(Record, SecretKey), AddressError> {
+        let record = self.record(address)?;
+        let key = record.open(address, token).ok_or(AddressError::Token(*address))?;
+        Ok((record, key))
+    }
+
+    fn record(&self, address: &Address) -> Result<Record, AddressError> {
         let record = self.store.get(Table::Addresses, &slot(address))?;
         let record = record.ok_or(AddressError::Unknown(*address))?;
-        let record = Record::parse(address, &record)
-            .map_err(|damage| AddressError::Damaged { address: *address, damage })?;
-        record.open(address, token).map(Arc::new).ok_or(AddressError::Token(*address))
+        Record::parse(address, &record).map_err(|damage| AddressError::Damaged { address: *address, damage })
+    }
+
+    fn note_use(&self, address: &Address, now: WallTime) -> Result<(), AddressError> {
+        let _changing = self.lock();
+        // It may have been destroyed meanwhile, and must not come back by this.
+        let mut record = self.record(address)?;
+        record.life.used = Some(now);
+        Ok(self.put(address, record)?)
+    }
+
+    fn put(&self, address: &Address, record: Record) -> Result<(), StoreError> {
+        let value = record.to_bytes(address).to_vec();
+        self.store.commit(&[Change::Put { table: Table::Addresses, key: slot(address), value }])
     }
 
     /// All of them, in order; whether one is up is not known here.
@@ -145,7 +223,10 @@ impl Addresses {
     pub fn list(&self) -> Result<Vec<Kept>, StoreError> {
         let entry = |(key, value): (Key, Vec<u8>)| {
             let address = <[u8; 32]>::try_from(key.as_bytes()).ok().map(Address::from_bytes)?;
-            Some(Kept { address, damage: Record::parse(&address, &value).err() })
+            Some(match Record::parse(&address, &value) {
+                Ok(record) => Kept { address, life: record.life, damage: None },
+                Err(damage) => Kept { address, life: Life::default(), damage: Some(damage) },
+            })
         };
         let entries = self.store.scan(Table::Addresses, Key::EMPTY);
         entries.filter_map(|found| found.map(entry).transpose()).collect()
@@ -157,11 +238,26 @@ impl Addresses {
     /// As [`Addresses::unlock`].
     pub fn destroy(&self, address: &Address, token: &AuthToken) -> Result<(), AddressError> {
         let _changing = self.lock();
-        match self.unlock(address, token) {
+        match self.open(address, token) {
             Ok(_) => {}
             Err(AddressError::Damaged { damage: Damage::Length(_) | Damage::Checksum, .. }) => {}
             Err(error) => return Err(error),
         }
+        self.remove(address)
+    }
+
+    /// [`Addresses::destroy`] for the operator, who has no token: whatever its record is.
+    ///
+    /// # Errors
+    /// [`AddressError::Unknown`], [`AddressError::Store`].
+    pub fn destroy_without_token(&self, address: &Address) -> Result<(), AddressError> {
+        let _changing = self.lock();
+        let record = self.store.get(Table::Addresses, &slot(address))?;
+        record.ok_or(AddressError::Unknown(*address))?;
+        self.remove(address)
+    }
+
+    fn remove(&self, address: &Address) -> Result<(), AddressError> {
         self.store.commit(&[Change::Remove { table: Table::Addresses, key: slot(address) }])?;
         info!(address = %address.short(), "the address of a client is destroyed");
         Ok(())

@@ -22,7 +22,8 @@ mod urn;
 
 pub use client::{desk, links, status};
 pub use desk_line::{
-    AddressLine, AddressRequest, ContactLine, ContactRequest, DeskAnswer, DeskRequest, Owned, TrustRequest,
+    AddressLine, AddressRequest, ContactLine, ContactRequest, DeskAnswer, DeskRequest, Doomed, Owned,
+    TrustRequest,
 };
 pub use server::Server;
 pub use stream_client::{StreamError, announce, list, receive, send, take_down, unsubscribe};

@@ -3,14 +3,20 @@
 //! what follows from it in the running router. Speaks no protocol; the control socket does.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 
-use ratman_types::{Address, SecretKey, Signer};
+use ratman_types::{Address, Now, SecretKey, Signer};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use crate::addresses::{AddressError, Addresses, AuthToken, Damage, Kept};
+mod pace;
+
+use crate::addresses::{AddressError, Addresses, Asker, AuthToken, Damage, Kept, Life};
+use crate::clock::Clock;
 use crate::contacts::{Contact, ContactError, Contacts};
 use crate::driver::Order;
+use pace::{AT_ONCE, EVERY, Pace};
 
 /// Orders that wait for the control loop: each comes from a client that waits for its answer.
 const ORDERS: usize = 16;
@@ -25,6 +31,19 @@ pub enum DeskError {
     /// Something about a contact.
     #[error(transparent)]
     Contact(#[from] ContactError),
+    /// This user makes addresses, or brings them up, more often than may be.
+    #[error(
+        "addresses are made and brought up too often, expected at most {AT_ONCE} at once and then one in {} s: try again in {} s",
+        EVERY.as_secs(),
+        again.as_secs() + 1
+    )]
+    TooOften {
+        /// When it may be tried again.
+        again: Duration,
+    },
+    /// Only the operator does this without a token.
+    #[error("expected the auth token of the address; only root and the daemon's user may do without")]
+    NotOperator,
     /// The daemon ends.
     #[error("the daemon is ending")]
     Ending,
@@ -37,12 +56,17 @@ pub struct Standing {
     pub address: Address,
     /// Whether it is announced, and streams for it are taken.
     pub up: bool,
+    /// What is known of it.
+    pub life: Life,
     /// Why it cannot be used any more, where that is so.
     pub damage: Option<Damage>,
 }
 
+/// What says the time.
+type TellTime = Arc<dyn Fn() -> Now + Send + Sync>;
+
 /// The desk; cloned for everybody who uses it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Desk {
     records: Arc<Records>,
     orders: mpsc::Sender<Order>,
@@ -50,6 +74,14 @@ pub struct Desk {
     up: Arc<Mutex<BTreeSet<Address>>>,
     /// Held from the look at trust to the order, so that of two changes the later one holds.
     heeding: Arc<Mutex<()>>,
+    pace: Arc<StdMutex<Pace>>,
+    now: TellTime,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").field("records", &self.records).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -61,9 +93,14 @@ struct Records {
 impl Desk {
     /// A desk over what is kept, and what it orders of the control loop. None of the addresses is up.
     pub fn new(addresses: Addresses, contacts: Contacts) -> (Self, mpsc::Receiver<Order>) {
+        Self::with_time(addresses, contacts, Arc::new(|| Clock.now()))
+    }
+
+    fn with_time(addresses: Addresses, contacts: Contacts, now: TellTime) -> (Self, mpsc::Receiver<Order>) {
         let (orders, ordered) = mpsc::channel(ORDERS);
         let records = Arc::new(Records { addresses, contacts });
-        (Self { records, orders, up: Arc::default(), heeding: Arc::default() }, ordered)
+        let (up, heeding, pace) = (Arc::default(), Arc::default(), Arc::default());
+        (Self { records, orders, up, heeding, pace, now }, ordered)
     }
 
     /// The contacts, for who need not wait for the disk.
@@ -74,28 +111,31 @@ impl Desk {
     /// [`Addresses::create`].
     ///
     /// # Errors
-    /// As there, and [`DeskError::Ending`].
-    pub async fn create(&self) -> Result<(Address, AuthToken), DeskError> {
-        Ok(self.on_disk(|records| records.addresses.create()).await??)
+    /// As there, [`DeskError::TooOften`] and [`DeskError::Ending`].
+    pub async fn create(&self, asker: Asker) -> Result<(Address, AuthToken), DeskError> {
+        let now = self.keep_pace(asker)?.wall;
+        Ok(self.on_disk(move |records| records.addresses.create(asker, now)).await??)
     }
 
     /// [`Addresses::adopt`].
     ///
     /// # Errors
-    /// As there, and [`DeskError::Ending`].
-    pub async fn adopt(&self, key: SecretKey) -> Result<(Address, AuthToken), DeskError> {
-        Ok(self.on_disk(move |records| records.addresses.adopt(&key)).await??)
+    /// As [`Desk::create`].
+    pub async fn adopt(&self, key: SecretKey, asker: Asker) -> Result<(Address, AuthToken), DeskError> {
+        let now = self.keep_pace(asker)?.wall;
+        Ok(self.on_disk(move |records| records.addresses.adopt(&key, asker, now)).await??)
     }
 
     /// Announces an address and takes streams for it, until it is [down](Self::down) or the daemon ends: for so long its key is in
     /// memory, and nowhere else unsealed. Nothing happens to one that is up.
     ///
     /// # Errors
-    /// As [`Addresses::unlock`], and [`DeskError::Ending`].
-    pub async fn up(&self, address: Address, token: AuthToken) -> Result<(), DeskError> {
+    /// As [`Addresses::unlock`], [`DeskError::TooOften`] and [`DeskError::Ending`].
+    pub async fn up(&self, address: Address, token: AuthToken, asker: Asker) -> Result<(), DeskError> {
         let mut up = self.up.lock().await;
-        let key = self.on_disk(move |records| records.addresses.unlock(&address, &token)).await??;
+        let key = self.unlock(address, token).await?;
         if !up.contains(&address) {
+            self.keep_pace(asker)?;
             self.order(|done| Order::Up(key, done)).await?;
             up.insert(address);
         }
@@ -108,18 +148,36 @@ impl Desk {
     /// As [`Addresses::unlock`], and [`DeskError::Ending`].
     pub async fn down(&self, address: Address, token: AuthToken) -> Result<(), DeskError> {
         let mut up = self.up.lock().await;
-        let key = self.on_disk(move |records| records.addresses.unlock(&address, &token)).await??;
-        self.take_down(&mut up, key.address()).await
+        let key = self.unlock(address, token).await?;
+        // Also where it seems not to be up: who asked for that may have left before it was noted.
+        self.order(|done| Order::Down(key.address(), done)).await?;
+        up.remove(&address);
+        Ok(())
     }
 
-    /// [Down](Self::down) for good: [`Addresses::destroy`].
+    /// [Down](Self::down) for good: [`Addresses::destroy`], or without a token [`Addresses::destroy_without_token`]. What was sent
+    /// to the address and not taken, and what it sends, goes at once.
     ///
     /// # Errors
-    /// As there, and [`DeskError::Ending`].
-    pub async fn destroy(&self, address: Address, token: AuthToken) -> Result<(), DeskError> {
+    /// As there, [`DeskError::NotOperator`] and [`DeskError::Ending`].
+    pub async fn destroy(
+        &self,
+        address: Address,
+        token: Option<AuthToken>,
+        asker: Asker,
+    ) -> Result<(), DeskError> {
+        if token.is_none() && !asker.is_operator {
+            return Err(DeskError::NotOperator);
+        }
         let mut up = self.up.lock().await;
-        self.on_disk(move |records| records.addresses.destroy(&address, &token)).await??;
-        self.take_down(&mut up, address).await
+        let destroy = move |records: &Records| match token {
+            Some(token) => records.addresses.destroy(&address, &token),
+            None => records.addresses.destroy_without_token(&address),
+        };
+        self.on_disk(destroy).await??;
+        self.order(|done| Order::Forget(address, done)).await?;
+        up.remove(&address);
+        Ok(())
     }
 
     /// Whether an address is that of who has this token; nothing else follows.
@@ -127,7 +185,7 @@ impl Desk {
     /// # Errors
     /// As [`Addresses::unlock`], and [`DeskError::Ending`].
     pub async fn prove(&self, address: Address, token: AuthToken) -> Result<(), DeskError> {
-        Ok(self.on_disk(move |records| records.addresses.unlock(&address, &token).map(drop)).await??)
+        self.unlock(address, token).await.map(drop)
     }
 
     /// All addresses of clients, in their order.
@@ -137,7 +195,10 @@ impl Desk {
     pub async fn addresses(&self) -> Result<Vec<Standing>, DeskError> {
         let up = self.up.lock().await;
         let kept = self.on_disk(|records| records.addresses.list()).await?.map_err(AddressError::from)?;
-        let standing = |Kept { address, damage }| Standing { address, up: up.contains(&address), damage };
+        let standing = |Kept { address, life, damage }| {
+            let up = up.contains(&address);
+            Standing { address, up, life, damage }
+        };
         Ok(kept.into_iter().map(standing).collect())
     }
 
@@ -187,11 +248,16 @@ impl Desk {
         self.on_disk(|records| records.contacts.list()).await
     }
 
-    async fn take_down(&self, up: &mut BTreeSet<Address>, address: Address) -> Result<(), DeskError> {
-        // Also where it seems not to be up: who asked for that may have left before it was noted.
-        self.order(|done| Order::Down(address, done)).await?;
-        up.remove(&address);
-        Ok(())
+    async fn unlock(&self, address: Address, token: AuthToken) -> Result<Arc<SecretKey>, DeskError> {
+        let now = (self.now)().wall;
+        Ok(self.on_disk(move |records| records.addresses.unlock(&address, &token, now)).await??)
+    }
+
+    /// The time, unless it is too early for another address.
+    fn keep_pace(&self, asker: Asker) -> Result<Now, DeskError> {
+        let now = (self.now)();
+        let taken = self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(asker.uid, now.at);
+        taken.map(|()| now).map_err(|again| DeskError::TooOften { again })
     }
 
     async fn heed_trust(&self) -> Result<(), DeskError> {

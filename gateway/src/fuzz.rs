@@ -30,7 +30,8 @@ pub fn fuzz_address_record(data: &[u8]) {
     let Some((address, record)) = data.split_first_chunk() else { return };
     let address = Address::from_bytes(*address);
     if let Ok(parsed) = addresses::Record::parse(&address, record) {
-        assert_eq!(parsed.to_bytes(&address)[..], *record);
+        // One of an earlier version is written in the newest.
+        assert_eq!(addresses::Record::parse(&address, &parsed.to_bytes(&address)), Ok(parsed));
     }
 }
 

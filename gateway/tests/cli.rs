@@ -325,7 +325,13 @@ fn an_address_of_a_program_is_up_with_its_token_only_and_its_mail_waits() {
         |more: &[&str]| home.output(&[&["stream", "recv", "--output", &taken], &as_it[..], more].concat());
 
     assert!(own("up").status.success());
-    assert_eq!(listed(), format!("{address}  up\n"));
+    let is_listed = |standing| {
+        let list = listed();
+        // When it was made and used follows.
+        assert!(list.starts_with(&format!("{address}  {standing}  made 2")), "{list}");
+        assert!(list.contains("  used 2") && list.contains("  user ") && list.lines().count() == 1, "{list}");
+    };
+    is_listed("up");
     send("delivered");
     let not_its_own = home.output(&["stream", "recv", "--no-wait"]);
     assert_eq!(not_its_own.status.code(), Some(1), "it is not the gateway's own");
@@ -335,7 +341,8 @@ fn an_address_of_a_program_is_up_with_its_token_only_and_its_mail_waits() {
 
     drop(daemon);
     let _daemon = home.run();
-    assert_eq!(listed(), format!("{address}  down\n"), "the daemon does not have the token");
+    // The daemon does not have the token.
+    is_listed("down");
     assert_eq!(recv(&["--no-wait"]).status.code(), Some(1));
     assert!(own("up").status.success());
     for _ in 0..2 {
@@ -358,6 +365,10 @@ fn an_address_of_a_program_is_up_with_its_token_only_and_its_mail_waits() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused.stderr).contains("this is not the auth token"), "{}", text(&refused.stderr));
     assert!(own("destroy").status.success());
+    let other = other["created"]["address"].as_str().unwrap();
+    let lost = home.output(&["address", "destroy", other, "--without-token"]);
+    assert_eq!(lost.status.code(), Some(0), "{}", text(&lost.stderr));
+    assert_eq!(listed(), "");
     assert!(text(&own("up").stderr).contains("no client has made the address"));
 }
 

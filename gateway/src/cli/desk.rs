@@ -13,7 +13,9 @@ use zeroize::Zeroizing;
 
 use super::print;
 use crate::addresses::AuthToken;
-use crate::control::{self, AddressRequest, ContactRequest, DeskAnswer, DeskRequest, Owned, TrustRequest};
+use crate::control::{
+    self, AddressRequest, ContactRequest, DeskAnswer, DeskRequest, Doomed, Owned, TrustRequest,
+};
 
 /// A token is 64 digits; what is longer by more than a line's end is none.
 const MOST_OF_A_TOKEN: u64 = 128;
@@ -50,8 +52,14 @@ enum AddressCommand {
     Up(OwnedArgs),
     /// Announce an address no more; what is sent to it waits
     Down(OwnedArgs),
-    /// Forget an address and its key for good
-    Destroy(OwnedArgs),
+    /// Forget an address and its key for good, with what was sent to it and what it sends
+    Destroy {
+        #[command(flatten)]
+        owned: OwnedArgs,
+        /// Without its auth token, as root: it may be lost
+        #[arg(long, conflicts_with = "token_file")]
+        without_token: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -151,7 +159,13 @@ pub(super) fn address(socket: &Path, arguments: AddressArgs) -> anyhow::Result<(
         AddressCommand::List => AddressRequest::List,
         AddressCommand::Up(owned) => AddressRequest::Up(owned.read()?),
         AddressCommand::Down(owned) => AddressRequest::Down(owned.read()?),
-        AddressCommand::Destroy(owned) => AddressRequest::Destroy(owned.read()?),
+        AddressCommand::Destroy { owned, without_token: true } => {
+            AddressRequest::Destroy(Doomed { address: owned.address, token: None })
+        }
+        AddressCommand::Destroy { owned, without_token: false } => {
+            let Owned { address, token } = owned.read()?;
+            AddressRequest::Destroy(Doomed { address, token: Some(token) })
+        }
     };
     ask(socket, DeskRequest::Address(request), &asking)
 }

@@ -3,11 +3,11 @@
 
 use std::fmt;
 
-use ratman_types::Address;
+use ratman_types::{Address, WallTime};
 use serde::{Deserialize, Serialize};
 
 use super::RequestLine;
-use crate::addresses::AuthToken;
+use crate::addresses::{Asker, AuthToken, Life};
 use crate::contacts::Contact;
 use crate::desk::{Desk, DeskError, Standing};
 
@@ -33,8 +33,19 @@ pub enum AddressRequest {
     Up(Owned),
     /// Not to announce it any more.
     Down(Owned),
-    /// To forget it and its key for good.
-    Destroy(Owned),
+    /// To forget it and its key for good, with what was sent to it and by it.
+    Destroy(Doomed),
+}
+
+/// An address that is to be destroyed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doomed {
+    /// Which.
+    pub address: Address,
+    /// Its token; root, and the daemon's user, may leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<AuthToken>,
 }
 
 /// What can be asked about contacts, `{"contact":"list"}` and so on.
@@ -124,6 +135,15 @@ pub struct AddressLine {
     pub address: Address,
     /// Whether it is announced.
     pub up: bool,
+    /// When it was made, in microseconds since 1970, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub made_us: Option<u64>,
+    /// When its token was shown last, in microseconds since 1970, give or take an hour; left out where it was not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub used_us: Option<u64>,
+    /// The id of the user who made it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub uid: Option<u32>,
     /// Why it cannot be used any more, where that is so.
     pub damage: Option<String>,
 }
@@ -143,8 +163,9 @@ pub struct ContactLine {
 }
 
 impl From<Standing> for AddressLine {
-    fn from(Standing { address, up, damage }: Standing) -> Self {
-        Self { address, up, damage: damage.map(|damage| damage.to_string()) }
+    fn from(Standing { address, up, life: Life { made, used, uid }, damage }: Standing) -> Self {
+        let [made_us, used_us] = [made, used].map(|time| time.map(WallTime::as_micros));
+        Self { address, up, made_us, used_us, uid, damage: damage.map(|damage| damage.to_string()) }
     }
 }
 
@@ -156,9 +177,9 @@ impl From<Contact> for ContactLine {
 
 impl DeskRequest {
     /// Does what is asked.
-    pub(super) async fn serve(self, desk: &Desk) -> Result<DeskAnswer, DeskError> {
+    pub(super) async fn serve(self, desk: &Desk, asker: Asker) -> Result<DeskAnswer, DeskError> {
         match self {
-            Self::Address(request) => request.serve(desk).await,
+            Self::Address(request) => request.serve(desk, asker).await,
             Self::Contact(request) => request.serve(desk).await,
             Self::Trust(request) => request.serve(desk).await,
         }
@@ -166,19 +187,19 @@ impl DeskRequest {
 }
 
 impl AddressRequest {
-    async fn serve(self, desk: &Desk) -> Result<DeskAnswer, DeskError> {
+    async fn serve(self, desk: &Desk, asker: Asker) -> Result<DeskAnswer, DeskError> {
         match self {
             Self::Create => {
-                let (address, token) = desk.create().await?;
+                let (address, token) = desk.create(asker).await?;
                 return Ok(DeskAnswer::Created { address, token });
             }
             Self::List => {
                 let lines = desk.addresses().await?.into_iter().map(AddressLine::from);
                 return Ok(DeskAnswer::Addresses(lines.collect()));
             }
-            Self::Up(Owned { address, token }) => desk.up(address, token).await?,
+            Self::Up(Owned { address, token }) => desk.up(address, token, asker).await?,
             Self::Down(Owned { address, token }) => desk.down(address, token).await?,
-            Self::Destroy(Owned { address, token }) => desk.destroy(address, token).await?,
+            Self::Destroy(Doomed { address, token }) => desk.destroy(address, token, asker).await?,
         }
         Ok(DeskAnswer::Done)
     }
@@ -224,9 +245,37 @@ impl fmt::Display for DeskAnswer {
 
 impl fmt::Display for AddressLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, up, damage } = self;
+        let Self { address, up, made_us, used_us, uid, damage } = self;
         write!(f, "{address}  {}", if *up { "up" } else { "down" })?;
+        made_us.map_or(Ok(()), |made| write!(f, "  made {}", Date(made)))?;
+        used_us.map_or(Ok(()), |used| write!(f, "  used {}", Date(used)))?;
+        uid.map_or(Ok(()), |uid| write!(f, "  user {uid}"))?;
         damage.as_ref().map_or(Ok(()), |damage| write!(f, "  damaged: {damage}"))
+    }
+}
+
+/// Microseconds since 1970 as the day they are in, in UTC.
+struct Date(u64);
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut year, mut day) = (1970, self.0 / 86_400_000_000);
+        let is_leap =
+            |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
+        // Four centuries at a time: a time may be anything.
+        (year, day) = (year + day / 146_097 * 400, day % 146_097);
+        while day >= 365 + u64::from(is_leap(year)) {
+            (year, day) = (year + 1, day - 365 - u64::from(is_leap(year)));
+        }
+        let february = 28 + u64::from(is_leap(year));
+        let mut month = 1;
+        for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+            if day < length {
+                break;
+            }
+            (month, day) = (month + 1, day - length);
+        }
+        write!(f, "{year}-{month:02}-{:02}", day + 1)
     }
 }
 
@@ -255,6 +304,10 @@ mod tests {
             (
                 RequestLine::Address(AddressRequest::Up(Owned { address: ADDRESS, token })),
                 format!(r#"{{"address":{{"up":{{"address":"{ADDRESS}","token":"{hex}"}}}}}}"#),
+            ),
+            (
+                RequestLine::Address(AddressRequest::Destroy(Doomed { address: ADDRESS, token: None })),
+                format!(r#"{{"address":{{"destroy":{{"address":"{ADDRESS}"}}}}}}"#),
             ),
             (RequestLine::Contact(ContactRequest::List), r#"{"contact":"list"}"#.to_owned()),
             (
@@ -286,6 +339,36 @@ mod tests {
         ] {
             assert!(RequestLine::parse(wrong.as_bytes()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_address_is_shown_with_what_is_known_of_it() {
+        let unknown = AddressLine {
+            address: ADDRESS,
+            up: false,
+            made_us: None,
+            used_us: None,
+            uid: None,
+            damage: None,
+        };
+        assert_eq!(unknown.to_string(), format!("{ADDRESS}  down"));
+        let text = serde_json::to_string(&unknown).unwrap();
+        assert_eq!(text, format!(r#"{{"address":"{ADDRESS}","up":false,"damage":null}}"#));
+        let known = AddressLine {
+            made_us: Some(1_709_164_800_000_000),
+            used_us: Some(1_798_761_599_999_999),
+            uid: Some(7),
+            up: true,
+            ..unknown
+        };
+        let text = format!("{ADDRESS}  up  made 2024-02-29  used 2026-12-31  user 7");
+        assert_eq!(known.to_string(), text);
+        for (days, date) in
+            [(0, "1970-01-01"), (10_956, "1999-12-31"), (11_016, "2000-02-29"), (47_541, "2100-03-01")]
+        {
+            assert_eq!(Date(days * 86_400_000_000).to_string(), date);
+        }
+        assert_eq!(Date(u64::MAX).to_string(), "586524-01-19");
     }
 
     #[test]

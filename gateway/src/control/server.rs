@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::conversation::Conversation;
 use super::{ControlError, DeskRequest, MAX_REQUEST, Query, ReplyLine, Request, RequestLine, encode};
+use crate::addresses::Asker;
 use crate::desk::Desk;
 use crate::message_plane::Clients;
 
@@ -47,7 +48,7 @@ pub struct Server {
     refused: Arc<AtomicU64>,
 }
 
-/// Who may ask: root, the daemon's own user, and the group that the socket belongs to.
+/// Who may ask: root and the daemon's own user, who may all, and the group that the socket belongs to.
 #[derive(Clone, Copy, Debug)]
 struct Allowed {
     uid: u32,
@@ -55,8 +56,10 @@ struct Allowed {
 }
 
 impl Allowed {
-    fn admits(self, uid: u32, gid: u32) -> bool {
-        uid == 0 || uid == self.uid || gid == self.gid
+    /// Who somebody is, if they may ask.
+    fn admit(self, uid: u32, gid: u32) -> Option<Asker> {
+        let is_operator = uid == 0 || uid == self.uid;
+        (is_operator || gid == self.gid).then_some(Asker { uid: Some(uid), is_operator })
     }
 }
 
@@ -100,8 +103,9 @@ impl Server {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        if let Some(place) = self.admit(&stream, &places) {
+                        if let Some((place, asker)) = self.admit(&stream, &places) {
                             let doors = Doors {
+                                asker,
                                 requests: requests.clone(),
                                 streams: streams.clone(),
                                 desk: desk.clone(),
@@ -121,9 +125,10 @@ impl Server {
     }
 
     /// A place for a client that may ask, if there is one.
-    fn admit(&self, stream: &UnixStream, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    fn admit(&self, stream: &UnixStream, places: &Arc<Semaphore>) -> Option<(OwnedSemaphorePermit, Asker)> {
         let who = stream.peer_cred();
-        if !who.as_ref().is_ok_and(|who| self.allowed.admits(who.uid(), who.gid())) {
+        let asker = who.as_ref().ok().and_then(|who| self.allowed.admit(who.uid(), who.gid()));
+        if asker.is_none() {
             warn!(?who, "refused a client of the control socket");
             self.refuse(
                 stream,
@@ -136,7 +141,7 @@ impl Server {
             debug!(limit = MAX_CLIENTS, "too many clients on the control socket");
             self.refuse(stream, format!("expected at most {MAX_CLIENTS} clients at once, try again"));
         }
-        place
+        place.zip(asker)
     }
 
     /// Tells a client that gets no answer why; it is not waited for.
@@ -175,6 +180,7 @@ fn remove_stale(path: &Path) -> Result<(), ControlError> {
 
 /// Where what a client wants goes.
 struct Doors {
+    asker: Asker,
     requests: mpsc::Sender<Request>,
     streams: Option<Clients>,
     desk: Option<Desk>,
@@ -242,7 +248,7 @@ impl Client {
 
     async fn ask(&mut self, request: DeskRequest, doors: &Doors) -> io::Result<()> {
         let reply = match &doors.desk {
-            Some(desk) => match request.serve(desk).await {
+            Some(desk) => match request.serve(desk, doors.asker).await {
                 Ok(answer) => ReplyLine::Desk(answer),
                 Err(error) => ReplyLine::Error(error.to_string()),
             },
@@ -297,9 +303,18 @@ mod tests {
     #[test]
     fn root_the_daemons_user_and_the_sockets_group_may_ask() {
         let allowed = Allowed { uid: 7, gid: 70 };
-        for (uid, gid, expected) in [(0, 1, true), (7, 1, true), (8, 70, true), (8, 0, false), (70, 7, false)]
-        {
-            assert_eq!(allowed.admits(uid, gid), expected, "{uid}:{gid}");
+        let (operator, client) = (Some(true), Some(false));
+        for (uid, gid, expected) in [
+            (0, 1, operator),
+            (7, 1, operator),
+            (8, 70, client),
+            (8, 0, None),
+            (70, 7, None),
+            (7, 70, operator),
+        ] {
+            let asker = allowed.admit(uid, gid);
+            assert_eq!(asker.map(|asker| asker.is_operator), expected, "{uid}:{gid}");
+            assert!(asker.is_none_or(|asker| asker.uid == Some(uid)));
         }
     }
 }

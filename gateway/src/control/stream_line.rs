@@ -141,7 +141,7 @@ pub enum StreamLine {
     Published,
     /// What it tells of is shared no more. Nothing follows.
     Withdrawn,
-    /// The journal failed to take it. Nothing follows.
+    /// The journal failed to take it, or the address that sends it was destroyed. Nothing follows.
     Failed,
     /// Content is shared, whatever happens to daemon and host. Nothing follows.
     Shared {
@@ -193,7 +193,7 @@ impl fmt::Display for StreamLine {
             Self::Expired => "expired: its time passed before it was delivered",
             Self::Published => "published: it goes from router to router to whoever subscribed, now or later",
             Self::Withdrawn => "withdrawn: it is shared no more",
-            Self::Failed => "failed: the journal did not take it",
+            Self::Failed => "failed: the journal did not take it, or the address that sends it was destroyed",
             Self::Shared { urn } => return write!(f, "{urn}"),
             Self::Down => "down: it is shared no more",
             Self::Unsubscribed { was_subscribed: true } => "unsubscribed",

@@ -188,7 +188,11 @@ async fn addresses_contacts_and_trust_go_through_the_socket() {
         assert!(refused.ends_with(&format!("this is not the auth token of the address {}", address.short())));
         assert_eq!(ask(up(token)).unwrap(), DeskAnswer::Done);
         let listed = ask(DeskRequest::Address(AddressRequest::List)).unwrap();
-        assert_eq!(listed, DeskAnswer::Addresses(vec![AddressLine { address, up: true, damage: None }]));
+        let DeskAnswer::Addresses(lines) = listed else { panic!("addresses are listed") };
+        let [AddressLine { address: listed, up: true, made_us: Some(_), uid, .. }] = lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert_eq!((listed, uid), (address, Some(nix::unistd::getuid().as_raw())));
         let set = TrustRequest::Set { whose: address.to_string(), score: 3 };
         assert_eq!(ask(DeskRequest::Trust(set)).unwrap(), DeskAnswer::Done);
         let name = "bob".to_owned();
@@ -199,10 +203,14 @@ async fn addresses_contacts_and_trust_go_through_the_socket() {
             panic!("contacts are listed")
         };
         assert!(lines.contains(&ContactLine { address, name: None, configured: false, trust: Some(3) }));
-        address
+        // Whoever runs the tests runs the server, and is its operator.
+        let destroy = AddressRequest::Destroy(Doomed { address, token: None });
+        assert_eq!(ask(DeskRequest::Address(destroy)).unwrap(), DeskAnswer::Done);
+        address.short()
     })
     .await;
-    assert_eq!(bed.told(), [format!("up {}", address.short()), format!("trust {} 3", address.short())]);
+    let told = [format!("up {address}"), format!("trust {address} 3"), format!("forget {address}")];
+    assert_eq!(bed.told(), told);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,5 +56,9 @@ pub(super) fn desk(
     let contacts = Contacts::open(Arc::clone(store), config.contacts.clone());
     let contacts =
         contacts.inspect_err(|error| warn!(%error, "neither addresses nor contacts are kept")).ok()?;
-    Some(Desk::new(Addresses::new(Arc::clone(store), own), contacts))
+    let addresses = Addresses::new(Arc::clone(store), own);
+    if let Ok(kept) = addresses.list() {
+        plane.door().inlet().keep(kept.iter().map(|kept| kept.address).collect());
+    }
+    Some(Desk::new(addresses, contacts))
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
 use std::collections::BTreeMap;
-use std::sync::Mutex as StdMutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ratman_types::{Timestamp, WallTime};
 
 use super::*;
 use crate::store::{Store, StoreConfig};
@@ -13,6 +15,8 @@ type Told = Arc<StdMutex<Vec<String>>>;
 pub(crate) struct Bed {
     pub(crate) desk: Desk,
     pub(crate) told: Told,
+    /// What its clock shows.
+    seconds: Arc<AtomicU64>,
     dir: tempfile::TempDir,
 }
 
@@ -26,7 +30,14 @@ impl Bed {
         let own = SecretKey::from_seed([1; 32]).address();
         let configured = BTreeMap::from([("bob".to_owned(), SecretKey::from_seed([3; 32]).address())]);
         let contacts = Contacts::open(Arc::clone(&store), configured).unwrap();
-        let (desk, mut orders) = Desk::new(Addresses::new(store, own), contacts);
+        let clock = Arc::new(AtomicU64::new(1_000));
+        let seconds = Arc::clone(&clock);
+        let now = move || {
+            let micros = seconds.load(Ordering::Relaxed) * 1_000_000;
+            let wall = WallTime::from_micros(1_800_000_000_000_000 + micros);
+            Now { at: Timestamp::from_micros(micros), wall }
+        };
+        let (desk, mut orders) = Desk::with_time(Addresses::new(store, own), contacts, Arc::new(now));
         let told = Told::default();
         let notes = Arc::clone(&told);
         tokio::spawn(async move {
@@ -34,6 +45,7 @@ impl Bed {
                 let (note, done) = match order {
                     Order::Up(key, done) => (format!("up {}", key.address().short()), done),
                     Order::Down(address, done) => (format!("down {}", address.short()), done),
+                    Order::Forget(address, done) => (format!("forget {}", address.short()), done),
                     Order::Trust(scores, done) => {
                         let scores: Vec<String> =
                             scores.iter().map(|(of, score)| format!("{} {score}", of.short())).collect();
@@ -44,7 +56,7 @@ impl Bed {
                 let _ = done.send(());
             }
         });
-        Self { desk, told, dir }
+        Self { desk, told, seconds: clock, dir }
     }
 
     pub(crate) fn told(&self) -> Vec<String> {
@@ -52,24 +64,30 @@ impl Bed {
     }
 }
 
-fn standing(address: Address, up: bool) -> Standing {
-    Standing { address, up, damage: None }
+/// Who they are and whether they are up.
+async fn standings(desk: &Desk) -> Vec<(Address, bool)> {
+    desk.addresses().await.unwrap().into_iter().map(|standing| (standing.address, standing.up)).collect()
 }
+
+pub(crate) const ROOT: Asker = Asker { uid: Some(0), is_operator: true };
+const USER: Asker = Asker { uid: Some(1_000), is_operator: false };
 
 #[tokio::test]
 async fn an_address_goes_up_with_its_token_and_is_down_after_a_restart() {
     let bed = Bed::new();
-    let (address, token) = bed.desk.create().await.unwrap();
-    assert_eq!(bed.desk.addresses().await.unwrap(), [standing(address, false)]);
+    let (address, token) = bed.desk.create(ROOT).await.unwrap();
+    assert_eq!(standings(&bed.desk).await, [(address, false)]);
     let wrong = AuthToken::from_bytes([9; 32]);
-    let refused = bed.desk.up(address, wrong.clone()).await.unwrap_err();
+    let refused = bed.desk.up(address, wrong.clone(), ROOT).await.unwrap_err();
     assert!(matches!(refused, DeskError::Address(AddressError::Token(_))));
     assert!(bed.told().is_empty());
-    bed.desk.up(address, token.clone()).await.unwrap();
-    bed.desk.up(address, token.clone()).await.unwrap();
+    bed.desk.up(address, token.clone(), ROOT).await.unwrap();
+    bed.desk.up(address, token.clone(), ROOT).await.unwrap();
     assert_eq!(bed.told(), [format!("up {}", address.short())], "once");
-    assert_eq!(bed.desk.addresses().await.unwrap(), [standing(address, true)]);
-    for refused in [bed.desk.down(address, wrong.clone()).await, bed.desk.destroy(address, wrong).await] {
+    assert_eq!(standings(&bed.desk).await, [(address, true)]);
+    for refused in
+        [bed.desk.down(address, wrong.clone()).await, bed.desk.destroy(address, Some(wrong), ROOT).await]
+    {
         assert!(matches!(refused, Err(DeskError::Address(AddressError::Token(_)))));
     }
     assert!(bed.told().is_empty());
@@ -77,8 +95,8 @@ async fn an_address_goes_up_with_its_token_and_is_down_after_a_restart() {
     drop(desk);
     // The task that notes has nothing of the store.
     let bed = Bed::start(dir);
-    assert_eq!(bed.desk.addresses().await.unwrap(), [standing(address, false)]);
-    bed.desk.up(address, token.clone()).await.unwrap();
+    assert_eq!(standings(&bed.desk).await, [(address, false)]);
+    bed.desk.up(address, token.clone(), ROOT).await.unwrap();
     bed.desk.down(address, token).await.unwrap();
     let expected = ["up", "down"].map(|what| format!("{what} {}", address.short()));
     assert_eq!(bed.told(), expected);
@@ -87,13 +105,57 @@ async fn an_address_goes_up_with_its_token_and_is_down_after_a_restart() {
 #[tokio::test]
 async fn what_is_destroyed_goes_down() {
     let bed = Bed::new();
-    let (address, token) = bed.desk.adopt(SecretKey::from_seed([7; 32])).await.unwrap();
-    bed.desk.up(address, token.clone()).await.unwrap();
-    bed.desk.destroy(address, token.clone()).await.unwrap();
-    assert_eq!(bed.told().last(), Some(&format!("down {}", address.short())));
+    let (address, token) = bed.desk.adopt(SecretKey::from_seed([7; 32]), ROOT).await.unwrap();
+    bed.desk.up(address, token.clone(), ROOT).await.unwrap();
+    bed.desk.destroy(address, Some(token.clone()), ROOT).await.unwrap();
+    assert_eq!(bed.told().last(), Some(&format!("forget {}", address.short())));
     assert!(bed.desk.addresses().await.unwrap().is_empty());
-    let gone = bed.desk.up(address, token).await.unwrap_err();
+    let gone = bed.desk.up(address, token, ROOT).await.unwrap_err();
     assert!(matches!(gone, DeskError::Address(AddressError::Unknown(_))));
+}
+
+#[tokio::test]
+async fn the_operator_destroys_an_address_whose_token_is_lost_and_nobody_else_does() {
+    let bed = Bed::new();
+    let (address, token) = bed.desk.create(USER).await.unwrap();
+    bed.seconds.fetch_add(60, Ordering::Relaxed);
+    bed.desk.up(address, token, USER).await.unwrap();
+    let refused = bed.desk.destroy(address, None, USER).await.unwrap_err();
+    assert!(matches!(refused, DeskError::NotOperator));
+    let [Standing { life, up: true, .. }] = bed.desk.addresses().await.unwrap()[..] else {
+        panic!("it is up")
+    };
+    let at = |seconds: u64| Some(WallTime::from_micros(1_800_000_000_000_000 + seconds * 1_000_000));
+    assert_eq!(life, Life { made: at(1_000), used: at(1_060), uid: Some(1_000) });
+    bed.desk.destroy(address, None, ROOT).await.unwrap();
+    assert_eq!(standings(&bed.desk).await, []);
+    assert_eq!(bed.told(), ["up", "forget"].map(|what| format!("{what} {}", address.short())));
+}
+
+#[tokio::test]
+async fn who_brings_addresses_up_too_often_hears_when_to_try_again() {
+    let bed = Bed::new();
+    let (address, token) = bed.desk.create(USER).await.unwrap();
+    let (others, others_token) = bed.desk.create(Asker { uid: Some(1_001), ..USER }).await.unwrap();
+    for _ in 1..AT_ONCE {
+        bed.desk.up(address, token.clone(), USER).await.unwrap();
+        // It is up already: nothing follows, and it costs nothing.
+        bed.desk.up(address, token.clone(), USER).await.unwrap();
+        bed.desk.down(address, token.clone()).await.unwrap();
+    }
+    assert_eq!(bed.told().len(), 2 * (AT_ONCE - 1));
+    let refused = bed.desk.up(address, token.clone(), USER).await.unwrap_err().to_string();
+    assert!(
+        refused.ends_with("expected at most 64 at once and then one in 2 s: try again in 3 s"),
+        "{refused}"
+    );
+    assert!(matches!(bed.desk.create(USER).await, Err(DeskError::TooOften { .. })));
+    assert!(bed.told().is_empty());
+    bed.desk.down(address, token.clone()).await.unwrap();
+    bed.desk.up(others, others_token, Asker { uid: Some(1_001), ..USER }).await.unwrap();
+    bed.seconds.fetch_add(3, Ordering::Relaxed);
+    bed.desk.up(address, token.clone(), USER).await.unwrap();
+    bed.desk.destroy(address, Some(token), USER).await.unwrap();
 }
 
 #[tokio::test]
@@ -126,7 +188,7 @@ async fn who_asks_a_daemon_that_ends_hears_so() {
     let contacts = Contacts::open(Arc::clone(&store), BTreeMap::new()).unwrap();
     let (desk, orders) = Desk::new(Addresses::new(store, Address::from_bytes([1; 32])), contacts);
     drop(orders);
-    let (address, token) = desk.create().await.unwrap();
-    assert!(matches!(desk.up(address, token).await, Err(DeskError::Ending)));
-    assert_eq!(desk.addresses().await.unwrap(), [standing(address, false)]);
+    let (address, token) = desk.create(ROOT).await.unwrap();
+    assert!(matches!(desk.up(address, token, ROOT).await, Err(DeskError::Ending)));
+    assert_eq!(standings(&desk).await, [(address, false)]);
 }

@@ -17,6 +17,8 @@ pub enum Order {
     Up(Arc<SecretKey>, oneshot::Sender<()>),
     /// To do neither any more; nothing where that is so.
     Down(Address, oneshot::Sender<()>),
+    /// To forget an address for good, with what was sent to it and what it sends.
+    Forget(Address, oneshot::Sender<()>),
     /// To heed other trust scores.
     Trust(BTreeMap<Address, u32>, oneshot::Sender<()>),
 }
@@ -37,6 +39,13 @@ impl Driver {
             }
             Order::Down(address, done) => {
                 self.address_down(&address, now);
+                done
+            }
+            Order::Forget(address, done) => {
+                self.address_down(&address, now);
+                if let Some(streams) = &self.parts.streams {
+                    streams.inlet().forget(address);
+                }
                 done
             }
             Order::Trust(scores, done) => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The one way into the message plane.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +40,10 @@ pub(super) enum Input {
     LocalUp(Arc<SecretKey>, u8),
     /// No more of them.
     LocalDown(Address),
+    /// An address of ours is gone for good, and what was sent to it and by it is to go.
+    Forget(Address),
+    /// Only these are addresses of ours, up or down: what is here of others is to go.
+    Keep(BTreeSet<Address>),
     /// Other streams are taken than before.
     Filter(StreamFilter),
     /// It is to end.
@@ -182,6 +186,17 @@ impl Inlet {
     /// Streams for this address are kept as those of others are, until it is up again; what it sends waits.
     pub fn local_down(&self, address: Address) {
         self.put(Input::LocalDown(address));
+    }
+
+    /// This address, which is down, is gone for good: what was sent to it and not taken, and what it sends, goes at once.
+    pub fn forget(&self, address: Address) {
+        self.put(Input::Forget(address));
+    }
+
+    /// Besides the gateway's own only these are addresses of ours, up or down: what was sent to others, or by them, goes. It is of
+    /// an address that was destroyed just before the daemon ended.
+    pub fn keep(&self, addresses: BTreeSet<Address>) {
+        self.put(Input::Keep(addresses));
     }
 
     /// It is to end.

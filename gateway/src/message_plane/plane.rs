@@ -169,6 +169,8 @@ impl Plane {
             }
             Input::LocalUp(key, hops) => self.streams.local_up(key, hops, now),
             Input::LocalDown(address) => self.streams.local_down(&address, now),
+            Input::Forget(address) => self.streams.forget_address(&address),
+            Input::Keep(addresses) => self.streams.forget_all_but(&addresses),
             Input::Filter(filter) => self.streams.set_filter(filter),
             Input::End => return false,
             #[cfg(test)]
