@@ -31,6 +31,7 @@ pub use stream_line::{Arrived, ListedLine, MAX_PIECE, StreamLine, StreamRequest}
 pub use urn::Urn;
 
 use crate::links::Links;
+use crate::secret::WipedBytes;
 use crate::status::Status;
 
 /// The longest request in bytes, its line feed included; requests known today are a hundredth of it.
@@ -158,10 +159,11 @@ enum ReplyLine {
     Answer(Answer),
 }
 
-/// A line as it goes over the socket.
-fn encode(line: &impl Serialize) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(line).expect("invariant: a line has text keys only");
-    bytes.push(b'\n');
+/// A line as it goes over the socket; it may hold an auth token or the key of a namespace.
+fn encode(line: &impl Serialize) -> WipedBytes {
+    let mut bytes = WipedBytes::default();
+    serde_json::to_writer(&mut bytes, line).expect("invariant: a line has text keys only");
+    bytes.extend(b"\n");
     bytes
 }
 

@@ -30,6 +30,7 @@ pub mod netlink;
 pub mod notify;
 pub mod privilege;
 pub mod probing;
+mod secret;
 pub mod state;
 pub mod status;
 pub mod store;

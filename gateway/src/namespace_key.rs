@@ -2,34 +2,41 @@
 //! The secret key of a namespace, which applications share with each other and give to the daemon to subscribe.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::str::FromStr;
 
 use ratman_types::{Namespace, SecretKey, Signer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroizing;
 
-/// Who has it reads what is sent to the namespace. As text it is 64 hexadecimal digits; it is never shown by `Debug`.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct NamespaceKey([u8; 32]);
+use crate::secret::Secret;
+
+/// Who has it reads what is sent to the namespace. As text it is 64 hexadecimal digits; it is never shown by `Debug`, and zeroised
+/// when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NamespaceKey(Secret);
+
+/// What a text should have been.
+const EXPECTED: &str = "the key of a namespace: 64 hexadecimal digits";
 
 /// Why a text is not the key of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected the key of a namespace: 64 hexadecimal digits")]
+#[error("expected {EXPECTED}")]
 pub struct NotAKey;
 
 impl NamespaceKey {
     /// From 32 bytes that nobody can guess.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Secret::from_bytes(bytes))
     }
 
     /// What it opens with.
     pub fn secret(&self) -> SecretKey {
-        SecretKey::from_seed(self.0)
+        let seed = Zeroizing::new(*self.0.as_bytes());
+        SecretKey::from_seed(*seed)
     }
 
     /// What everybody may know, to send to it.
@@ -42,11 +49,7 @@ impl NamespaceKey {
     /// # Errors
     /// The file cannot be read, or holds something else.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let mut text = String::new();
-        let read = OpenOptions::new().read(true).open(path)?.take(128).read_to_string(&mut text);
-        let key = read.and_then(|_| text.trim().parse().map_err(io::Error::other));
-        text.zeroize();
-        key
+        Secret::read(File::open(path)?)?.map(Self).ok_or_else(|| io::Error::other(NotAKey))
     }
 
     /// Writes it to a new file, with mode 0600.
@@ -55,14 +58,9 @@ impl NamespaceKey {
     /// The file is there, or cannot be made.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        let mut text = self.text() + "\n";
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-        text.zeroize();
-        written
-    }
-
-    fn text(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        file.write_all(self.0.text().as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()
     }
 }
 
@@ -76,27 +74,19 @@ impl FromStr for NamespaceKey {
     type Err = NotAKey;
 
     fn from_str(text: &str) -> Result<Self, NotAKey> {
-        let digits: Option<Vec<u8>> =
-            text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-        let digits = digits.filter(|digits| digits.len() == 64).ok_or(NotAKey)?;
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = pair[0] << 4 | pair[1];
-        }
-        Ok(Self(bytes))
+        Secret::parse(text.as_bytes()).map(Self).ok_or(NotAKey)
     }
 }
 
 impl Serialize for NamespaceKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text())
+        self.0.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for NamespaceKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        Secret::deserialize(deserializer, EXPECTED).map(Self)
     }
 }
 

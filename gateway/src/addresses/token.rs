@@ -2,26 +2,31 @@
 //! What a client proves with that an address is its own.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
-use ratman_types::blake2b;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
 
 /// The auth token of one address: 32 random bytes, which the client keeps and the daemon does not; zeroised when dropped and
 /// never printed but by [`AuthToken::reveal`].
-#[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct AuthToken([u8; 32]);
+#[derive(Clone, PartialEq, Eq)]
+pub struct AuthToken(Secret);
+
+/// What a text should have been.
+const EXPECTED: &str = "an auth token of 64 hexadecimal digits";
 
 /// Why a text is no token; it does not say what the text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected an auth token of 64 hexadecimal digits")]
+#[error("expected {EXPECTED}")]
 pub struct ParseTokenError;
 
 impl AuthToken {
     /// A token that a client sent.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Secret::from_bytes(bytes))
     }
 
     /// A fresh one.
@@ -29,37 +34,34 @@ impl AuthToken {
     /// # Errors
     /// The operating system gives no random bytes.
     pub(super) fn random() -> Result<Self, getrandom::Error> {
-        let mut token = Self([0; 32]);
         // Deployed 0.6 clients read a zero as the end of it (source: deployed routers, section 2).
-        while token.0.contains(&0) {
-            getrandom::fill(&mut token.0)?;
-        }
-        Ok(token)
+        let fill = |bytes: &mut [u8; 32]| {
+            while bytes.contains(&0) {
+                getrandom::fill(bytes)?;
+            }
+            Ok(())
+        };
+        Secret::made(fill).map(Self)
+    }
+
+    /// Reads one with nothing but spaces and line ends around it; nothing if that is something else.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(from: impl Read) -> io::Result<Option<Self>> {
+        Ok(Secret::read(from)?.map(Self))
     }
 
     /// The 32 bytes, as in the microframes of the client protocol.
     pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+        self.0.as_bytes()
     }
 
     /// The token for the one whose it is: 64 hexadecimal digits.
     pub fn reveal(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(64));
-        for nibble in self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xF]) {
-            text.push(char::from_digit(nibble.into(), 16).expect("invariant: four bits are one digit"));
-        }
-        text
+        self.0.text()
     }
 }
-
-/// Compares hashes: how long that takes tells nothing about the tokens.
-impl PartialEq for AuthToken {
-    fn eq(&self, other: &Self) -> bool {
-        blake2b(&[&self.0]) == blake2b(&[&other.0])
-    }
-}
-
-impl Eq for AuthToken {}
 
 impl fmt::Debug for AuthToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,31 +73,20 @@ impl FromStr for AuthToken {
     type Err = ParseTokenError;
 
     fn from_str(text: &str) -> Result<Self, ParseTokenError> {
-        let mut token = Self([0; 32]);
-        if text.len() != 64 {
-            return Err(ParseTokenError);
-        }
-        for (byte, digits) in token.0.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            for digit in digits {
-                let nibble = char::from(*digit).to_digit(16).ok_or(ParseTokenError)?;
-                *byte = *byte << 4 | u8::try_from(nibble).expect("invariant: a digit has four bits");
-            }
-        }
-        Ok(token)
+        Secret::parse(text.as_bytes()).map(Self).ok_or(ParseTokenError)
     }
 }
 
 /// As [`AuthToken::reveal`]: for the control socket, whose other end the kernel has named.
 impl Serialize for AuthToken {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.reveal())
+        self.0.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for AuthToken {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Zeroizing::new(String::deserialize(deserializer)?);
-        text.parse().map_err(serde::de::Error::custom)
+        Secret::deserialize(deserializer, EXPECTED).map(Self)
     }
 }
 

@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! `irdest-gateway address`, `contact` and `trust`: what the running gateway keeps for clients and for the operator.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use ratman_types::Address;
-use zeroize::Zeroizing;
 
 use super::print;
-use crate::addresses::AuthToken;
+use crate::addresses::{AuthToken, ParseTokenError};
 use crate::control::{
     self, AddressRequest, ContactRequest, DeskAnswer, DeskRequest, Doomed, Owned, TrustRequest,
 };
-
-/// A token is 64 digits; what is longer by more than a line's end is none.
-const MOST_OF_A_TOKEN: u64 = 128;
+use crate::secret::WipedBytes;
 
 #[derive(Debug, Args)]
 pub(super) struct Asking {
@@ -196,10 +194,13 @@ fn ask(socket: &Path, request: DeskRequest, asking: &Asking) -> anyhow::Result<(
 }
 
 fn show(answer: &DeskAnswer, json: bool) -> anyhow::Result<()> {
+    let mut text = WipedBytes::default();
     if json {
-        return print(&*Zeroizing::new(serde_json::to_string(answer)?));
+        serde_json::to_writer(&mut text, answer)?;
+    } else {
+        write!(text, "{answer}")?;
     }
-    match Zeroizing::new(answer.to_string()).trim_end() {
+    match std::str::from_utf8(&text)?.trim_end() {
         "" => Ok(()),
         text => print(text),
     }
@@ -218,8 +219,8 @@ fn create(socket: &Path, file: &Path, asking: &Asking) -> anyhow::Result<()> {
             return created.map(drop).map_err(Into::into);
         }
     };
-    let text = Zeroizing::new(format!("{}\n", *token.reveal()));
-    kept.write_all(text.as_bytes()).and_then(|()| kept.sync_all()).with_context(named)?;
+    let written = kept.write_all(token.reveal().as_bytes()).and_then(|()| kept.write_all(b"\n"));
+    written.and_then(|()| kept.sync_all()).with_context(named)?;
     if asking.json {
         return print(serde_json::json!({ "address": address }));
     }
@@ -228,16 +229,16 @@ fn create(socket: &Path, file: &Path, asking: &Asking) -> anyhow::Result<()> {
 
 fn token(file: Option<&Path>) -> anyhow::Result<AuthToken> {
     let Some(path) = file.filter(|path| *path != Path::new("-")) else {
-        return read_token(io::stdin().lock()).context("standard input");
+        // Not through the buffer of the library, which nobody wipes.
+        let stdin = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+        return stdin.map_err(Into::into).and_then(read_token).context("standard input");
     };
     let named = || path.display().to_string();
-    std::fs::File::open(path).map_err(Into::into).and_then(read_token).with_context(named)
+    File::open(path).map_err(Into::into).and_then(read_token).with_context(named)
 }
 
 fn read_token(from: impl Read) -> anyhow::Result<AuthToken> {
-    let mut text = Zeroizing::new(String::new());
-    from.take(MOST_OF_A_TOKEN).read_to_string(&mut text)?;
-    Ok(text.trim().parse()?)
+    Ok(AuthToken::read(from)?.ok_or(ParseTokenError)?)
 }
 
 #[cfg(test)]

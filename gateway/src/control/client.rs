@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The asking side of the control socket: `irdest-gateway status` and those that get one answer to one question, and tests.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Answer, ControlError, DeskAnswer, DeskRequest, Query, ReplyLine, RequestLine, encode};
 use crate::links::Links;
+use crate::secret::WipedBytes;
 use crate::status::Status;
 
 /// What fails where no daemon runs.
@@ -80,13 +81,29 @@ fn reply(path: &Path, request: &RequestLine, expected: &'static str) -> Result<R
     serde_json::from_slice(&line).map_err(|error| wrong(error.to_string()))
 }
 
+/// What comes up to the end of a line, or of all: the daemon says no more than one.
+fn read_line(mut from: impl Read) -> io::Result<WipedBytes> {
+    let mut line = WipedBytes::default();
+    let mut piece = Zeroizing::new([0; 4096]);
+    loop {
+        match from.read(&mut *piece) {
+            Ok(0) => return Ok(line),
+            Ok(read) => line.extend(&piece[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if line.last() == Some(&b'\n') {
+            return Ok(line);
+        }
+    }
+}
+
 /// Lines may hold auth tokens.
-fn exchange(mut stream: UnixStream, request: &RequestLine) -> io::Result<Zeroizing<Vec<u8>>> {
+fn exchange(mut stream: UnixStream, request: &RequestLine) -> io::Result<WipedBytes> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     // A daemon that refuses has answered and closed already: its words are worth more than the broken pipe.
-    let sent = stream.write_all(&Zeroizing::new(encode(request)));
-    let mut line = Zeroizing::new(Vec::new());
-    BufReader::new(stream.take(MAX_REPLY)).read_until(b'\n', &mut line)?;
+    let sent = stream.write_all(&encode(request));
+    let line = read_line(stream.take(MAX_REPLY))?;
     if line.is_empty() { sent.map(|()| line) } else { Ok(line) }
 }

@@ -11,7 +11,7 @@ use ratman_types::{Address, ByteCount, Namespace, Recipient};
 use ratman_wire::stream::Lifetime;
 use router_core::stream::Routing;
 use router_core::streams::{Arrival, SendError};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -23,6 +23,7 @@ use super::{Owned, Urn};
 use crate::desk::Desk;
 use crate::message_plane::{Clients, ContentError, Ending, Held, Outgoing, Sending, Wanted};
 use crate::namespace_key::NamespaceKey;
+use crate::secret::{WipedBytes, WipedReader};
 
 /// A client has so long to take a piece of content: what it writes to may be slow.
 const TO_TAKE: Duration = Duration::from_secs(60);
@@ -35,7 +36,7 @@ const READ_AHEAD: usize = 4;
 
 /// One conversation.
 pub(super) struct Conversation<'a> {
-    reader: &'a mut BufReader<OwnedReadHalf>,
+    reader: &'a mut WipedReader<OwnedReadHalf>,
     write: &'a mut OwnedWriteHalf,
     streams: &'a Clients,
     desk: Option<&'a Desk>,
@@ -76,7 +77,7 @@ impl From<SendError> for Over {
 impl<'a> Conversation<'a> {
     /// With the client behind `reader` and `write`.
     pub(super) const fn new(
-        reader: &'a mut BufReader<OwnedReadHalf>,
+        reader: &'a mut WipedReader<OwnedReadHalf>,
         write: &'a mut OwnedWriteHalf,
         (streams, desk): (&'a Clients, Option<&'a Desk>),
     ) -> Self {
@@ -293,7 +294,7 @@ impl<'a> Conversation<'a> {
 
     /// Waits until the client says that it has the stream, and forgets it.
     async fn end(&mut self, held: Held) -> Result<(), Over> {
-        let mut line = Vec::new();
+        let mut line = WipedBytes::default();
         match timeout(TO_KEEP, read_line(self.reader, &mut line)).await?? {
             server::Line::Whole => {}
             server::Line::End | server::Line::TooLong => {

@@ -8,20 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
-use zeroize::Zeroizing;
 
 use super::conversation::Conversation;
 use super::{ControlError, DeskRequest, MAX_REQUEST, Query, ReplyLine, Request, RequestLine, encode};
 use crate::addresses::Asker;
 use crate::desk::Desk;
 use crate::message_plane::Clients;
+use crate::secret::{WipedBytes, WipedReader};
 
 /// People and scripts that ask at once; each costs a task and a buffer.
 pub(super) const MAX_CLIENTS: usize = 16;
@@ -190,7 +190,7 @@ struct Doors {
 /// Serves one client to its end; `place` is held until then, or until another is taken for a stream.
 async fn converse(stream: UnixStream, doors: Doors, place: OwnedSemaphorePermit) {
     let (read, write) = stream.into_split();
-    let mut client = Client { reader: BufReader::new(read), write, place };
+    let mut client = Client { reader: WipedReader::new(read), write, place };
     if let Err(error) = client.serve(&doors).await {
         debug!(%error, "control client left");
     }
@@ -198,14 +198,14 @@ async fn converse(stream: UnixStream, doors: Doors, place: OwnedSemaphorePermit)
 
 /// A connected client.
 struct Client {
-    reader: BufReader<OwnedReadHalf>,
+    reader: WipedReader<OwnedReadHalf>,
     write: OwnedWriteHalf,
     place: OwnedSemaphorePermit,
 }
 
 impl Client {
     async fn serve(&mut self, doors: &Doors) -> io::Result<()> {
-        let mut line = Zeroizing::new(Vec::new());
+        let mut line = WipedBytes::default();
         loop {
             line.clear();
             match timeout(IDLE, read_line(&mut self.reader, &mut line)).await?? {
@@ -258,8 +258,7 @@ impl Client {
     }
 
     async fn reply(&mut self, reply: &ReplyLine) -> io::Result<()> {
-        // It may hold an auth token, as the line before it may.
-        timeout(IDLE, self.write.write_all(&Zeroizing::new(encode(reply)))).await?
+        timeout(IDLE, self.write.write_all(&encode(reply))).await?
     }
 }
 
@@ -271,16 +270,25 @@ pub(super) enum Line {
 
 pub(super) async fn read_line(
     reader: &mut (impl AsyncBufRead + Unpin),
-    line: &mut Vec<u8>,
+    line: &mut WipedBytes,
 ) -> io::Result<Line> {
-    let limit = u64::try_from(MAX_REQUEST).expect("a small constant fits");
-    let read = reader.take(limit).read_until(b'\n', line).await?;
-    Ok(match line.last() {
-        Some(b'\n') => Line::Whole,
-        _ if read == MAX_REQUEST => Line::TooLong,
-        // A last line without line feed is half a request.
-        _ => Line::End,
-    })
+    loop {
+        let there = reader.fill_buf().await?;
+        if there.is_empty() {
+            // A last line without line feed is half a request.
+            return Ok(Line::End);
+        }
+        let there = &there[..there.len().min(MAX_REQUEST - line.len())];
+        let end = there.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(there.len(), |end| end + 1);
+        line.extend(&there[..taken]);
+        reader.consume(taken);
+        match end {
+            Some(_) => return Ok(Line::Whole),
+            None if line.len() >= MAX_REQUEST => return Ok(Line::TooLong),
+            None => {}
+        }
+    }
 }
 
 async fn answer(query: Query, requests: &mpsc::Sender<Request>) -> ReplyLine {

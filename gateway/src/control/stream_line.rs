@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{Owned, Urn};
 use crate::message_plane::{Listed, News, Progress, Told};
 use crate::namespace_key::NamespaceKey;
+use crate::secret::digits;
 
 /// The longest piece, in bytes: two of the largest blocks.
 pub const MAX_PIECE: usize = 64 * 1024;
@@ -333,7 +334,7 @@ impl From<News> for StreamLine {
 
 /// The name of a stream for people and programs.
 pub(super) fn hexadecimal(stream: &StreamId) -> String {
-    stream.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    digits(stream.as_bytes()).collect()
 }
 
 #[cfg(test)]
