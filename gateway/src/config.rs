@@ -16,6 +16,7 @@ use netmod_inet::TrainConfig;
 use ratman_types::{Address, ByteCount, Mtu, RouterId};
 use router_core::streams::StreamFilter;
 
+mod clients;
 mod contacts;
 mod error;
 mod firewall;
@@ -97,6 +98,8 @@ pub struct Config {
     pub trains: Option<TrainConfig>,
     /// Streams.
     pub streams: StreamsConfig,
+    /// The client API.
+    pub clients: ClientsConfig,
     /// Whether probes in the kernel measure links, where they can be had; default true.
     pub probes: bool,
     /// The control socket; default `/run/irdest-gateway/control.sock`.
@@ -144,6 +147,17 @@ pub struct StreamsConfig {
     pub notice_above: ByteCount,
     /// Which are taken; default all.
     pub filter: StreamFilter,
+}
+
+/// `[clients]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientsConfig {
+    /// Whether programs of this host may make addresses, and send and receive streams; default true. Without streams there is
+    /// nothing for them.
+    pub enable: bool,
+    /// Where they connect, on the loopback interface; default `127.0.0.1:5852`.
+    pub listen: SocketAddr,
 }
 
 /// `[inet]`.
@@ -212,6 +226,7 @@ impl Config {
             )?,
             links: root.list("link", link::LINKS, link::link, |rule| (rule.neighbour, rule.remote))?,
             trains: only(root.section("trains")?, trains)?,
+            clients: only(root.section("clients")?, clients::parse)?,
             streams: only(root.section("streams")?, |section| streams::parse(section, &contacts))?,
             probes: only(root.section("probes")?, |probes| probes.get("enabled", &FLAG))?,
             control_socket: only(root.section("control")?, |control| control.get("socket", &SOCKET_PATH))?,

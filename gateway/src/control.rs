@@ -26,6 +26,7 @@ pub use desk_line::{
     TrustRequest,
 };
 pub use server::Server;
+pub(crate) use server::ask;
 pub use stream_client::{StreamError, announce, list, receive, send, take_down, unsubscribe};
 pub use stream_line::{Arrived, ListedLine, MAX_PIECE, StreamLine, StreamRequest};
 pub use urn::Urn;

@@ -5,6 +5,7 @@
 //! Two runtimes. The control plane has a thread of its own, where signatures are verified; the data plane has one
 //! thread per core, where frames and packets move and nothing else does. Beside them the message plane has its threads.
 
+mod clients;
 mod inet;
 mod reload;
 mod streams;
@@ -31,6 +32,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use crate::client_api;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::control::{self, Server};
@@ -120,6 +122,8 @@ struct Gateway {
     driver: Driver,
     inputs: Inputs,
     server: tokio::task::JoinHandle<()>,
+    /// The client API, where there is one; ends with it.
+    clients: JoinSet<()>,
     /// Without streams there is none.
     desk: Option<Desk>,
     /// One task per queue of the TUN device; each ends only with an error.
@@ -153,6 +157,7 @@ impl Gateway {
         let ways = Arc::new(Ways::default());
         let hops_left = router.initial_hops(&own);
         let (streams, no_streams) = streams::open(config, identity, &state, hops_left)?;
+        let (client_api, no_clients) = clients::open(&config.clients, streams.is_some());
         let mut host = None;
         let mut proxy = None;
         if config.tun.enable || streams.is_some() {
@@ -194,7 +199,7 @@ impl Gateway {
             forwarder,
             ways,
             streams: streams.as_ref().map(MessagePlane::door),
-            no_streams,
+            missing: no_streams.into_iter().chain(no_clients).collect(),
             netmods: inet.clone().into_iter().map(|inet| -> Arc<dyn Netmod> { inet }).collect(),
             control_refused: server.refused(),
             state,
@@ -211,12 +216,18 @@ impl Gateway {
         }
         let inputs = Inputs { notices, asks, words, orders, requests, network: watch_network() };
         let clients = streams.as_ref().map(|streams| streams.clients().clone());
+        let mut served = JoinSet::new();
+        if let (Some(api), Some(streams), Some(desk)) = (client_api, clients.clone(), desk.clone()) {
+            let doors = client_api::Doors { streams, desk, requests: requests_in.clone() };
+            served.spawn(api.serve(doors));
+        }
         let server = tokio::spawn(server.serve(requests_in, clients, desk.clone()));
         Ok(Self {
             own,
             driver,
             inputs,
             server,
+            clients: served,
             desk,
             pumps,
             streams,
@@ -270,6 +281,7 @@ impl Gateway {
     }
 
     async fn end(mut self) {
+        self.clients.shutdown().await;
         self.server.abort();
         // Awaited, so that its socket is removed before we say that we ended.
         let _ = self.server.await;

@@ -188,6 +188,11 @@ impl Desk {
         self.unlock(address, token).await.map(drop)
     }
 
+    /// Whether an address of a client is up.
+    pub async fn is_up(&self, address: &Address) -> bool {
+        self.up.lock().await.contains(address)
+    }
+
     /// All addresses of clients, in their order.
     ///
     /// # Errors

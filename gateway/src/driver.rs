@@ -71,8 +71,8 @@ pub struct Parts {
     pub ways: Arc<Ways>,
     /// The message plane, where there is one.
     pub streams: Option<PlaneDoor>,
-    /// Why there is none, though there should be.
-    pub no_streams: Option<String>,
+    /// What there should be, and why there is none.
+    pub missing: Vec<String>,
     /// The network drivers.
     pub netmods: Vec<Arc<dyn Netmod>>,
     /// How many clients the control socket refused.

@@ -9,6 +9,7 @@
 
 pub mod addresses;
 pub mod cli;
+pub mod client_api;
 pub mod clock;
 pub mod config;
 pub mod contacts;

@@ -9,6 +9,7 @@ mod clients;
 mod content;
 mod inlet;
 mod journal;
+mod pieces;
 mod plane;
 mod registry;
 mod report;
@@ -30,6 +31,7 @@ pub use clients::{
 };
 pub use content::ContentError;
 pub use inlet::Inlet;
+pub use pieces::Pieces;
 pub use report::PlaneReport;
 pub use shares::{Announcing, TakeDownError};
 

@@ -150,6 +150,12 @@ pub struct RouteStatus {
     pub state: RouteState,
     /// Why this hop was chosen, or why there is none.
     pub reason: String,
+    /// Seconds since it was heard of last; 0 for our own.
+    #[serde(default)]
+    pub heard_s: u64,
+    /// Seconds since it was heard of first; 0 for our own.
+    #[serde(default)]
+    pub known_s: u64,
 }
 
 /// The first hop of a route.

@@ -27,7 +27,7 @@ impl Home {
         fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
         let config = format!(
             "state_dir = {:?}\nidentity.passphrase_file = {passphrase:?}\ncontrol.socket = {:?}\n\
-             tun.enable = false\ninet.enable = false\n",
+             tun.enable = false\ninet.enable = false\nclients.enable = false\n",
             home.path("state"),
             home.path("control.sock"),
         );

@@ -72,6 +72,8 @@ pub struct RouteStatus {
     pub bandwidth: Bandwidth,
     /// When the last copy that counted arrived; nothing for a local address.
     pub heard: Option<Timestamp>,
+    /// When the address was heard of first, since it was forgotten last; nothing for a local one.
+    pub first_heard: Option<Timestamp>,
     /// Why the selected way was chosen; empty for others.
     pub reason: String,
 }

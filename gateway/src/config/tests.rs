@@ -39,6 +39,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.streams.enable, config.streams.quota), (true, ByteCount(1 << 30)));
     assert_eq!(config.streams.notice_above, ByteCount(8 << 20));
     assert_eq!(config.streams.filter, StreamFilter::default());
+    assert_eq!((config.clients.enable, config.clients.listen), (true, "127.0.0.1:5852".parse().unwrap()));
     assert_eq!(config.trains, Some(TrainConfig::default()));
     assert_eq!(config.control_socket, Path::new("/run/irdest-gateway/control.sock"));
     assert_eq!(config.log_filter.as_str(), "info");
@@ -57,6 +58,7 @@ fn every_key_is_taken() {
         probes.enabled = false
         streams = {{ enable = false, quota = 16777216, notice_above = 0, largest = 7, only_from = ["{KEY}"], not_from = ["{KEY}"],
             only_to = ["namespace:{KEY}"], not_to = ["namespace:{KEY}"] }}
+        clients = {{ enable = false, listen = "[::1]:1" }}
         trains.share = 0
         log.filter = "warn,irdest_proxy=trace"
         firewall.accept = [
@@ -183,7 +185,7 @@ fn mistakes_are_named_with_place_key_and_expectation() {
         ("[identity]\nkey = 1", "gateway.toml:2: identity.key: unknown key, expected passphrase_file".into()),
         (
             "\n\n[tune]\nmtu = 1",
-            "gateway.toml:3: tune: unknown key, expected accept_unknown_peers, contacts, control, firewall, forward, host, \
+            "gateway.toml:3: tune: unknown key, expected accept_unknown_peers, clients, contacts, control, firewall, forward, host, \
              identity, inet, limit, link, log, peers, probes, route, sessions, state_dir, streams, trains or tun"
                 .into(),
         ),

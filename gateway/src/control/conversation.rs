@@ -13,7 +13,7 @@ use router_core::stream::Routing;
 use router_core::streams::{Arrival, SendError};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::encode;
@@ -30,9 +30,6 @@ const TO_TAKE: Duration = Duration::from_secs(60);
 
 /// A client has so long to make durable what it got.
 const TO_KEEP: Duration = Duration::from_secs(600);
-
-/// Pieces that wait for the client while the next one is read from the journal.
-const READ_AHEAD: usize = 4;
 
 /// One conversation.
 pub(super) struct Conversation<'a> {
@@ -268,19 +265,15 @@ impl<'a> Conversation<'a> {
         Ok(Some(address))
     }
 
-    /// Gives the content to the client while a thread reads it from the journal.
+    /// Gives the content to the client, each piece with its length before it.
     async fn give_content(&mut self, arrival: &Arrival) -> Result<(), Over> {
-        let (give, mut pieces) = mpsc::channel::<Vec<u8>>(READ_AHEAD);
-        let (streams, arrival) = (self.streams.clone(), arrival.clone());
-        let reading = tokio::task::spawn_blocking(move || {
-            // An empty one would be the end.
-            streams.read(&arrival, |piece| piece.is_empty() || give.blocking_send(framed(piece)).is_ok())
-        });
-        while let Some(piece) = pieces.recv().await {
+        let mut pieces = self.streams.pieces(arrival);
+        while let Some(piece) = pieces.next().await {
+            let length = u32::try_from(piece.len()).expect("invariant: a piece is no longer than a block");
+            self.give(&length.to_be_bytes()).await?;
             self.give(&piece).await?;
         }
-        let read = reading.await.map_err(io::Error::other)?;
-        match read {
+        match pieces.end().await? {
             Ok(()) => Ok(self.give(&0_u32.to_be_bytes()).await?),
             Err(error) => self.break_off(&error).await,
         }
@@ -325,12 +318,6 @@ fn lifetime_of(seconds: u32) -> Result<Lifetime, Over> {
 /// What a client says while it is to hear something, or that it is gone.
 fn out_of_turn(end: io::Result<&[u8]>) -> Over {
     Over::Left(end.err().unwrap_or_else(|| io::Error::other("it said something out of turn, or left")))
-}
-
-/// A piece with its length before it.
-fn framed(piece: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(piece.len()).expect("invariant: a piece is no longer than a block");
-    [&length.to_be_bytes(), piece].concat()
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::conversation::Conversation;
-use super::{ControlError, DeskRequest, MAX_REQUEST, Query, ReplyLine, Request, RequestLine, encode};
+use super::{Answer, ControlError, DeskRequest, MAX_REQUEST, Query, ReplyLine, Request, RequestLine, encode};
 use crate::addresses::Asker;
 use crate::desk::Desk;
 use crate::message_plane::Clients;
@@ -222,8 +222,9 @@ impl Client {
     async fn handle(&mut self, line: &[u8], doors: &Doors) -> io::Result<()> {
         let stream = match RequestLine::parse(line) {
             Ok(RequestLine::Get(query)) => {
-                let answer = answer(query, &doors.requests).await;
-                return self.reply(&answer).await;
+                let answer = ask(query, &doors.requests).await;
+                let reply = answer.map_or_else(|why| ReplyLine::Error(why.to_owned()), ReplyLine::Answer);
+                return self.reply(&reply).await;
             }
             Ok(RequestLine::Stream(stream)) => stream,
             Ok(RequestLine::Address(request)) => return self.ask(DeskRequest::Address(request), doors).await,
@@ -291,16 +292,16 @@ pub(super) async fn read_line(
     }
 }
 
-async fn answer(query: Query, requests: &mpsc::Sender<Request>) -> ReplyLine {
+/// Asks the control loop; or says why it does not answer.
+pub(crate) async fn ask(query: Query, requests: &mpsc::Sender<Request>) -> Result<Answer, &'static str> {
     let (reply, answered) = oneshot::channel();
     let asked = async {
         requests.send(Request { query, reply }).await.ok()?;
         answered.await.ok()
     };
     match timeout(IDLE, asked).await {
-        Ok(Some(answer)) => ReplyLine::Answer(answer),
-        Ok(None) => ReplyLine::Error("the daemon is ending".to_owned()),
-        Err(_) => ReplyLine::Error("the daemon is too busy to answer".to_owned()),
+        Ok(answer) => answer.ok_or("the daemon is ending"),
+        Err(_) => Err("the daemon is too busy to answer"),
     }
 }
 

@@ -56,7 +56,7 @@ impl Driver {
                 .map(PeerStatus::from)
                 .collect(),
             links: self.link_rows(now),
-            routes: self.route_rows(),
+            routes: self.route_rows(now),
             sessions: proxy.map(|proxy| session_rows(proxy, now)).unwrap_or_default(),
             flows: proxy.map(|proxy| flow_rows(proxy, now)).unwrap_or_default(),
             rules: proxy.map(rule_rows).unwrap_or_default(),
@@ -95,7 +95,7 @@ impl Driver {
     }
 
     /// One row per address: the way in use, or the best that is known of one that cannot be reached.
-    fn route_rows(&self) -> Vec<RouteStatus> {
+    fn route_rows(&self, now: Timestamp) -> Vec<RouteStatus> {
         let mut best = BTreeMap::<Address, Way>::new();
         for way in self.parts.router.routes() {
             match best.get(&way.address) {
@@ -105,7 +105,7 @@ impl Driver {
                 }
             }
         }
-        best.into_values().map(|way| route_row(&way)).collect()
+        best.into_values().map(|way| route_row(&way, now)).collect()
     }
 
     fn drop_rows(&self, plane: Option<&PlaneReport>) -> BTreeMap<String, u64> {
@@ -203,7 +203,8 @@ impl Driver {
     }
 }
 
-fn route_row(way: &Way) -> RouteStatus {
+fn route_row(way: &Way, now: Timestamp) -> RouteStatus {
+    let ago = |at: Option<Timestamp>| at.map_or(0, |at| now.since(at).as_secs());
     let local = way.hop.is_none();
     let in_use = way.selected && way.usable;
     RouteStatus {
@@ -221,6 +222,8 @@ fn route_row(way: &Way) -> RouteStatus {
             .map(Bandwidth::as_bytes_per_second),
         state: if local || in_use { RouteState::Live } else { RouteState::Idle },
         reason: way.reason.clone(),
+        heard_s: ago(way.heard),
+        known_s: ago(way.first_heard),
     }
 }
 

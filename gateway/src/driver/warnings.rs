@@ -7,7 +7,7 @@ impl Driver {
     /// One sentence each, the most pressing first.
     pub(super) fn warnings(&self) -> impl Iterator<Item = String> + '_ {
         let stored = self.parts.state.trouble().map(str::to_owned);
-        let no_streams = self.parts.no_streams.clone();
+        let missing = self.parts.missing.iter().cloned();
         let journal = self.parts.streams.as_ref().and_then(|streams| streams.report().store.trouble);
         let refused = self.refused.as_ref().map(|why| format!("reload refused: {why}"));
         let behind = self.parts.router.clock_behind().map(|behind| {
@@ -16,6 +16,6 @@ impl Driver {
                 behind.as_secs()
             )
         });
-        stored.into_iter().chain(no_streams).chain(journal).chain(refused).chain(behind)
+        stored.into_iter().chain(missing).chain(journal).chain(refused).chain(behind)
     }
 }

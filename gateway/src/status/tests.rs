@@ -24,7 +24,7 @@ pub(crate) fn just_started() -> Status {
     }
 }
 
-fn sample() -> Status {
+pub(crate) fn sample() -> Status {
     let address = Address::from_bytes([0xAB; 32]);
     let neighbour = RouterId::from_bytes([0xCD; 32]);
     let link = LinkStatus {
@@ -73,6 +73,8 @@ fn sample() -> Status {
                 bandwidth: Some(6_250_000),
                 state: RouteState::Live,
                 reason: "lowest ping".into(),
+                heard_s: 1,
+                known_s: 90,
             },
             RouteStatus {
                 address: Address::from_bytes([2; 32]),
@@ -84,6 +86,8 @@ fn sample() -> Status {
                 bandwidth: None,
                 state: RouteState::Idle,
                 reason: "no feasible hop".into(),
+                heard_s: 40,
+                known_s: 90,
             },
         ],
         sessions: vec![SessionStatus {

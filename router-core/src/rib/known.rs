@@ -102,6 +102,8 @@ pub(crate) struct Known {
     pub(crate) told: bool,
     /// When the last announcement arrived that was newer than all others.
     pub(crate) heard: Timestamp,
+    /// When the first arrived since the address is known.
+    pub(crate) first_heard: Option<Timestamp>,
     // INVARIANT: neighbours whose last feasible claim was of this time, each once, at most MAX_HOPS_PER_ADDRESS.
     nearer: Vec<(RouterId, WallTime)>,
     // INVARIANT: at most one for each hop, MAX_HOPS_PER_NEIGHBOUR for each neighbour, MAX_HOPS_PER_ADDRESS in all.
@@ -120,6 +122,7 @@ impl Known {
             flooded_at: None,
             told: false,
             heard: Timestamp::default(),
+            first_heard: None,
             nearer: Vec::new(),
             entries: Vec::new(),
         }

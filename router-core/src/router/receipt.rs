@@ -182,6 +182,7 @@ impl Router {
         let claim = copy.peer.map(|peer| peer.latency);
         let known = self.rib.learn(copy.address, copy.from.neighbour, pinned);
         known.heard = now.at;
+        known.first_heard.get_or_insert(now.at);
         known.times.push(Remembered {
             time: copy.announcement.origin_time,
             signature: copy.announcement.origin_signature,

@@ -167,6 +167,7 @@ impl Router {
             mtu: known.via(entry.hop, &self.links).map_or(entry.mtu, |via| via.mtu),
             bandwidth: known.bandwidth_over(entry.hop, &self.links, self.now.at),
             heard: Some(entry.heard),
+            first_heard: known.first_heard,
             reason: choice.map(|choice| choice.why.to_string()).unwrap_or_default(),
         }
     }
@@ -214,6 +215,7 @@ fn local_route(address: Address) -> RouteStatus {
         mtu: Mtu(u32::try_from(MAX_FRAME).expect("a frame's length fits")),
         bandwidth: Default::default(),
         heard: None,
+        first_heard: None,
         reason: "local".to_owned(),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ratman_types::{Ed25519Verifier, Now, Recipient, SecretKey, Signer, Timestamp, WallTime};
 use ratman_wire::stream::Lifetime;
+use router_core::stream::Routing;
 use router_core::streams::{NewStream, StreamEvent, StreamKey};
 
 use super::*;
@@ -78,7 +79,7 @@ impl Plane {
     fn send(&mut self, content: &[u8]) -> StreamKey {
         let (now, address) = (self.now(), own().address());
         let (recipient, lifetime) = (Recipient::Address(address), Lifetime::from_secs(86_400).unwrap());
-        let new = NewStream { sender: address, recipient, size: None, lifetime };
+        let new = NewStream { sender: address, recipient, size: None, lifetime, routing: Routing::Push };
         let key = self.streams.send(new, now).unwrap();
         let mut rest = content;
         while !rest.is_empty() {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! One client's connection: microframes in, microframes and content out, each within its time.
+
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+
+use ratman_wire::api::{AuthToken, Microframe, MicroframeDecoder, MicroframeError, PayloadLimit, Reply};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::time::timeout;
+
+/// A client that asks for nothing for so long is told so, and its connection ends (source: deployed routers, section 8.2).
+pub(super) const IDLE: Duration = Duration::from_secs(120);
+
+/// A client has so long to take what it is given, a reply or a piece of content: what it writes to may be slow.
+const TO_TAKE: Duration = Duration::from_secs(60);
+
+/// Why a connection is over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Left {
+    /// The client closed it.
+    #[error("it closed the connection")]
+    Closed,
+    /// It said nothing for [`IDLE`].
+    #[error("it asked for nothing")]
+    Idle,
+    /// What it says is not the protocol.
+    #[error(transparent)]
+    Broken(#[from] MicroframeError),
+    /// It was told why.
+    #[error("it was told {0:?}")]
+    Told(Reply),
+    /// The connection failed, or it does not take what it is given.
+    #[error(transparent)]
+    Lost(#[from] io::Error),
+}
+
+/// The connection; `R` and `W` are its two directions.
+#[derive(Debug)]
+pub(super) struct Connection<R, W> {
+    reader: BufReader<R>,
+    writer: W,
+    decoder: MicroframeDecoder,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
+    /// With nothing read from it.
+    pub(super) fn new(reader: R, writer: W) -> Self {
+        Self {
+            reader: BufReader::new(reader),
+            writer,
+            decoder: MicroframeDecoder::new(PayloadLimit::REQUEST),
+        }
+    }
+
+    /// The next microframe, which has to be whole within [`IDLE`].
+    pub(super) async fn next(&mut self) -> Result<Microframe, Left> {
+        timeout(IDLE, self.read()).await.map_err(|_| Left::Idle)?
+    }
+
+    async fn read(&mut self) -> Result<Microframe, Left> {
+        loop {
+            let come = self.reader.fill_buf().await?;
+            if come.is_empty() {
+                let whole = self.decoder.is_between_frames();
+                return Err(if whole {
+                    Left::Closed
+                } else {
+                    io::Error::from(io::ErrorKind::UnexpectedEof).into()
+                });
+            }
+            let mut rest = come;
+            let frame = self.decoder.decode(&mut rest);
+            let used = come.len() - rest.len();
+            self.reader.consume(used);
+            if let Some(frame) = frame? {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// Says a reply, with the token of the request.
+    pub(super) async fn reply(&mut self, reply: &Reply, echo: Option<&AuthToken>) -> io::Result<()> {
+        self.say(&reply.to_frame(echo)).await
+    }
+
+    /// Says a microframe.
+    pub(super) async fn say(&mut self, frame: &Microframe) -> io::Result<()> {
+        self.give(&frame.encode()).await
+    }
+
+    /// Gives content as it is.
+    pub(super) async fn give(&mut self, bytes: &[u8]) -> io::Result<()> {
+        timeout(TO_TAKE, self.writer.write_all(bytes)).await?
+    }
+
+    /// Waits until the client is gone; for ever where it has asked for something else already. Cancel safe.
+    pub(super) async fn left(&mut self) -> Left {
+        match self.reader.fill_buf().await {
+            Ok([]) => Left::Closed,
+            Ok(_) => pending().await,
+            Err(error) => error.into(),
+        }
+    }
+}

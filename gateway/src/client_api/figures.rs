@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What clients are told of the router: a few figures, and the addresses that it has heard of.
+
+use ratman_types::WallTime;
+use ratman_wire::api::{DateTime, KnownPeer, LongList, Reply, RouterFigures};
+
+use super::Doors;
+use super::failure::Failure;
+use crate::clock::Clock;
+use crate::control::{self, Answer, Query};
+use crate::status::{RouteState, RouteStatus, Status};
+
+/// Four figures about the router.
+pub(super) async fn figures(doors: &Doors) -> Result<Reply, Failure> {
+    let status = status(doors).await?;
+    let addresses = doors.desk.addresses().await?;
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    Ok(Reply::Status(RouterFigures {
+        known_peers: count(peers(&status.routes, Clock.now().wall).count()),
+        local_addresses: count(addresses.len()),
+        active_auths: count(addresses.iter().filter(|standing| standing.up).count()),
+        collector_workers: status.streams.map_or(0, |streams| streams.receiving),
+    }))
+}
+
+/// The addresses of others that the router has heard of.
+pub(super) async fn known(doors: &Doors) -> Result<Reply, Failure> {
+    let status = status(doors).await?;
+    let most = usize::from(u16::MAX);
+    let peers = peers(&status.routes, Clock.now().wall).take(most).collect();
+    Ok(Reply::PeerList(LongList::new(peers).expect("invariant: cut to the longest list")))
+}
+
+/// One for each address of others.
+fn peers(routes: &[RouteStatus], now: WallTime) -> impl Iterator<Item = KnownPeer> {
+    let micros = |seconds: u64| i64::try_from(seconds.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
+    let ago = move |seconds| DateTime::from(now.shifted(-micros(seconds)));
+    routes.iter().filter(|route| !route.local).map(move |route| KnownPeer {
+        address: route.address,
+        first: ago(route.known_s),
+        last: ago(route.heard_s),
+        active: route.state == RouteState::Live,
+    })
+}
+
+async fn status(doors: &Doors) -> Result<Box<Status>, Failure> {
+    match control::ask(Query::Status, &doors.requests).await {
+        Ok(Answer::Status(status)) => Ok(status),
+        Ok(Answer::Links(_)) => Err(Failure::internal("the router answered something else")),
+        Err(why) => Err(Failure::internal(why)),
+    }
+}

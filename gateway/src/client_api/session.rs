@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! What one client asks for, one thing after the other, and what it is answered.
+
+use ratman_types::Address;
+use ratman_wire::api::{
+    self, ApiVersion, ClientError, DestroyedAddress, LongList, Microframe, RecvMany, RecvOne, Reply, Request,
+    StreamWay, UserError, Versions,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection::{Connection, Left};
+use super::failure::Failure;
+use super::{Doors, figures};
+use crate::addresses::{Asker, AuthToken};
+
+/// Who is on a TCP connection is not known: all of them have one user's share of addresses together.
+const SOMEBODY: Asker = Asker { uid: None, is_operator: false };
+
+/// What deployed routers answer where an address is to come up that they have no key of (source: captured sessions).
+const NO_KEY: &str =
+    "a frame parsing error: encryption encoding/decoding failed because Address key was deleted!";
+
+/// One client's session.
+#[derive(Debug)]
+pub(super) struct Session<R, W> {
+    pub(super) connection: Connection<R, W>,
+    pub(super) doors: Doors,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
+    /// With a client that has not said anything.
+    pub(super) const fn new(connection: Connection<R, W>, doors: Doors) -> Self {
+        Self { connection, doors }
+    }
+
+    /// Serves the client until it leaves, and says why it did.
+    pub(super) async fn run(mut self) -> Left {
+        let Err(left) = self.serve().await;
+        // Told before the connection ends; who is gone need not hear it.
+        let last = match &left {
+            Left::Idle => Some(Reply::Timeout),
+            Left::Broken(error) => Some(Reply::Error(ClientError::from(*error))),
+            Left::Told(reply) => Some(reply.clone()),
+            Left::Closed | Left::Lost(_) => None,
+        };
+        if let Some(reply) = last {
+            let _ = self.connection.reply(&reply, None).await;
+        }
+        left
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, Left> {
+        self.greet().await?;
+        loop {
+            let frame = self.connection.next().await?;
+            let request = match Request::decode(&frame) {
+                Ok(Request::Disconnect(_)) => return Err(Left::Closed),
+                Ok(request) => request,
+                Err(error) => {
+                    self.connection.reply(&error.reply(), None).await?;
+                    continue;
+                }
+            };
+            // A token comes back where it was taken.
+            let (reply, echo) = match self.answer(request, &frame).await {
+                Ok(Some(reply)) => (reply, frame.auth.as_ref()),
+                Ok(None) => continue,
+                Err(Failure::Told(error)) => (Reply::Error(error), None),
+                Err(Failure::Left(left)) => return Err(left),
+            };
+            self.connection.reply(&reply, echo).await?;
+        }
+    }
+
+    /// The first that a client says is its version.
+    async fn greet(&mut self) -> Result<(), Left> {
+        let frame = self.connection.next().await?;
+        match Request::decode(&frame) {
+            Ok(Request::Connect(client)) if ApiVersion::OURS.is_compatible_with(client) => {
+                Ok(self.connection.reply(&Reply::Ok, None).await?)
+            }
+            Ok(Request::Connect(client)) => {
+                let versions = Versions::of(ApiVersion::OURS, client);
+                Err(Left::Told(Reply::IncompatibleVersion(versions)))
+            }
+            Ok(Request::Disconnect(_)) => Err(Left::Closed),
+            Ok(_) => {
+                Err(Left::Told(Reply::Error(ClientError::invalid_input("expected the handshake first"))))
+            }
+            Err(error) => Err(Left::Told(error.reply())),
+        }
+    }
+
+    /// The reply to a request; nothing where it has been said already.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is not done is answered so")]
+    async fn answer(&mut self, request: Request, frame: &Microframe) -> Result<Option<Reply>, Failure> {
+        let reply = match request {
+            Request::Connect(_) => Reply::Ok,
+            Request::Status(_) => figures::figures(&self.doors).await?,
+            Request::PeerList(_) => figures::known(&self.doors).await?,
+            Request::AddressCreate(_) => self.create().await?,
+            Request::AddressList(_) => self.addresses().await?,
+            Request::AddressUp(address) => self.up(address, token(frame)?).await?,
+            Request::AddressDown(address) => {
+                self.doors.desk.down(address, token(frame)?).await?;
+                Reply::Ok
+            }
+            Request::AddressDestroy(destroyed) => self.destroy(destroyed, token(frame)?).await?,
+            Request::SendOne(letterhead) => self.send(vec![letterhead], frame).await?,
+            Request::SendMany(letterheads) => self.send(letterheads.into_vec(), frame).await?,
+            Request::RecvOne(RecvOne { address, recipient }) => {
+                self.receive((address, recipient), (StreamWay::RecvOne, Some(1)), frame).await?;
+                Reply::Ok
+            }
+            Request::RecvMany(RecvMany { address, recipient, limit }) => {
+                self.receive((address, recipient), (StreamWay::RecvMany, limit), frame).await?;
+                // No trailer: deployed clients do not read it.
+                return Ok(None);
+            }
+            _ => return Err(ClientError::NotSupported.into()),
+        };
+        Ok(Some(reply))
+    }
+
+    async fn create(&self) -> Result<Reply, Failure> {
+        let (address, token) = self.doors.desk.create(SOMEBODY).await?;
+        Ok(Reply::AddressCreated { address, token: api::AuthToken::from_bytes(*token.as_bytes()) })
+    }
+
+    async fn addresses(&self) -> Result<Reply, Failure> {
+        let addresses = self.doors.desk.addresses().await?.into_iter().map(|standing| standing.address);
+        Ok(Reply::Addresses(LongList::new(addresses.collect()).expect("invariant: there are few of them")))
+    }
+
+    async fn up(&self, address: Address, token: AuthToken) -> Result<Reply, Failure> {
+        let up = self.doors.desk.up(address, token, SOMEBODY).await.map_err(Failure::from);
+        up.map_err(|failure| failure.instead_of(&ClientError::NoAddress, ClientError::internal(NO_KEY)))?;
+        Ok(Reply::Ok)
+    }
+
+    async fn destroy(&self, destroyed: DestroyedAddress, token: AuthToken) -> Result<Reply, Failure> {
+        let DestroyedAddress { address, force } = destroyed;
+        if !force && self.doors.desk.is_up(&address).await {
+            self.doors.desk.prove(address, token).await?;
+            let how = "take the address down first, or force it";
+            return Err(ClientError::invalid_input(how).into());
+        }
+        self.doors.desk.destroy(address, Some(token), SOMEBODY).await?;
+        Ok(Reply::Ok)
+    }
+
+    /// That an address is the client's, and up.
+    pub(super) async fn authorise(&self, address: Address, frame: &Microframe) -> Result<(), Failure> {
+        let proven = self.doors.desk.prove(address, token(frame)?).await.map_err(Failure::from);
+        // Nobody learns here which addresses there are.
+        proven.map_err(|failure| failure.instead_of(&ClientError::NoAddress, ClientError::InvalidAuth))?;
+        if self.doors.desk.is_up(&address).await { Ok(()) } else { Err(ClientError::InvalidAuth.into()) }
+    }
+}
+
+/// The token that came with a request.
+fn token(frame: &Microframe) -> Result<AuthToken, ClientError> {
+    let token = frame.auth.as_ref().ok_or(ClientError::InvalidAuth)?;
+    Ok(AuthToken::from_bytes(*token.as_bytes()))
+}
+
+/// What is missing, for a client.
+pub(super) fn missing(what: &str) -> ClientError {
+    ClientError::User(UserError::MissingInput(api::Text::of(what)))
+}

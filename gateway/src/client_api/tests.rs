@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+
+mod replay;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ratman_types::{Address, ByteCount, Recipient, SecretKey, Signer};
+use ratman_wire::api::{
+    self, ApiVersion, AuthToken, ClientError, DestroyedAddress, FromRouter, Letterhead, Letterheads,
+    Microframe, MicroframeDecoder, NewAddress, Nothing, PayloadLimit, RecvMany, RecvOne, Reply, Request,
+    StreamHeader, StreamWay, UserError,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+use crate::addresses::Addresses;
+use crate::contacts::Contacts;
+use crate::control::{Answer, requests};
+use crate::driver::Order;
+use crate::message_plane::tests::{Bed, content, own};
+use crate::status::tests::sample;
+
+/// An API with a message plane and a desk behind it, whose orders are carried out.
+struct Api {
+    bed: Bed,
+    address: SocketAddr,
+    tasks: JoinSet<()>,
+}
+
+impl Api {
+    fn new() -> Self {
+        let bed = Bed::new();
+        let store = Arc::clone(bed.plane.store());
+        let contacts = Contacts::open(Arc::clone(&store), BTreeMap::new()).unwrap();
+        let (desk, mut orders) = Desk::new(Addresses::new(store, own()), contacts);
+        let inlet = bed.plane.door().inlet().clone();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            while let Some(order) = orders.recv().await {
+                let done = match order {
+                    Order::Up(key, done) => {
+                        inlet.local_up(key, 60);
+                        done
+                    }
+                    Order::Down(address, done) => {
+                        inlet.local_down(address);
+                        done
+                    }
+                    Order::Forget(address, done) => {
+                        inlet.forget(address);
+                        done
+                    }
+                    Order::Trust(_, done) => done,
+                };
+                let _ = done.send(());
+            }
+        });
+        let (asked, mut asks) = requests();
+        tasks.spawn(async move {
+            while let Some(request) = asks.recv().await {
+                let _ = request.reply.send(Answer::Status(Box::new(sample())));
+            }
+        });
+        let api = ClientApi::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = api.address().unwrap();
+        let doors = Doors { streams: bed.plane.clients().clone(), desk, requests: asked };
+        tasks.spawn(api.serve(doors));
+        Self { bed, address, tasks }
+    }
+
+    async fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        Client { stream, decoder: MicroframeDecoder::new(PayloadLimit::REPLY), come: Vec::new() }
+    }
+
+    /// A client that has shaken hands.
+    async fn client(&self) -> Client {
+        let mut client = self.connect().await;
+        assert_eq!(client.ask(&Request::Connect(ApiVersion::OURS), None).await, Reply::Ok);
+        client
+    }
+
+    async fn end(mut self) {
+        self.tasks.shutdown().await;
+        self.bed.plane.end();
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    decoder: MicroframeDecoder,
+    come: Vec<u8>,
+}
+
+impl Client {
+    async fn say(&mut self, request: &Request, token: Option<&AuthToken>) {
+        self.stream.write_all(&request.to_frame(token).encode()).await.unwrap();
+    }
+
+    /// The next microframe; nothing at the end of the connection.
+    async fn hear(&mut self) -> Option<Microframe> {
+        loop {
+            let mut rest = &self.come[..];
+            let frame = self.decoder.decode(&mut rest).unwrap();
+            self.come = rest.to_vec();
+            if frame.is_some() {
+                return frame;
+            }
+            let mut piece = [0; 4096];
+            let read = self.stream.read(&mut piece).await.unwrap();
+            if read == 0 {
+                return None;
+            }
+            self.come.extend_from_slice(&piece[..read]);
+        }
+    }
+
+    async fn reply(&mut self, to: &Request) -> Reply {
+        Reply::decode(&self.hear().await.unwrap(), to.mode()).unwrap()
+    }
+
+    async fn ask(&mut self, request: &Request, token: Option<&AuthToken>) -> Reply {
+        self.say(request, token).await;
+        self.reply(request).await
+    }
+
+    /// An address that is up, and its token.
+    async fn address(&mut self) -> (Address, AuthToken) {
+        let created = self.ask(&Request::AddressCreate(NewAddress { name: None }), None).await;
+        let Reply::AddressCreated { address, token } = created else { panic!("{created:?}") };
+        assert_eq!(self.ask(&Request::AddressUp(address), Some(&token)).await, Reply::Ok);
+        (address, token)
+    }
+
+    async fn send(&mut self, request: &Request, token: &AuthToken, content: &[u8]) -> Reply {
+        let opened = self.ask(request, Some(token)).await;
+        let Reply::SendSocket(bind) = opened else { return opened };
+        let mut socket = TcpStream::connect(bind).await.unwrap();
+        socket.write_all(content).await.unwrap();
+        drop(socket);
+        self.reply(request).await
+    }
+
+    /// A stream with its content, as deployed clients read it.
+    async fn stream(&mut self, to: &Request) -> (StreamHeader, Vec<u8>) {
+        let frame = self.hear().await.unwrap();
+        let FromRouter::Stream(header) = FromRouter::decode(&frame, to.mode()).unwrap() else {
+            panic!("{frame:?}")
+        };
+        let size = usize::try_from(header.letterhead.stream_size.0).unwrap();
+        while self.come.len() < size {
+            assert!(self.stream.read_buf(&mut self.come).await.unwrap() > 0, "the connection ended");
+        }
+        (header, self.come.drain(..size).collect())
+    }
+}
+
+fn letterhead(from: Address, to: Address) -> Letterhead {
+    let (to, stream_size) = (Recipient::Address(to), ByteCount(0));
+    Letterhead { from, to, stream_size, auxiliary_data: Default::default() }
+}
+
+fn receive(address: Address, limit: Option<u32>) -> Request {
+    Request::RecvMany(RecvMany { address, recipient: None, limit })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_of_any_size_go_from_client_to_client() {
+    let api = Api::new();
+    let (mut alice, mut bob) = (api.client().await, api.client().await);
+    let (from, token) = alice.address().await;
+    let (to, bobs) = bob.address().await;
+    for length in [0, 1, 300, 1_000_001] {
+        let content = content(length);
+        let sent = alice.send(&Request::SendOne(letterhead(from, to)), &token, &content).await;
+        assert_eq!(sent, Reply::Ok);
+        let request = Request::RecvOne(RecvOne { address: to, recipient: None });
+        assert_eq!(bob.ask(&request, Some(&bobs)).await, Reply::Ok);
+        let (header, come) = bob.stream(&request).await;
+        assert_eq!(
+            (header.way, header.letterhead.from, header.letterhead.to),
+            (StreamWay::RecvOne, from, Recipient::Address(to))
+        );
+        assert!(come == content, "{length} bytes");
+        assert_eq!(bob.reply(&request).await, Reply::Ok);
+    }
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_recipient_gets_the_content_and_a_limit_is_exact() {
+    let api = Api::new();
+    let mut client = api.client().await;
+    let (from, token) = client.address().await;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        others.push(client.address().await);
+    }
+    let content = content(70_000);
+    let letterheads: Letterheads = others.iter().map(|(to, _)| letterhead(from, *to)).collect();
+    for _ in 0..3 {
+        let sent = client.send(&Request::SendMany(letterheads.clone()), &token, &content).await;
+        assert_eq!(sent, Reply::Ok);
+    }
+    for (address, token) in &others {
+        for limit in [0, 1, 2] {
+            let request = receive(*address, Some(limit));
+            assert_eq!(client.ask(&request, Some(token)).await, Reply::Ok);
+            for _ in 0..limit {
+                assert!(client.stream(&request).await.1 == content);
+            }
+        }
+    }
+    // Each came three times, and the next request is heard.
+    assert_eq!(client.ask(&Request::Connect(ApiVersion::OURS), None).await, Reply::Ok);
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_comes_while_a_client_waits_is_given_at_once_and_one_that_leaves_gives_its_place_up() {
+    let api = Api::new();
+    let (mut gone, mut waiting, mut sender) = (api.client().await, api.client().await, api.client().await);
+    let (to, token) = waiting.address().await;
+    let request = receive(to, None);
+    assert_eq!(gone.ask(&request, Some(&token)).await, Reply::Ok);
+    drop(gone);
+    assert_eq!(waiting.ask(&request, Some(&token)).await, Reply::Ok);
+    let (from, senders) = sender.address().await;
+    for number in 0..3_u8 {
+        assert_eq!(
+            sender.send(&Request::SendOne(letterhead(from, to)), &senders, &[number]).await,
+            Reply::Ok
+        );
+        assert_eq!(waiting.stream(&request).await.1, [number], "in their order");
+    }
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_done_without_the_token_of_an_address_that_is_up() {
+    let api = Api::new();
+    let mut client = api.client().await;
+    let (address, token) = client.address().await;
+    let (other, others) = client.address().await;
+    let wrong = AuthToken::from_bytes([9; 32]);
+    let invalid = Reply::Error(ClientError::InvalidAuth);
+    let send = Request::SendOne(letterhead(address, other));
+    for auth in [None, Some(&wrong), Some(&others)] {
+        for request in [
+            send.clone(),
+            receive(address, Some(1)),
+            Request::AddressDown(address),
+            Request::AddressUp(address),
+        ] {
+            assert_eq!(client.ask(&request, auth).await, invalid, "{request:?}");
+        }
+    }
+    let both: Letterheads = [letterhead(address, other), letterhead(other, address)].into_iter().collect();
+    assert_eq!(
+        client.ask(&Request::SendMany(both), Some(&token)).await,
+        invalid,
+        "both are the client's, one token is"
+    );
+    assert_eq!(client.ask(&Request::AddressDown(address), Some(&token)).await, Reply::Ok);
+    assert_eq!(client.ask(&send, Some(&token)).await, invalid, "it is down");
+    let nobody = SecretKey::from_seed([77; 32]).address();
+    let told = client.ask(&Request::AddressUp(nobody), Some(&token)).await;
+    assert!(matches!(told, Reply::Error(ClientError::Internal(_))), "{told:?}");
+    assert_eq!(client.ask(&receive(nobody, None), Some(&token)).await, invalid);
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_are_listed_and_destroyed() {
+    let api = Api::new();
+    let mut client = api.client().await;
+    let (address, token) = client.address().await;
+    let listed = client.ask(&Request::AddressList(Nothing), None).await;
+    let Reply::Addresses(addresses) = &listed else { panic!("{listed:?}") };
+    assert_eq!(addresses[..], [address]);
+    let figures = client.ask(&Request::Status(Nothing), None).await;
+    let Reply::Status(figures) = &figures else { panic!("{figures:?}") };
+    assert_eq!((figures.local_addresses, figures.active_auths, figures.known_peers), (1, 1, 2));
+    let peers = client.ask(&Request::PeerList(Nothing), None).await;
+    let Reply::PeerList(peers) = &peers else { panic!("{peers:?}") };
+    assert_eq!(peers.iter().map(|peer| peer.active).collect::<Vec<_>>(), [true, false]);
+    assert!(peers.iter().all(|peer| peer.first < peer.last));
+
+    let destroy = |force| Request::AddressDestroy(DestroyedAddress { address, force });
+    let refused = client.ask(&destroy(false), Some(&token)).await;
+    assert!(matches!(refused, Reply::Error(ClientError::User(UserError::InvalidInput(..)))), "{refused:?}");
+    assert_eq!(client.ask(&destroy(true), Some(&token)).await, Reply::Ok);
+    assert_eq!(client.ask(&destroy(true), Some(&token)).await, Reply::Error(ClientError::NoAddress));
+    let listed = client.ask(&Request::AddressList(Nothing), None).await;
+    assert!(matches!(&listed, Reply::Addresses(addresses) if addresses.is_empty()), "{listed:?}");
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_something_else_is_told_before_the_connection_ends() {
+    let api = Api::new();
+    let mut newer = api.connect().await;
+    let version = ApiVersion { major: 0, minor: 9 };
+    let told = newer.ask(&Request::Connect(version), None).await;
+    assert!(matches!(told, Reply::IncompatibleVersion(_)), "{told:?}");
+    assert_eq!(newer.hear().await, None);
+
+    let mut hasty = api.connect().await;
+    let told = hasty.ask(&Request::Status(Nothing), None).await;
+    assert!(matches!(told, Reply::Error(ClientError::User(_))), "{told:?}");
+    assert_eq!(hasty.hear().await, None);
+
+    let mut stranger = api.client().await;
+    stranger.stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let told = stranger.reply(&Request::Status(Nothing)).await;
+    assert!(matches!(told, Reply::Error(ClientError::User(_))), "{told:?}");
+
+    let mut odd = api.client().await;
+    let unknown = Microframe { mode: api::ApiMode(0x7777), auth: None, payload: Default::default() };
+    for (frame, again) in
+        [(unknown, true), (Request::AddressCreate(NewAddress { name: None }).to_frame(None), false)]
+    {
+        // What nobody knows, and then a payload with a byte too many: the connection goes on.
+        let mut frame = frame;
+        if !again {
+            frame.payload.push(0);
+        }
+        odd.stream.write_all(&frame.encode()).await.unwrap();
+        let told = odd.reply(&Request::Status(Nothing)).await;
+        assert!(matches!(told, Reply::Error(_)), "{told:?}");
+    }
+    assert_eq!(odd.ask(&Request::Connect(ApiVersion::OURS), None).await, Reply::Ok);
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_of_a_client_that_leaves_before_its_end_is_sent_to_nobody() {
+    let api = Api::new();
+    let mut client = api.client().await;
+    let (address, token) = client.address().await;
+    let request = Request::SendOne(letterhead(address, address));
+    let opened = client.ask(&request, Some(&token)).await;
+    let Reply::SendSocket(bind) = opened else { panic!("{opened:?}") };
+    let mut socket = TcpStream::connect(bind).await.unwrap();
+    socket.write_all(&content(100_000)).await.unwrap();
+    api.bed.reported(|report| report.streams.sending == 1).await;
+    drop(client);
+    api.bed.reported(|report| report.streams.sending == 0 && report.streams.waiting == 0).await;
+    drop(socket);
+    api.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_for_nothing_is_told_so() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let (read, write) = tokio::io::split(ours);
+    let mut connection = Connection::new(read, write);
+    let left = connection.next().await.unwrap_err();
+    assert!(matches!(left, connection::Left::Idle), "{left}");
+    drop(theirs);
+}
