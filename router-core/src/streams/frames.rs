@@ -243,10 +243,20 @@ impl Streams {
             return Err(DropReason::MalformedPayload);
         }
         let block = (Reference::from_bytes(*name.as_bytes()), &bytes[..]);
-        let each = coming
-            .iter()
-            .map(|key| self.receive_blocks(key, auxiliary.end(), core::iter::once(block), arrived.from, now));
+        let each = coming.iter().map(|coming| {
+            if self.may_have_blocks(coming, &key) {
+                self.receive_blocks(coming, auxiliary.end(), core::iter::once(block), arrived.from, now)
+            } else {
+                Ok(())
+            }
+        });
         each.fold(Ok(()), Result::and)
+    }
+
+    /// Whether a stream may still be given blocks of a frame that names `named`: room for others may have been made of it meanwhile, and
+    /// such blocks begin none but the one that is named.
+    fn may_have_blocks(&self, key: &StreamKey, named: &StreamKey) -> bool {
+        key == named || self.received.contains_key(key)
     }
 
     pub(super) fn receive_packed(&mut self, arrived: &Arrived<'_>, now: Now) -> Result<(), DropReason> {
@@ -258,9 +268,12 @@ impl Streams {
         if self.are_over(&key, &coming, (arrived.from, id), now) {
             return Err(DropReason::StreamOver);
         }
-        let each = coming.iter().map(|key| {
+        let each = coming.iter().map(|coming| {
+            if !self.may_have_blocks(coming, &key) {
+                return Ok(());
+            }
             let blocks = packed.blocks().map(|block| (Reference::of(block), block));
-            self.receive_blocks(key, auxiliary.end(), blocks, arrived.from, now)
+            self.receive_blocks(coming, auxiliary.end(), blocks, arrived.from, now)
         });
         each.fold(Ok(()), Result::and)
     }
