@@ -181,14 +181,15 @@ impl Streams {
         let group = shared.group;
         let key = StreamKey { sender, recipient: Recipient::Address(sender), stream };
         self.end_announcements((sender, stream), Ended::Withdrawn);
-        self.store.promise(group, Durable::TakenDown { key });
-        self.remove_group(group);
         let flooded = self.journal.of_role(Role::Flooded).into_iter().filter(|group| {
             let of = self.journal.get(*group).map(|group| (group.key.sender, group.key.stream));
             of == Some((sender, Some(stream)))
         });
         let flooded: Vec<GroupNumber> = flooded.collect();
         self.evict(&flooded);
+        // Last: what is told is durable then, and so is what was done before it.
+        self.store.promise(group, Durable::TakenDown { key });
+        self.remove_group(group);
         true
     }
 
