@@ -16,7 +16,7 @@ use crate::addresses::{AddressError, Addresses, Asker, AuthToken, Damage, Kept, 
 use crate::clock::Clock;
 use crate::contacts::{Contact, ContactError, Contacts};
 use crate::driver::Order;
-use pace::{AT_ONCE, EVERY, Pace};
+use pace::{AT_ONCE, EVERY, Pace, Who};
 
 /// Orders that wait for the control loop: each comes from a client that waits for its answer.
 const ORDERS: usize = 16;
@@ -113,7 +113,7 @@ impl Desk {
     /// # Errors
     /// As there, [`DeskError::TooOften`] and [`DeskError::Ending`].
     pub async fn create(&self, asker: Asker) -> Result<(Address, AuthToken), DeskError> {
-        let now = self.keep_pace(asker)?.wall;
+        let now = self.keep_pace(Who::User(asker.uid))?.wall;
         Ok(self.on_disk(move |records| records.addresses.create(asker, now)).await??)
     }
 
@@ -122,7 +122,7 @@ impl Desk {
     /// # Errors
     /// As [`Desk::create`].
     pub async fn adopt(&self, key: SecretKey, asker: Asker) -> Result<(Address, AuthToken), DeskError> {
-        let now = self.keep_pace(asker)?.wall;
+        let now = self.keep_pace(Who::User(asker.uid))?.wall;
         Ok(self.on_disk(move |records| records.addresses.adopt(&key, asker, now)).await??)
     }
 
@@ -135,7 +135,7 @@ impl Desk {
         let mut up = self.up.lock().await;
         let key = self.unlock(address, token).await?;
         if !up.contains(&address) {
-            self.keep_pace(asker)?;
+            self.keep_pace(Who::of(asker, address))?;
             self.order(|done| Order::Up(key, done)).await?;
             up.insert(address);
         }
@@ -259,9 +259,9 @@ impl Desk {
     }
 
     /// The time, unless it is too early for another address.
-    fn keep_pace(&self, asker: Asker) -> Result<Now, DeskError> {
+    fn keep_pace(&self, who: Who) -> Result<Now, DeskError> {
         let now = (self.now)();
-        let taken = self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(asker.uid, now.at);
+        let taken = self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(who, now.at);
         taken.map(|()| now).map_err(|again| DeskError::TooOften { again })
     }
 
