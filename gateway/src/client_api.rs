@@ -11,9 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt::IpFreebind};
-use tokio::net::{TcpListener, TcpSocket};
+use ratman_wire::api::{ClientError, Reply};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 mod connection;
@@ -26,12 +29,22 @@ mod session;
 use crate::control::Request;
 use crate::desk::Desk;
 use crate::message_plane::Clients;
-use connection::Connection;
+use connection::{Connection, Left};
+use figures::Figures;
 use session::Session;
 
-/// Programs that are connected at once: each costs a task and two buffers of 8 KiB, and while content goes through it some pieces
-/// of 64 KiB. One more waits in the listener's queue until another leaves.
+/// Programs that are connected at once: each costs a task and a buffer of some KiB, and while content goes through it some pieces
+/// of 64 KiB. One more is told so.
 pub const MAX_CLIENTS: usize = 512;
+
+/// Streams that all of them send at once: each costs a MiB of blocks that wait for its way at most. One more waits for its turn.
+pub(crate) const MAX_SENDINGS: usize = 64;
+
+/// Clients that are told at once that there is no place,
+const MAX_REFUSALS: usize = 64;
+
+/// and how long each of them may take to hear it.
+const TO_BE_REFUSED: Duration = Duration::from_secs(1);
 
 /// After an error that is not the client's, such as no free descriptor, accepting again at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -48,12 +61,25 @@ pub struct Doors {
     pub desk: Desk,
     /// The control loop.
     pub requests: mpsc::Sender<Request>,
+    /// Places for streams that are sent.
+    sendings: Arc<Semaphore>,
+    /// What the control loop said last.
+    figures: Figures,
+}
+
+impl Doors {
+    /// Of these.
+    pub fn new(streams: Clients, desk: Desk, requests: mpsc::Sender<Request>) -> Self {
+        let sendings = Arc::new(Semaphore::new(MAX_SENDINGS));
+        Self { streams, desk, requests, sendings, figures: Figures::default() }
+    }
 }
 
 /// The listening socket of the API.
 #[derive(Debug)]
 pub struct ClientApi {
     listener: TcpListener,
+    most: usize,
 }
 
 impl ClientApi {
@@ -70,7 +96,7 @@ impl ClientApi {
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         info!(%address, "clients may connect");
-        Ok(Self { listener })
+        Ok(Self { listener, most: MAX_CLIENTS })
     }
 
     /// Where it listens.
@@ -83,11 +109,11 @@ impl ClientApi {
 
     /// Serves clients until the future is dropped.
     pub async fn serve(self, doors: Doors) {
-        let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+        let places = Arc::new(Semaphore::new(self.most));
+        let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
         // Clients end with the server.
         let mut clients = JoinSet::new();
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let accepted = loop {
                 tokio::select! {
                     accepted = self.listener.accept() => break accepted,
@@ -95,17 +121,25 @@ impl ClientApi {
                 }
             };
             match accepted {
-                Ok((stream, client)) => {
-                    let doors = doors.clone();
-                    clients.spawn(async move {
-                        let _place = place;
-                        // Replies are small, and waited for.
-                        let _ = stream.set_nodelay(true);
-                        let (read, write) = stream.into_split();
-                        let left = Session::new(Connection::new(read, write), doors).run().await;
-                        debug!(%client, %left, "client left");
-                    });
-                }
+                Ok((stream, client)) => match Arc::clone(&places).try_acquire_owned() {
+                    Ok(place) => {
+                        let doors = doors.clone();
+                        clients.spawn(async move {
+                            let _place = place;
+                            let left = serve(stream, doors).await;
+                            debug!(%client, %left, "client left");
+                        });
+                    }
+                    Err(_) => {
+                        // Beyond, they are cut off.
+                        if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
+                            clients.spawn(async move {
+                                let _place = place;
+                                refuse(stream).await;
+                            });
+                        }
+                    }
+                },
                 Err(error) => {
                     warn!(%error, "cannot accept clients");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -113,6 +147,27 @@ impl ClientApi {
             }
         }
     }
+}
+
+async fn serve(stream: TcpStream, doors: Doors) -> Left {
+    // Replies are small, and waited for.
+    let _ = stream.set_nodelay(true);
+    let (read, write) = stream.into_split();
+    Session::new(Connection::new(read, write), doors).run().await
+}
+
+/// Tells a client that finds no place why. What it says meanwhile is read: the reply would be lost with it otherwise.
+async fn refuse(mut stream: TcpStream) {
+    debug!(limit = MAX_CLIENTS, "too many clients");
+    let full = ClientError::internal("too many clients at once, try again");
+    let told = async {
+        stream.write_all(&Reply::Error(full).to_frame(None).encode()).await?;
+        stream.shutdown().await?;
+        while stream.read(&mut [0; 1024]).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Who does not take it need not have it.
+    let _ = timeout(TO_BE_REFUSED, told).await;
 }
 
 #[cfg(test)]

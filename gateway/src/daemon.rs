@@ -122,8 +122,8 @@ struct Gateway {
     driver: Driver,
     inputs: Inputs,
     server: tokio::task::JoinHandle<()>,
-    /// The client API, where there is one; ends with it.
-    clients: JoinSet<()>,
+    /// The client API, where there is one.
+    clients: Option<clients::ServedClients>,
     /// Without streams there is none.
     desk: Option<Desk>,
     /// One task per queue of the TUN device; each ends only with an error.
@@ -157,7 +157,6 @@ impl Gateway {
         let ways = Arc::new(Ways::default());
         let hops_left = router.initial_hops(&own);
         let (streams, no_streams) = streams::open(config, identity, &state, hops_left)?;
-        let (client_api, no_clients) = clients::open(&config.clients, streams.is_some());
         let mut host = None;
         let mut proxy = None;
         if config.tun.enable || streams.is_some() {
@@ -192,14 +191,14 @@ impl Gateway {
             }
         }
         let (proxy, asks) = proxy.map(|(control, _, asks)| (control, asks)).unzip();
-        let parts = Parts {
+        let mut parts = Parts {
             identification: Identification { address: identity.address(), router_id: identity.router_id() },
             router,
             proxy,
             forwarder,
             ways,
             streams: streams.as_ref().map(MessagePlane::door),
-            missing: no_streams.into_iter().chain(no_clients).collect(),
+            missing: no_streams.into_iter().collect(),
             netmods: inet.clone().into_iter().map(|inet| -> Arc<dyn Netmod> { inet }).collect(),
             control_refused: server.refused(),
             state,
@@ -210,17 +209,20 @@ impl Gateway {
         };
         let words = streams.as_mut().and_then(MessagePlane::take_words);
         let (desk, orders) = streams.as_ref().and_then(|plane| streams::desk(plane, own, config)).unzip();
+        let clients = streams.as_ref().map(|streams| streams.clients().clone());
+        let served = clients.clone().zip(desk.clone()).map(|(streams, desk)| {
+            clients::serve(&config.clients, client_api::Doors::new(streams, desk, requests_in.clone()))
+        });
+        let (served, no_clients) = match served.transpose() {
+            Ok(served) => (served.flatten(), None),
+            Err(why) => (None, Some(why)),
+        };
+        parts.missing.extend(no_clients);
         let mut driver = Driver::new(clock, parts);
         if let Some(desk) = &desk {
             driver.heed_trust(desk.contacts().trust());
         }
         let inputs = Inputs { notices, asks, words, orders, requests, network: watch_network() };
-        let clients = streams.as_ref().map(|streams| streams.clients().clone());
-        let mut served = JoinSet::new();
-        if let (Some(api), Some(streams), Some(desk)) = (client_api, clients.clone(), desk.clone()) {
-            let doors = client_api::Doors { streams, desk, requests: requests_in.clone() };
-            served.spawn(api.serve(doors));
-        }
         let server = tokio::spawn(server.serve(requests_in, clients, desk.clone()));
         Ok(Self {
             own,
@@ -281,7 +283,9 @@ impl Gateway {
     }
 
     async fn end(mut self) {
-        self.clients.shutdown().await;
+        if let Some(clients) = self.clients.take() {
+            let _ = tokio::task::spawn_blocking(move || clients.end()).await;
+        }
         self.server.abort();
         // Awaited, so that its socket is removed before we say that we ended.
         let _ = self.server.await;

@@ -5,9 +5,13 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
-use ratman_wire::api::{AuthToken, Microframe, MicroframeDecoder, MicroframeError, PayloadLimit, Reply};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use ratman_wire::api::{
+    AuthToken, Microframe, MicroframeDecoder, MicroframeError, PayloadLimit, Reply, Request,
+};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
+
+use crate::secret::WipedReader;
 
 /// A client that asks for nothing for so long is told so, and its connection ends (source: deployed routers, section 8.2).
 pub(super) const IDLE: Duration = Duration::from_secs(120);
@@ -36,9 +40,11 @@ pub(super) enum Left {
 }
 
 /// The connection; `R` and `W` are its two directions.
-#[derive(Debug)]
+
 pub(super) struct Connection<R, W> {
-    reader: BufReader<R>,
+    reader: WipedReader<R>,
+    /// What the client asked for while it was waited for.
+    next: Option<Microframe>,
     writer: W,
     decoder: MicroframeDecoder,
 }
@@ -46,16 +52,16 @@ pub(super) struct Connection<R, W> {
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// With nothing read from it.
     pub(super) fn new(reader: R, writer: W) -> Self {
-        Self {
-            reader: BufReader::new(reader),
-            writer,
-            decoder: MicroframeDecoder::new(PayloadLimit::REQUEST),
-        }
+        let decoder = MicroframeDecoder::new(PayloadLimit::REQUEST);
+        Self { reader: WipedReader::new(reader), next: None, writer, decoder }
     }
 
     /// The next microframe, which has to be whole within [`IDLE`].
     pub(super) async fn next(&mut self) -> Result<Microframe, Left> {
-        timeout(IDLE, self.read()).await.map_err(|_| Left::Idle)?
+        match self.next.take() {
+            Some(frame) => Ok(frame),
+            None => timeout(IDLE, self.read()).await.map_err(|_| Left::Idle)?,
+        }
     }
 
     async fn read(&mut self) -> Result<Microframe, Left> {
@@ -94,12 +100,29 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         timeout(TO_TAKE, self.writer.write_all(bytes)).await?
     }
 
-    /// Waits until the client is gone; for ever where it has asked for something else already. Cancel safe.
+    /// Waits until the client is gone, or says that it goes; for ever where it has asked for something else already, which waits its
+    /// turn. Cancel safe.
     pub(super) async fn left(&mut self) -> Left {
-        match self.reader.fill_buf().await {
-            Ok([]) => Left::Closed,
-            Ok(_) => pending().await,
-            Err(error) => error.into(),
+        if self.next.is_none() {
+            match self.read().await {
+                Ok(frame) => self.next = Some(frame),
+                Err(left) => return left,
+            }
+        }
+        match self.next.as_ref().map(Request::decode) {
+            Some(Ok(Request::Disconnect(_))) => Left::Closed,
+            _ => pending().await,
+        }
+    }
+
+    /// Whether the client is gone by now.
+    pub(super) async fn has_left(&mut self) -> Option<Left> {
+        // What has come is noticed when the runtime looks for it.
+        tokio::task::yield_now().await;
+        tokio::select! {
+            biased;
+            left = self.left() => Some(left),
+            () = std::future::ready(()) => None,
         }
     }
 }

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What clients are told of the router: a few figures, and the addresses that it has heard of.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use ratman_types::WallTime;
 use ratman_wire::api::{DateTime, KnownPeer, LongList, Reply, RouterFigures};
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::Doors;
 use super::failure::Failure;
@@ -19,7 +25,7 @@ pub(super) async fn figures(doors: &Doors) -> Result<Reply, Failure> {
         known_peers: count(peers(&status.routes, Clock.now().wall).count()),
         local_addresses: count(addresses.len()),
         active_auths: count(addresses.iter().filter(|standing| standing.up).count()),
-        collector_workers: status.streams.map_or(0, |streams| streams.receiving),
+        collector_workers: status.streams.as_ref().map_or(0, |streams| streams.receiving),
     }))
 }
 
@@ -43,9 +49,23 @@ fn peers(routes: &[RouteStatus], now: WallTime) -> impl Iterator<Item = KnownPee
     })
 }
 
-async fn status(doors: &Doors) -> Result<Box<Status>, Failure> {
+/// So long the control loop is not asked again, whoever asks: it has other things to do.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// What the control loop said last, and when.
+pub(super) type Figures = Arc<Mutex<Option<(Instant, Arc<Status>)>>>;
+
+async fn status(doors: &Doors) -> Result<Arc<Status>, Failure> {
+    let mut last = doors.figures.lock().await;
+    if let Some((_, status)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+        return Ok(Arc::clone(status));
+    }
     match control::ask(Query::Status, &doors.requests).await {
-        Ok(Answer::Status(status)) => Ok(status),
+        Ok(Answer::Status(status)) => {
+            let status = Arc::<Status>::from(status);
+            *last = Some((Instant::now(), Arc::clone(&status)));
+            Ok(status)
+        }
         Ok(Answer::Links(_)) => Err(Failure::internal("the router answered something else")),
         Err(why) => Err(Failure::internal(why)),
     }

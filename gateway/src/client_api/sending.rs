@@ -3,20 +3,23 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ratman_types::Recipient;
 use ratman_wire::api::{ClientError, Letterhead, Microframe, Reply};
 use ratman_wire::stream::Lifetime;
-use router_core::stream::Routing;
+use router_core::stream::{Ended, Routing};
 use router_core::streams::SendError;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
 
+use super::MAX_SENDINGS;
 use super::failure::Failure;
 use super::session::{Session, missing};
+use crate::control::StreamLine;
 use crate::message_plane::{Ending, News, Outgoing, Sending, Told};
 
 /// A client has so long to connect to the socket for the content.
@@ -25,11 +28,19 @@ const TO_CONNECT: Duration = Duration::from_secs(30);
 /// For how long a stream is wanted of which its client does not say that: as long as the command line takes it to be.
 const WANTED_FOR: Lifetime = Lifetime::from_secs(7 * 86_400).expect("a week is below 30 days");
 
-/// The most of the content that is read at a time; with as many recipients as may be, 64 MiB.
+/// The most of the content that is read at a time.
 const PIECE: usize = 64 * 1024;
 
+/// One of those whom the content is for.
+struct Target {
+    sending: Sending,
+    /// Why it does not get it, where that is so.
+    failed: Option<String>,
+}
+
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
-    /// Sends content to all who are named; answered when it is durable here for each of them.
+    /// Sends content to all who are named; answered when it is durable here for each of them. One who cannot have it keeps nobody else
+    /// from it, and the client is told in the end.
     pub(super) async fn send(
         &mut self,
         letterheads: Vec<Letterhead>,
@@ -41,7 +52,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             return Err(ClientError::InvalidAuth.into());
         }
         self.authorise(from, frame).await?;
-        let mut sendings = Vec::with_capacity(letterheads.len());
+        if letterheads.iter().any(|letterhead| letterhead.auxiliary_data.iter().next().is_some()) {
+            // Nothing that was said is dropped in silence.
+            return Err(ClientError::NotSupported.into());
+        }
+        let _places = self.places(letterheads.len()).await?;
+        let mut targets = Vec::with_capacity(letterheads.len());
         for letterhead in letterheads {
             let lifetime = match letterhead.to {
                 Recipient::Address(_) => WANTED_FOR,
@@ -49,17 +65,32 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             };
             let outgoing =
                 Outgoing { recipient: letterhead.to, size: None, lifetime, routing: Routing::Push };
-            sendings.push(self.doors.streams.send_as(from, outgoing).await??);
+            let sending = self.doors.streams.send_as(from, outgoing).await??;
+            targets.push(Target { sending, failed: None });
         }
         let content = self.content_socket(frame).await?;
-        self.take_content(content, &sendings).await?;
-        for sending in &sendings {
-            sending.finish().await??;
+        self.take_content(content, &mut targets).await?;
+        for target in &mut targets {
+            target.finish().await;
         }
-        for sending in &mut sendings {
-            accepted(sending).await?;
+        for target in &mut targets {
+            target.accepted().await;
         }
-        Ok(Reply::Ok)
+        verdict(&targets)
+    }
+
+    /// Places for so many streams that are sent at once.
+    async fn places(&mut self, number: usize) -> Result<OwnedSemaphorePermit, Failure> {
+        if number > MAX_SENDINGS {
+            let most = format!("expected at most {MAX_SENDINGS} recipients, got {number}");
+            return Err(ClientError::invalid_input(&most).into());
+        }
+        let number = u32::try_from(number).expect("invariant: there are few of them");
+        let places = Arc::clone(&self.doors.sendings).acquire_many_owned(number);
+        tokio::select! {
+            places = places => places.map_err(|_| Ending.into()),
+            left = self.connection.left() => Err(left.into()),
+        }
     }
 
     /// The connection over which the content comes: the client is told where, and has to come.
@@ -78,37 +109,96 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     }
 
     /// Hands the content over, to all at the same pace: while the message plane has one piece, the next is read.
-    async fn take_content(&mut self, mut content: TcpStream, sendings: &[Sending]) -> Result<(), Failure> {
-        let mut before: Vec<oneshot::Receiver<Result<(), SendError>>> = Vec::new();
+    async fn take_content(&mut self, mut content: TcpStream, targets: &mut [Target]) -> Result<(), Failure> {
         loop {
             let mut piece = Vec::with_capacity(PIECE);
             tokio::select! {
-                read = content.read_buf(&mut piece) => drop(read.map_err(broken)?),
+                // A client that is killed closes both connections: what it sent until then is no whole content.
+                biased;
                 left = self.connection.left() => return Err(left.into()),
-            }
-            for taken in before.drain(..) {
-                taken.await.map_err(|_| Failure::internal("the journal did not take the content"))??;
+                read = content.read_buf(&mut piece) => drop(read.map_err(broken)?),
             }
             if piece.is_empty() {
+                return match self.connection.has_left().await {
+                    Some(left) => Err(left.into()),
+                    None => Ok(()),
+                };
+            }
+            let writing: Vec<_> = targets.iter().map(|target| target.write(&piece)).collect();
+            for (target, taken) in targets.iter_mut().zip(writing) {
+                if let Some(taken) = taken {
+                    target.has_taken(taken.await);
+                }
+            }
+            if targets.iter().all(|target| target.failed.is_some()) {
                 return Ok(());
             }
-            before.extend(sendings.iter().map(|sending| sending.write(piece.clone())));
         }
     }
+}
+
+impl Target {
+    fn write(&self, piece: &[u8]) -> Option<oneshot::Receiver<Result<(), SendError>>> {
+        self.failed.is_none().then(|| self.sending.write(piece.to_vec()))
+    }
+
+    fn has_taken(&mut self, taken: Result<Result<(), SendError>, oneshot::error::RecvError>) {
+        match taken {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.failed = Some(error.to_string()),
+            Err(_) => self.has_ended(),
+        }
+    }
+
+    /// The message plane let go of the stream, and may say why.
+    fn has_ended(&mut self) {
+        let why = self.sending.news_at_once().map(|news| StreamLine::from(news).to_string());
+        self.failed = Some(why.unwrap_or_else(|| Ending.to_string()));
+    }
+
+    async fn finish(&mut self) {
+        if self.failed.is_some() {
+            return;
+        }
+        match self.sending.finish().await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.failed = Some(error.to_string()),
+            Err(Ending) => self.has_ended(),
+        }
+    }
+
+    /// Waits until the stream is durable here.
+    async fn accepted(&mut self) {
+        if self.failed.is_some() {
+            return;
+        }
+        match self.sending.told(false).await {
+            Some(Told::News(
+                News::Accepted | News::Stored | News::Ended(Ended::Delivered | Ended::Published),
+            )) => {}
+            Some(Told::News(news)) => self.failed = Some(StreamLine::from(news).to_string()),
+            Some(Told::Progress(_)) | None => self.failed = Some(Ending.to_string()),
+        }
+    }
+}
+
+/// What the client is told in the end.
+fn verdict(targets: &[Target]) -> Result<Reply, Failure> {
+    let failed: Vec<_> =
+        targets.iter().filter_map(|target| Some((target, target.failed.as_ref()?))).collect();
+    let Some((first, why)) = failed.first() else { return Ok(Reply::Ok) };
+    let to = match &first.sending.key().recipient {
+        Recipient::Address(address) => address.to_string(),
+        Recipient::Namespace(namespace) => namespace.to_string(),
+    };
+    Err(Failure::internal(&format!(
+        "{} of {} recipients do not get it; {to}: {why}",
+        failed.len(),
+        targets.len()
+    )))
 }
 
 /// The connection for the content fails; the client hears it on the other one.
 fn broken(error: io::Error) -> Failure {
     Failure::internal(&format!("the connection for the content: {error}"))
-}
-
-/// Waits until a stream is durable here.
-async fn accepted(sending: &mut Sending) -> Result<(), Failure> {
-    match sending.told(false).await {
-        Some(Told::News(News::Failed)) => Err(Failure::internal("the journal did not take the stream")),
-        Some(
-            Told::News(News::Accepted | News::Shared(_) | News::Stored | News::Ended(_)) | Told::Progress(_),
-        ) => Ok(()),
-        None => Err(Ending.into()),
-    }
 }

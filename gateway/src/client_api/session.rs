@@ -21,7 +21,6 @@ const NO_KEY: &str =
     "a frame parsing error: encryption encoding/decoding failed because Address key was deleted!";
 
 /// One client's session.
-#[derive(Debug)]
 pub(super) struct Session<R, W> {
     pub(super) connection: Connection<R, W>,
     pub(super) doors: Doors,

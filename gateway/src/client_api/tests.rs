@@ -31,6 +31,10 @@ struct Api {
 
 impl Api {
     fn new() -> Self {
+        Self::with_places(MAX_CLIENTS)
+    }
+
+    fn with_places(most: usize) -> Self {
         let bed = Bed::new();
         let store = Arc::clone(bed.plane.store());
         let contacts = Contacts::open(Arc::clone(&store), BTreeMap::new()).unwrap();
@@ -63,9 +67,10 @@ impl Api {
                 let _ = request.reply.send(Answer::Status(Box::new(sample())));
             }
         });
-        let api = ClientApi::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let mut api = ClientApi::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        api.most = most;
         let address = api.address().unwrap();
-        let doors = Doors { streams: bed.plane.clients().clone(), desk, requests: asked };
+        let doors = Doors::new(bed.plane.clients().clone(), desk, asked);
         tasks.spawn(api.serve(doors));
         Self { bed, address, tasks }
     }
@@ -352,12 +357,97 @@ async fn content_of_a_client_that_leaves_before_its_end_is_sent_to_nobody() {
     api.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn content_of_a_client_that_was_killed_is_not_taken_for_whole() {
+    let api = Api::new();
+    let mut other = api.client().await;
+    let (address, token) = other.address().await;
+    let request = Request::SendOne(letterhead(address, address));
+    for length in 0..50 {
+        let mut client = api.client().await;
+        let opened = client.ask(&request, Some(&token)).await;
+        let Reply::SendSocket(bind) = opened else { panic!("{opened:?}") };
+        let mut socket = TcpStream::connect(bind).await.unwrap();
+        socket.write_all(&content(length * 1000)).await.unwrap();
+        // As the kernel does it, the older one first.
+        drop(client);
+        drop(socket);
+    }
+    // What is sent afterwards is the first that comes.
+    assert_eq!(other.send(&request, &token, b"whole").await, Reply::Ok);
+    let receive = receive(address, Some(1));
+    assert_eq!(other.ask(&receive, Some(&token)).await, Reply::Ok);
+    assert_eq!(other.stream(&receive).await.1, b"whole");
+    api.bed.reported(|report| report.streams.sending == 0 && report.streams.waiting == 0).await;
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_who_cannot_have_it_keeps_nobody_else_from_it() {
+    let api = Api::new();
+    let mut client = api.client().await;
+    let (address, token) = client.address().await;
+    // More than goes to a namespace.
+    let content = content(1_500_000);
+    let namespace = ratman_types::Namespace::from_bytes(SecretKey::from_seed([8; 32]).public());
+    let to_namespace = Letterhead { to: Recipient::Namespace(namespace), ..letterhead(address, address) };
+    let both: Letterheads = [to_namespace, letterhead(address, address)].into_iter().collect();
+    let told = client.send(&Request::SendMany(both), &token, &content).await;
+    let Reply::Error(ClientError::Internal(why)) = &told else { panic!("{told:?}") };
+    assert!(why.as_str().starts_with("1 of 2 recipients do not get it"), "{why}");
+    let receive = receive(address, Some(1));
+    assert_eq!(client.ask(&receive, Some(&token)).await, Reply::Ok);
+    assert!(client.stream(&receive).await.1 == content);
+    let many: Letterheads = (0..=MAX_SENDINGS).map(|_| letterhead(address, address)).collect();
+    let told = client.ask(&Request::SendMany(many), Some(&token)).await;
+    assert!(matches!(told, Reply::Error(ClientError::User(_))), "{told:?}");
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_its_leave_while_it_waits_is_given_nothing() {
+    let api = Api::new();
+    let (mut waiting, mut other) = (api.client().await, api.client().await);
+    let (address, token) = other.address().await;
+    let request = receive(address, None);
+    assert_eq!(waiting.ask(&request, Some(&token)).await, Reply::Ok);
+    waiting.say(&Request::Disconnect(Nothing), None).await;
+    assert_eq!(waiting.hear().await, None, "the connection ends");
+    assert_eq!(other.send(&Request::SendOne(letterhead(address, address)), &token, b"").await, Reply::Ok);
+    assert_eq!(other.ask(&request, Some(&token)).await, Reply::Ok);
+    assert_eq!(other.stream(&request).await.1, b"");
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_finds_no_place_is_told_so() {
+    let api = Api::with_places(2);
+    let (first, mut second) = (api.client().await, api.client().await);
+    let mut third = api.connect().await;
+    let told = third.reply(&Request::Status(Nothing)).await;
+    assert!(matches!(told, Reply::Error(ClientError::Internal(_))), "{told:?}");
+    assert_eq!(third.hear().await, None);
+    drop(first);
+    // Its place is free once the server has seen it leave.
+    let place = async {
+        loop {
+            let mut client = api.connect().await;
+            if client.ask(&Request::Connect(ApiVersion::OURS), None).await == Reply::Ok {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(30), place).await.unwrap();
+    assert_eq!(second.ask(&Request::Connect(ApiVersion::OURS), None).await, Reply::Ok);
+    api.end().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_asks_for_nothing_is_told_so() {
     let (ours, theirs) = tokio::io::duplex(1024);
     let (read, write) = tokio::io::split(ours);
     let mut connection = Connection::new(read, write);
     let left = connection.next().await.unwrap_err();
-    assert!(matches!(left, connection::Left::Idle), "{left}");
+    assert!(matches!(left, Left::Idle), "{left}");
     drop(theirs);
 }
