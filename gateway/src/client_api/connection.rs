@@ -40,7 +40,6 @@ pub(super) enum Left {
 }
 
 /// The connection; `R` and `W` are its two directions.
-
 pub(super) struct Connection<R, W> {
     reader: WipedReader<R>,
     /// What the client asked for while it was waited for.
