@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod date;
 mod digest;
 mod key;
 mod link;
@@ -16,6 +17,7 @@ mod units;
 mod verify;
 
 pub use address::{Address, Namespace, ParseKeyError, RouterId};
+pub use date::{Date, days_of_month, days_of_year};
 pub use digest::{Digest, blake2b, blake2b_keyed, blake2s_mac, is_same_mac};
 pub use key::{SecretKey, Signature, Signer, to_x25519};
 pub use link::{Hop, LinkId};

@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use ratman_types::WallTime;
+use ratman_types::{WallTime, days_of_month, days_of_year};
 
 use super::field::Field;
 use crate::{DecodeError, Reader, Writer};
@@ -45,12 +45,12 @@ impl DateTime {
         let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
         let (hour, minute, second) = (number(11, 13), number(14, 16), number(17, 19));
         let is_date =
-            year >= 1970 && (1..=12).contains(&month) && (1..=month_days(year, month)).contains(&day);
+            year >= 1970 && (1..=12).contains(&month) && (1..=days_of_month(year, month)).contains(&day);
         if !is_date || hour > 23 || minute > 59 || second > 59 {
             return None;
         }
-        let days = (1970..year).map(year_days).sum::<u32>()
-            + (1..month).map(|month| month_days(year, month)).sum::<u32>()
+        let days = (1970..year).map(days_of_year).sum::<u32>()
+            + (1..month).map(|month| days_of_month(year, month)).sum::<u32>()
             + (day - 1);
         let seconds = u64::from(days) * DAY + u64::from(hour * 3600 + minute * 60 + second);
         Some(Self { seconds, nanos: number(20, 29) })
@@ -71,36 +71,10 @@ impl From<WallTime> for DateTime {
 /// Nine digits of the second even where they are zeros: deployed readers take 35 characters.
 impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut days, second) = (self.seconds / DAY, self.seconds % DAY);
-        let (mut year, mut month) = (1970, 1);
-        while days >= u64::from(year_days(year)) {
-            days -= u64::from(year_days(year));
-            year += 1;
-        }
-        while days >= u64::from(month_days(year, month)) {
-            days -= u64::from(month_days(year, month));
-            month += 1;
-        }
+        let (date, second) = (self.to_wall_time().date(), self.seconds % DAY);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}", days + 1)?;
+        write!(f, "{date}T{hour:02}:{minute:02}:{second:02}")?;
         write!(f, ".{:09}+00:00", self.nanos)
-    }
-}
-
-const fn is_leap(year: u32) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-const fn year_days(year: u32) -> u32 {
-    if is_leap(year) { 366 } else { 365 }
-}
-
-const fn month_days(year: u32, month: u32) -> u32 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
     }
 }
 
