@@ -24,9 +24,6 @@ use crate::status::Table;
 use crate::telemetry;
 pub(super) use sharing::{AnnounceArgs, DownArgs, UnsubscribeArgs, UpArgs, announce, down, unsubscribe, up};
 
-/// For how long a message to an address is wanted where nobody says it.
-const WEEK: Lifetime = Lifetime::from_secs(7 * 86_400).expect("a week is below 30 days");
-
 #[derive(Debug, Subcommand)]
 pub(super) enum StreamCommand {
     /// Send a file, or what comes by standard input, to addresses and namespaces; it is delivered now or later
@@ -240,16 +237,13 @@ pub(super) fn send(socket: &Path, arguments: &SendArgs) -> anyhow::Result<ExitCo
     let to: BTreeSet<Recipient> = arguments.to.iter().copied().collect();
     let (mut content, size) = source(file.as_deref())?;
     let owned = arguments.on_behalf.read()?;
-    let request = |to: &Recipient| {
-        let default = if matches!(to, Recipient::Namespace(_)) { Lifetime::MAX_FLOODED } else { WEEK };
-        StreamRequest::Send {
-            to: *to,
-            size,
-            lifetime: lifetime.unwrap_or(default).as_secs(),
-            progress: *progress,
-            pull: *pull,
-            owned: owned.clone(),
-        }
+    let request = |to: &Recipient| StreamRequest::Send {
+        to: *to,
+        size,
+        lifetime: lifetime.unwrap_or(Lifetime::usual_to(to)).as_secs(),
+        progress: *progress,
+        pull: *pull,
+        owned: owned.clone(),
     };
     let mut fates = Fates::of(&to, *json);
     let sent = control::send(socket, to.iter().map(request).collect(), &mut content, &mut |place, line| {

@@ -25,9 +25,6 @@ use crate::message_plane::{Ending, News, Outgoing, Sending, Told};
 /// A client has so long to connect to the socket for the content.
 const TO_CONNECT: Duration = Duration::from_secs(30);
 
-/// For how long a stream is wanted of which its client does not say that: as long as the command line takes it to be.
-const WANTED_FOR: Lifetime = Lifetime::from_secs(7 * 86_400).expect("a week is below 30 days");
-
 /// The most of the content that is read at a time.
 const PIECE: usize = 64 * 1024;
 
@@ -59,10 +56,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         let _places = self.places(letterheads.len()).await?;
         let mut targets = Vec::with_capacity(letterheads.len());
         for letterhead in letterheads {
-            let lifetime = match letterhead.to {
-                Recipient::Address(_) => WANTED_FOR,
-                Recipient::Namespace(_) => Lifetime::MAX_FLOODED,
-            };
+            let lifetime = Lifetime::usual_to(&letterhead.to);
             let outgoing =
                 Outgoing { recipient: letterhead.to, size: None, lifetime, routing: Routing::Push };
             let sending = self.doors.streams.send_as(from, outgoing).await??;

@@ -21,7 +21,7 @@ pub(super) const AHEAD: i64 = 5 * 60 * 1_000_000;
 /// Frames of others that wait to be sent on, for a driver that takes all of them in each turn; beyond, they are dropped.
 const MOST_RELAYED: usize = 256;
 /// Receipts and refusals name no end of their stream: they are carried as long as most streams are.
-const CARRIED_WORDS: Lifetime = Lifetime::from_secs(7 * 86_400).expect("a week is below 30 days");
+const CARRIED_WORDS: Lifetime = Lifetime::USUAL;
 
 /// A decoded frame and what is asked of it first.
 pub(super) struct Arrived<'a> {

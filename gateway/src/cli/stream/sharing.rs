@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use ratman_types::Recipient;
 use ratman_wire::stream::Lifetime;
 
-use super::{Fates, WEEK, Wait, lifetime, shown, source};
+use super::{Fates, Wait, lifetime, shown, source};
 use crate::cli::desk::AsArgs;
 use crate::cli::print;
 use crate::control::{self, StreamLine, StreamRequest, Urn};
@@ -164,4 +164,5 @@ pub(in crate::cli) fn unsubscribe(socket: &Path, arguments: &UnsubscribeArgs) ->
     Ok(ExitCode::SUCCESS)
 }
 
-const _: () = assert!(WEEK.as_secs() == 7 * 86_400, "the default of `stream up` is that of `stream send`");
+const _: () =
+    assert!(Lifetime::USUAL.as_secs() == 7 * 86_400, "the default of `stream up` is that of `stream send`");

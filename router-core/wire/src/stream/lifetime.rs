@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use ratman_types::WallTime;
+use ratman_types::{Recipient, WallTime};
 
 use crate::DecodeError;
 
@@ -16,6 +16,17 @@ impl Lifetime {
     pub const MAX: Self = Self(30 * 86_400);
     /// The longest of what is flooded to a namespace: one day (source: wire page, freshness).
     pub const MAX_FLOODED: Self = Self(86_400);
+
+    /// How long a stream to an address is wanted where nobody says it: a week.
+    pub const USUAL: Self = Self(7 * 86_400);
+
+    /// How long a stream is wanted where nobody says it: [`Lifetime::USUAL`], to a namespace [`Lifetime::MAX_FLOODED`].
+    pub const fn usual_to(recipient: &Recipient) -> Self {
+        match recipient {
+            Recipient::Address(_) => Self::USUAL,
+            Recipient::Namespace(_) => Self::MAX_FLOODED,
+        }
+    }
 
     /// From seconds; nothing above [`Lifetime::MAX`].
     pub const fn from_secs(seconds: u32) -> Option<Self> {
