@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::gateway::Gateway;
 use crate::process::Process;
+use crate::status::Streams;
 use crate::time_limit::TimeLimit;
 
 /// What is told of a stream, to its sender or to whom it is for.
@@ -81,6 +82,12 @@ impl Gateway {
         let file = self.node().directory().join(name);
         random_file(&file, size)?;
         Ok(file)
+    }
+
+    /// Waits until this holds of its streams, as `status` counts them.
+    pub fn wait_for_streams(&self, what: &str, holds: impl Fn(Streams) -> bool) -> Result<()> {
+        let what = format!("streams of node {}: {what}", self.node().name());
+        self.node().limit().wait_for(&what, || Ok(holds(self.status()?.streams()).then_some(())))
     }
 
     /// Begins to send a file to another gateway. The client stays until it is told `until`, which is `accepted`, `stored` or

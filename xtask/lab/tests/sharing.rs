@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use irdest_lab::{Dials, Gateway, Streams, TakenStream, ThreeRouters, TimeLimit, same_content};
+use irdest_lab::{Dials, Gateway, TakenStream, ThreeRouters, TimeLimit, same_content};
 
 /// What is shared.
 const SIZE: u64 = 20 << 20;
@@ -19,12 +19,6 @@ fn running() -> ThreeRouters {
     routers.start().unwrap();
     routers.wait_for_routes().unwrap();
     routers
-}
-
-fn wait_for_streams(gateway: &Gateway, what: &str, holds: impl Fn(Streams) -> bool) {
-    let what = format!("streams of node {}: {what}", gateway.node().name());
-    let looks = || Ok(holds(gateway.status()?.streams()).then_some(()));
-    gateway.node().limit().wait_for(&what, looks).unwrap();
 }
 
 #[track_caller]
@@ -42,13 +36,19 @@ fn what_is_shared_reaches_all_who_heard_of_it_although_its_sender_is_killed_mean
     routers.a.node().shape("to-r", MBIT_PER_SECOND).unwrap();
     let file = routers.a.random_file("shared", SIZE).unwrap();
     let urn = routers.a.share_file(&file, &[]).unwrap();
-    wait_for_streams(&routers.a, "it is stored", |streams| (SIZE..2 * SIZE).contains(&streams.journal_bytes));
+    routers
+        .a
+        .wait_for_streams("it is stored", |streams| (SIZE..2 * SIZE).contains(&streams.journal_bytes))
+        .unwrap();
     let stored = routers.a.status().unwrap().streams().journal_bytes;
 
     routers.a.announce_file(&urn, &[&routers.b.identity().address, &namespace]).unwrap();
-    wait_for_streams(&routers.b, "a part is here", |streams| {
-        streams.receiving == 2 && streams.journal_bytes > SIZE / 4
-    });
+    routers
+        .b
+        .wait_for_streams("a part is here", |streams| {
+            streams.receiving == 2 && streams.journal_bytes > SIZE / 4
+        })
+        .unwrap();
     routers.a.kill().unwrap();
     let part = routers.b.status().unwrap().streams();
     assert!(part.journal_bytes < 2 * SIZE && part.receiving == 2, "it was in the middle: {part:?}");
@@ -62,7 +62,7 @@ fn what_is_shared_reaches_all_who_heard_of_it_although_its_sender_is_killed_mean
     let now = routers.a.status().unwrap().streams();
     assert!(now.journal_bytes < stored + (1 << 20), "{stored} bytes before, {now:?}");
     routers.a.take_down_file(&urn).unwrap();
-    wait_for_streams(&routers.a, "nothing is left", |streams| streams.journal_bytes < 1 << 20);
+    routers.a.wait_for_streams("nothing is left", |streams| streams.journal_bytes < 1 << 20).unwrap();
     assert!(routers.b.take_stream(false).unwrap().is_none(), "one copy each");
     assert!(routers.b.take_published(&key, false).unwrap().is_none(), "one copy each");
 }

@@ -28,12 +28,6 @@ fn running(seconds: u64, extra: &str) -> ThreeRouters {
     routers
 }
 
-fn wait_for_streams(gateway: &Gateway, what: &str, holds: impl Fn(Streams) -> bool) {
-    let what = format!("streams of node {}: {what}", gateway.node().name());
-    let looks = || Ok(holds(gateway.status()?.streams()).then_some(()));
-    gateway.node().limit().wait_for(&what, looks).unwrap();
-}
-
 fn take(gateway: &Gateway) -> TakenStream {
     gateway.take_stream(true).unwrap().unwrap()
 }
@@ -47,9 +41,11 @@ fn assert_taken(taken: &TakenStream, from: &Gateway, sender: &StreamSender, cont
 /// Nothing is left of any stream anywhere, so nothing can come any more.
 fn assert_over(routers: &ThreeRouters) {
     for gateway in [&routers.a, &routers.r, &routers.b] {
-        wait_for_streams(gateway, "none is left", |Streams { sending, receiving, carried, .. }| {
-            (sending, receiving, carried) == (0, 0, 0)
-        });
+        gateway
+            .wait_for_streams("none is left", |Streams { sending, receiving, carried, .. }| {
+                (sending, receiving, carried) == (0, 0, 0)
+            })
+            .unwrap();
     }
     assert!(routers.b.take_stream(false).unwrap().is_none(), "delivered twice");
 }
@@ -116,7 +112,7 @@ fn what_a_recipient_refuses_is_neither_sent_nor_carried() {
     sender.wait_for(&Delivered).unwrap();
     take(&routers.b);
     assert_over(&routers);
-    wait_for_streams(&routers.r, "no block", |streams| streams.journal_bytes == 0);
+    routers.r.wait_for_streams("no block", |streams| streams.journal_bytes == 0).unwrap();
 }
 
 /// Stops B, and waits until the others know it.
