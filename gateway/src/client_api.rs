@@ -120,30 +120,27 @@ impl ClientApi {
                     Some(_) = clients.join_next() => {}
                 }
             };
-            match accepted {
-                Ok((stream, client)) => match Arc::clone(&places).try_acquire_owned() {
-                    Ok(place) => {
-                        let doors = doors.clone();
-                        clients.spawn(async move {
-                            let _place = place;
-                            let left = serve(stream, doors).await;
-                            debug!(%client, %left, "client left");
-                        });
-                    }
-                    Err(_) => {
-                        // Beyond, they are cut off.
-                        if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
-                            clients.spawn(async move {
-                                let _place = place;
-                                refuse(stream).await;
-                            });
-                        }
-                    }
-                },
+            let (stream, client) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     warn!(%error, "cannot accept clients");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
                 }
+            };
+            if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                let doors = doors.clone();
+                clients.spawn(async move {
+                    let _place = place;
+                    let left = serve(stream, doors).await;
+                    debug!(%client, %left, "client left");
+                });
+            } else if let Ok(place) = Arc::clone(&refusals).try_acquire_owned() {
+                // Beyond, they are cut off.
+                clients.spawn(async move {
+                    let _place = place;
+                    refuse(stream).await;
+                });
             }
         }
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ratman_types::WallTime;
 use ratman_wire::api::{DateTime, KnownPeer, LongList, Reply, RouterFigures};
-
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
