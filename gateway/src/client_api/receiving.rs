@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Streams that a client receives as deployed ones do: a letterhead and the content, one stream after the other.
 
-use ratman_types::{Address, Recipient};
+use ratman_types::{Address, ByteCount, Recipient};
 use ratman_wire::api::{AuxiliaryData, ClientError, Letterhead, Microframe, Reply, StreamHeader, StreamWay};
 use router_core::streams::Arrival;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -43,11 +43,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     async fn give(&mut self, held: Held, way: StreamWay, frame: &Microframe) -> Result<(), Failure> {
         let header = StreamHeader { way, letterhead: letterhead(held.arrival()) };
         self.connection.say(&header.to_frame(frame.auth.as_ref())).await?;
-        let mut pieces = self.doors.streams.pieces(held.arrival());
+        let mut pieces = self.doors.streams.pieces(held.arrival(), ByteCount(0));
         while let Some(piece) = pieces.next().await {
             self.connection.give(&piece).await?;
         }
-        if let Err(error) = pieces.end().await? {
+        if let Err(error) = pieces.end()? {
             // The client waits for the rest: only the end of the connection tells it that there is none.
             error!(%error, "a stream that was stored cannot be read");
             return Err(std::io::Error::other(error).into());

@@ -267,13 +267,13 @@ impl<'a> Conversation<'a> {
 
     /// Gives the content to the client, each piece with its length before it.
     async fn give_content(&mut self, arrival: &Arrival) -> Result<(), Over> {
-        let mut pieces = self.streams.pieces(arrival);
+        let mut pieces = self.streams.pieces(arrival, ByteCount(0));
         while let Some(piece) = pieces.next().await {
             let length = u32::try_from(piece.len()).expect("invariant: a piece is no longer than a block");
             self.give(&length.to_be_bytes()).await?;
             self.give(&piece).await?;
         }
-        match pieces.end().await? {
+        match pieces.end()? {
             Ok(()) => Ok(self.give(&0_u32.to_be_bytes()).await?),
             Err(error) => self.break_off(&error).await,
         }

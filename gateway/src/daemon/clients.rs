@@ -13,8 +13,8 @@ use tracing::{error, warn};
 use crate::client_api::{ClientApi, Doors};
 use crate::config::ClientsConfig;
 
-/// Threads that wait for the disk on behalf of clients, or for one that is slow to take what was read; further ones wait for them.
-const WAITING_FOR_DISK: usize = 256;
+/// Threads that wait for the disk on behalf of clients: a disk does not do more at once. What further ones want waits for them.
+const WAITING_FOR_DISK: usize = 32;
 
 /// The running client API.
 pub(super) struct ServedClients {

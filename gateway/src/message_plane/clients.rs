@@ -11,7 +11,6 @@ use router_core::stream::Routing;
 use router_core::streams::{Arrival, ListedStream, MAX_NAMESPACES, NewStream, SendError, StreamKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::content::{self, ContentError};
 use super::inlet::Inlet;
 use super::registry::Ask;
 use crate::namespace_key::NamespaceKey;
@@ -206,15 +205,6 @@ impl Clients {
         let (reply, handed) = oneshot::channel();
         self.inlet.ask(Ask::Receive { wanted, wait, reply });
         handed.await.map_err(|_| Ending)
-    }
-
-    /// Reads the content of an arrival, in pieces of at most 32 KiB, for as long as `give` takes them. Reads from the disk: not to be
-    /// called where others wait.
-    ///
-    /// # Errors
-    /// As [`ContentError`] says; what was given until then is right.
-    pub fn read(&self, arrival: &Arrival, give: impl FnMut(&[u8]) -> bool) -> Result<(), ContentError> {
-        content::read(&self.store, arrival, give)
     }
 }
 

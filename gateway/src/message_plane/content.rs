@@ -34,43 +34,91 @@ pub enum ContentError {
     },
 }
 
-/// Reads it in pieces for as long as `give` takes them.
-pub(super) fn read(
-    store: &Store,
-    arrival: &Arrival,
-    mut give: impl FnMut(&[u8]) -> bool,
-) -> Result<(), ContentError> {
-    match &arrival.contents {
-        Contents::Inline(content) => {
-            give(content.as_bytes());
-            Ok(())
+/// Content that is being read, block after block.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// Nothing has been read.
+    Begins { arrival: Box<Arrival>, offset: u64 },
+    /// Some of it has.
+    Blocks(Box<Blocks>),
+    /// All of it has.
+    Over,
+}
+
+/// The blocks of a content, of which some have been read.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    group: u64,
+    /// Where each block of the group is: as many as one stream has.
+    numbers: BTreeMap<Reference, u32>,
+    decoder: Decoder,
+    said: ByteCount,
+}
+
+impl Reading {
+    /// What is beyond the first `offset` bytes of an arrival's content.
+    pub(super) fn new(arrival: &Arrival, offset: ByteCount) -> Self {
+        Self::Begins { arrival: Box::new(arrival.clone()), offset: offset.0 }
+    }
+
+    /// The next piece, which is not empty, of 32 KiB at most; nothing after the last. Waits for the disk.
+    pub(super) fn next(&mut self, store: &Store) -> Result<Option<Vec<u8>>, ContentError> {
+        loop {
+            match self {
+                Self::Begins { arrival, offset } => match &arrival.contents {
+                    Contents::Inline(content) => {
+                        let rest = usize::try_from(*offset).ok().and_then(|at| content.as_bytes().get(at..));
+                        let rest = rest.filter(|rest| !rest.is_empty()).map(<[u8]>::to_vec);
+                        *self = Self::Over;
+                        return Ok(rest);
+                    }
+                    Contents::Blocks(capability) => {
+                        let blocks = Blocks::open(store, arrival, capability, *offset)?;
+                        *self = Self::Blocks(Box::new(blocks));
+                    }
+                },
+                Self::Blocks(blocks) => match blocks.next(store)? {
+                    Some(piece) => return Ok(Some(piece)),
+                    None => *self = Self::Over,
+                },
+                Self::Over => return Ok(None),
+            }
         }
-        Contents::Blocks(capability) => read_blocks(store, arrival, capability, give),
     }
 }
 
-fn read_blocks(
-    store: &Store,
-    arrival: &Arrival,
-    capability: &ReadCapability,
-    mut give: impl FnMut(&[u8]) -> bool,
-) -> Result<(), ContentError> {
-    let numbers = numbers(store, arrival.group.0)?;
-    let mut decoder = Decoder::whole(capability, arrival.size)?;
-    while let Some(next) = decoder.next_wanted() {
-        let number = *numbers.get(&next).ok_or(ContentError::Block(next))?;
-        let block = store.get(Table::Blocks, &Key::entry(arrival.group.0, number))?;
-        match decoder.handle_block(&block.ok_or(ContentError::Block(next))?)? {
-            Decoded::Content(piece) if !give(piece) => return Ok(()),
-            Decoded::Content(_) | Decoded::Node => {}
-            Decoded::Early | Decoded::NotWanted => return Err(ContentError::Block(next)),
-        }
+impl Blocks {
+    fn open(
+        store: &Store,
+        arrival: &Arrival,
+        capability: &ReadCapability,
+        offset: u64,
+    ) -> Result<Self, ContentError> {
+        let said = arrival.size;
+        let decoder = if offset == 0 {
+            Decoder::whole(capability, said)?
+        } else {
+            Decoder::range(capability, offset, ByteCount(said.0.saturating_sub(offset)))
+        };
+        Ok(Self { group: arrival.group.0, numbers: numbers(store, arrival.group.0)?, decoder, said })
     }
-    let (said, found) = (arrival.size, decoder.content_len().unwrap_or(arrival.size));
-    if said == found { Ok(()) } else { Err(ContentError::Size { said, found }) }
+
+    fn next(&mut self, store: &Store) -> Result<Option<Vec<u8>>, ContentError> {
+        while let Some(next) = self.decoder.next_wanted() {
+            let number = *self.numbers.get(&next).ok_or(ContentError::Block(next))?;
+            let block = store.get(Table::Blocks, &Key::entry(self.group, number))?;
+            match self.decoder.handle_block(&block.ok_or(ContentError::Block(next))?)? {
+                Decoded::Content(piece) if !piece.is_empty() => return Ok(Some(piece.to_vec())),
+                Decoded::Content(_) | Decoded::Node => {}
+                Decoded::Early | Decoded::NotWanted => return Err(ContentError::Block(next)),
+            }
+        }
+        let (said, found) = (self.said, self.decoder.content_len().unwrap_or(self.said));
+        if said == found { Ok(None) } else { Err(ContentError::Size { said, found }) }
+    }
 }
 
-/// Where each block of a group is: as many as one stream has.
+/// Where each block of a group is.
 fn numbers(store: &Store, group: u64) -> Result<BTreeMap<Reference, u32>, ContentError> {
     let mut numbers = BTreeMap::new();
     for entry in store.scan(Table::References, Key::group(group)) {

@@ -84,13 +84,19 @@ fn of(sender: Address) -> Wanted {
     Wanted { from: Some(sender), to: None }
 }
 
-fn read(bed: &Bed, held: &Held) -> Vec<u8> {
+async fn read_from(bed: &Bed, held: &Held, offset: u64) -> (Vec<u8>, Result<(), ContentError>) {
+    let mut pieces = bed.plane.clients().pieces(held.arrival(), ByteCount(offset));
     let mut read = Vec::new();
-    let piece = |piece: &[u8]| {
-        read.extend_from_slice(piece);
-        true
-    };
-    bed.plane.clients().read(held.arrival(), piece).unwrap();
+    while let Some(piece) = pieces.next().await {
+        assert!(!piece.is_empty());
+        read.extend(piece);
+    }
+    (read, pieces.end().unwrap())
+}
+
+async fn read(bed: &Bed, held: &Held) -> Vec<u8> {
+    let (read, end) = read_from(bed, held, 0).await;
+    end.unwrap();
     read
 }
 
@@ -102,7 +108,7 @@ async fn content_of_any_size_is_accepted_delivered_and_taken_once() {
         let mut sending = bed.send(own(), &content).await;
         let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
         assert_eq!((held.arrival().key.sender, held.arrival().size.0), (own(), length.try_into().unwrap()));
-        assert_eq!(read(&bed, &held), content);
+        assert_eq!(read(&bed, &held).await, content);
         held.take().await.unwrap().unwrap();
         let mut told = Vec::new();
         while let Some(news) = sending.told(false).await {
@@ -112,6 +118,38 @@ async fn content_of_any_size_is_accepted_delivered_and_taken_once() {
         assert!(bed.plane.clients().receive(Wanted::default(), false).await.unwrap().is_none());
     }
     bed.reported(|report| report.streams.sending == 0 && report.streams.waiting == 0).await;
+    bed.plane.end();
+}
+
+#[tokio::test]
+async fn content_is_read_from_any_byte_on() {
+    let bed = Bed::new();
+    for length in [100_usize, 300_000] {
+        let content = content(length);
+        let _sending = bed.send(own(), &content).await;
+        let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
+        for offset in [0, 1, 99, length / 2, length - 1, length, length + 1] {
+            let (rest, end) = read_from(&bed, &held, offset.try_into().unwrap()).await;
+            end.unwrap();
+            assert_eq!(rest, content.get(offset..).unwrap_or_default(), "from {offset} of {length}");
+        }
+        held.take().await.unwrap().unwrap();
+    }
+    bed.plane.end();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn slow_clients_keep_no_thread() {
+    let bed = Bed::new();
+    let _sending = bed.send(own(), &content(1_000_000)).await;
+    let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
+    // More than tokio has threads for the disk.
+    let mut slow: Vec<_> =
+        (0..600).map(|_| bed.plane.clients().pieces(held.arrival(), ByteCount(0))).collect();
+    for pieces in &mut slow {
+        assert!(pieces.next().await.is_some());
+    }
+    assert_eq!(read(&bed, &held).await.len(), 1_000_000);
     bed.plane.end();
 }
 
@@ -131,7 +169,7 @@ async fn no_two_clients_have_the_same_stream_and_who_leaves_gives_it_back() {
     assert!(gone.is_err());
     drop(held);
     let held = waiting.await.unwrap();
-    assert_eq!(read(&bed, &held), b"one");
+    assert_eq!(read(&bed, &held).await, b"one");
     drop(held);
     assert!(clients.receive(of(other), false).await.unwrap().is_none());
     let held = clients.receive(of(own()), true).await.unwrap().unwrap();
@@ -150,7 +188,7 @@ async fn who_does_not_wait_takes_nobodys_turn() {
     let mut sending = bed.send(own(), b"one").await;
     while sending.told(false).await.is_some() {}
     let held = clients.receive(Wanted::default(), false).await.unwrap().unwrap();
-    assert_eq!(read(&bed, &held), b"one");
+    assert_eq!(read(&bed, &held).await, b"one");
     assert!(futures_util::poll!(&mut waiting).is_pending(), "that was not for it");
     bed.plane.end();
 }
@@ -167,7 +205,7 @@ async fn what_was_accepted_and_what_was_not_taken_is_there_after_a_restart() {
     drop(bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap());
     let bed = bed.restart();
     let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
-    assert_eq!(read(&bed, &held), content);
+    assert_eq!(read(&bed, &held).await, content);
     held.take().await.unwrap().unwrap();
     let bed = bed.restart();
     assert!(bed.plane.clients().receive(Wanted::default(), false).await.unwrap().is_none(), "taken for good");
@@ -209,13 +247,9 @@ async fn a_damaged_block_is_told_and_not_given_out() {
     let mut block = store.get(table, &key).unwrap().unwrap();
     block[17] ^= 1;
     store.commit(&[crate::store::Change::Put { table, key, value: block }]).unwrap();
-    let mut given = 0;
-    let error = bed.plane.clients().read(held.arrival(), |piece| {
-        given += piece.len();
-        true
-    });
+    let (given, error) = read_from(&bed, &held, 0).await;
     assert!(matches!(error, Err(ContentError::Block(_))), "{error:?}");
-    assert!(given < 100_000);
+    assert!(given.len() < 100_000);
     bed.plane.end();
 }
 
