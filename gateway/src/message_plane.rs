@@ -9,29 +9,33 @@ mod clients;
 mod content;
 mod inlet;
 mod journal;
+mod members;
+mod namespaces;
 mod pieces;
 mod plane;
 mod registry;
 mod report;
 mod shares;
+mod takers;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use ratman_types::{Ed25519Verifier, Hop, SecretKey};
+use ratman_types::{Ed25519Verifier, Hop, SecretKey, Signer};
 use ratman_wire::FrameId;
 use router_core::streams::{Streams, StreamsConfig};
 use tokio::sync::oneshot;
 use tracing::error;
 
 pub use clients::{
-    Clients, Ending, Held, Listed, News, NotStored, Outgoing, Progress, Sending, Told, TooManyNamespaces,
-    Wanted,
+    Clients, Ending, Held, Listed, News, NotStored, Outgoing, Progress, ReceiveError, Sending, Told, Wanted,
 };
 pub use content::ContentError;
 pub use inlet::Inlet;
+pub use members::{MAX_NAMESPACES_OF_ONE, NamespaceError};
 pub use pieces::Pieces;
+pub use registry::{Place, place_of};
 pub use report::PlaneReport;
 pub use shares::{Announcing, TakeDownError};
 
@@ -113,7 +117,7 @@ impl Restored {
         let report = Arc::new(Mutex::default());
         let (words_in, words) = tokio::sync::mpsc::channel(WORDS);
         let doors = Doors { forwarder, ways, words: words_in, report: Arc::clone(&report) };
-        let plane = Plane::new(streams, Journal::new(store), (inlet.clone(), inputs), doors);
+        let plane = Plane::new(streams, Journal::new(store), (inlet.clone(), inputs), doors, local.address());
         let (alive, ended) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name("streams".to_owned()).spawn(move || {
             // Dropped also where it panics.

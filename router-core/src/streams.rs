@@ -103,8 +103,8 @@ pub struct Streams {
     // INVARIANT: each stream of `sent` and `received` has its group in the journal, which bounds them, but for the answers.
     sent: BTreeMap<StreamKey, Outbound>,
     received: BTreeMap<StreamKey, Inbound>,
-    // INVARIANT: those of `received` that are whole, in the order in which they began to come.
-    whole: BTreeMap<GroupNumber, StreamKey>,
+    // INVARIANT: those of `received` that are whole, for each recipient in the order in which they began to come.
+    whole: BTreeMap<(Recipient, GroupNumber), StreamKey>,
     // INVARIANT: both say the same, at most MAX_FINISHED of them.
     finished: BTreeMap<StreamKey, Finished>,
     finished_order: BTreeMap<GroupNumber, StreamKey>,
@@ -329,6 +329,7 @@ impl Streams {
                 self.flooded_is_durable((group, number), name, from, now);
             }
             Durable::Taken { key } => self.events.push_back(StreamEvent::Taken { key, durable: true }),
+            Durable::TakenBy { key, member } => self.is_taken_by(group, (key, member), true),
             Durable::Record => {}
         }
     }
@@ -340,6 +341,7 @@ impl Streams {
             Durable::Carried { group, number, .. } => self.carried_is_gone(group, number),
             Durable::Flooded { group, number, .. } => self.flooded_is_gone((group, number)),
             Durable::Taken { key } => self.events.push_back(StreamEvent::Taken { key, durable: false }),
+            Durable::TakenBy { key, member } => self.is_taken_by(group, (key, member), false),
             Durable::TakenDown { key } => self.is_taken_down(&key, false),
             Durable::Sent { .. }
             | Durable::Accepted { .. }
@@ -368,11 +370,6 @@ impl Streams {
         }
         self.active.append(&mut self.waiting_to_read);
         self.pump(now);
-    }
-
-    /// Whole streams that no client took, those of restored ones included: in the order in which they began to come.
-    pub fn arrivals(&self) -> impl Iterator<Item = Arrival> + '_ {
-        self.whole.values().filter_map(|key| self.received.get(key)?.arrival(*key))
     }
 
     /// What happened.

@@ -9,7 +9,7 @@ use router_core::streams::SendError;
 use super::connection::Left;
 use crate::addresses::AddressError;
 use crate::desk::DeskError;
-use crate::message_plane::Ending;
+use crate::message_plane::{Ending, ReceiveError};
 
 /// Why a request was not done.
 #[derive(Debug)]
@@ -56,6 +56,16 @@ impl From<Left> for Failure {
 impl From<Ending> for Failure {
     fn from(ending: Ending) -> Self {
         Self::internal(&ending.to_string())
+    }
+}
+
+impl From<ReceiveError> for Failure {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            // As if it had not been up when it was asked for.
+            ReceiveError::Down => Self::Told(ClientError::InvalidAuth),
+            ReceiveError::Ending(ending) => ending.into(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! Streams that a client receives as deployed ones do: a letterhead and the content, one stream after the other.
 
 use ratman_types::{Address, ByteCount, Recipient};
-use ratman_wire::api::{AuxiliaryData, ClientError, Letterhead, Microframe, Reply, StreamHeader, StreamWay};
+use ratman_wire::api::{ClientError, Letterhead, Microframe, Reply, StreamHeader, StreamWay};
 use router_core::streams::Arrival;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::error;
@@ -20,16 +20,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         frame: &Microframe,
     ) -> Result<(), Failure> {
         self.authorise(address, frame).await?;
-        let to = recipient.unwrap_or(Recipient::Address(address));
-        if to != Recipient::Address(address) {
-            return Err(ClientError::NotSupported.into());
-        }
+        self.may_receive(address, recipient).await?;
         self.connection.reply(&Reply::Ok, frame.auth.as_ref()).await?;
         let mut left = limit;
         while left != Some(0) {
-            let wanted = Wanted { from: None, to: Some(to) };
+            let wanted = Wanted { by: Some(address), to: recipient, wait: true, ..Wanted::default() };
             let held = tokio::select! {
-                held = self.doors.streams.receive(wanted, true) => held?,
+                held = self.doors.streams.receive(wanted) => held?,
                 left = self.connection.left() => return Err(left.into()),
             };
             let Some(held) = held else { continue };
@@ -37,6 +34,28 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             left = left.map(|left| left - 1);
         }
         Ok(())
+    }
+
+    /// That an address can have streams to a recipient: who waited for others would wait for ever.
+    pub(super) async fn may_receive(
+        &self,
+        address: Address,
+        recipient: Option<Recipient>,
+    ) -> Result<(), Failure> {
+        match recipient {
+            None => Ok(()),
+            Some(Recipient::Address(to)) if to == address => Ok(()),
+            Some(Recipient::Address(_)) => {
+                Err(ClientError::invalid_input("expected the address itself, or a namespace").into())
+            }
+            Some(Recipient::Namespace(namespace)) => {
+                let known = self.doors.streams.namespaces(address).await?;
+                if known.contains(&(namespace, true)) {
+                    return Ok(());
+                }
+                Err(ClientError::invalid_input("the address does not take part in this namespace").into())
+            }
+        }
     }
 
     /// Gives a stream, and forgets it once all of it was given.
@@ -64,6 +83,6 @@ fn letterhead(arrival: &Arrival) -> Letterhead {
         from: arrival.key.sender,
         to: arrival.key.recipient,
         stream_size: arrival.size,
-        auxiliary_data: AuxiliaryData::default(),
+        auxiliary_data: arrival.auxiliary_data.clone(),
     }
 }

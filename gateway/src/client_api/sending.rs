@@ -49,16 +49,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             return Err(ClientError::InvalidAuth.into());
         }
         self.authorise(from, frame).await?;
-        if letterheads.iter().any(|letterhead| letterhead.auxiliary_data.iter().next().is_some()) {
-            // Nothing that was said is dropped in silence.
-            return Err(ClientError::NotSupported.into());
-        }
         let _places = self.places(letterheads.len()).await?;
         let mut targets = Vec::with_capacity(letterheads.len());
         for letterhead in letterheads {
             let lifetime = Lifetime::usual_to(&letterhead.to);
-            let outgoing =
-                Outgoing { recipient: letterhead.to, size: None, lifetime, routing: Routing::Push };
+            let Letterhead { to: recipient, auxiliary_data, .. } = letterhead;
+            let routing = Routing::Push;
+            let outgoing = Outgoing { recipient, size: None, lifetime, routing, auxiliary_data };
             let sending = self.doors.streams.send_as(from, outgoing).await??;
             targets.push(Target { sending, failed: None });
         }

@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use ratman_types::{Address, ByteCount, Namespace, Recipient};
-use ratman_wire::stream::Lifetime;
+use ratman_wire::stream::{AuxiliaryData, Lifetime};
 use router_core::stream::Routing;
 use router_core::streams::{Arrival, SendError};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
@@ -121,7 +121,8 @@ impl<'a> Conversation<'a> {
         owned: Option<Owned>,
     ) -> Result<(), Over> {
         let (size, lifetime) = (size.map(ByteCount), lifetime_of(lifetime)?);
-        let outgoing = Outgoing { recipient, size, lifetime, routing };
+        let auxiliary_data = AuxiliaryData::default();
+        let outgoing = Outgoing { recipient, size, lifetime, routing, auxiliary_data };
         let sending = match self.address_of(owned).await? {
             Some(sender) => self.streams.send_as(sender, outgoing).await??,
             None => self.streams.send(outgoing).await??,
@@ -239,16 +240,19 @@ impl<'a> Conversation<'a> {
     ) -> Result<(), Over> {
         if let Some(key) = &key {
             let subscribed = tokio::select! {
-                subscribed = self.streams.subscribe(key) => subscribed?,
+                subscribed = self.streams.subscribe(key.secret()) => subscribed?,
                 end = self.reader.fill_buf() => return Err(out_of_turn(end)),
             };
             subscribed.map_err(|error| Over::Told(error.to_string()))?;
         }
-        let address = self.address_of(owned).await?.map(Recipient::Address);
+        let address = self.address_of(owned).await?;
         let namespace = key.map(|key| Recipient::Namespace(key.namespace()));
-        let wanted = Wanted { from, to: namespace.or(address) };
+        // What goes to a namespace is the operator's, who gave the key.
+        let by = if namespace.is_some() { None } else { address };
+        let wanted =
+            Wanted { by, from, to: namespace.or(address.map(Recipient::Address)), wait, ..Wanted::default() };
         let held = tokio::select! {
-            held = self.streams.receive(wanted, wait) => held?,
+            held = self.streams.receive(wanted) => held.map_err(|error| Over::Told(error.to_string()))?,
             end = self.reader.fill_buf() => return Err(out_of_turn(end)),
         };
         let Some(held) = held else { return Ok(self.say(&Line::Stream(StreamLine::None)).await?) };

@@ -5,15 +5,15 @@
 use std::sync::Arc;
 
 use ratman_eris::ReadCapability;
-use ratman_types::{Address, ByteCount, Namespace, Recipient, SecretKey, Signer};
-use ratman_wire::stream::Lifetime;
+use ratman_types::{Address, ByteCount, Recipient, SecretKey, Signer};
+use ratman_wire::stream::{AuxiliaryData, Lifetime, StreamId};
 use router_core::stream::Routing;
-use router_core::streams::{Arrival, ListedStream, MAX_NAMESPACES, NewStream, SendError, StreamKey};
+use router_core::streams::{Arrival, ListedStream, NewStream, SendError, StreamKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::inlet::Inlet;
-use super::registry::Ask;
-use crate::namespace_key::NamespaceKey;
+use super::registry::{Ask, Place};
+use super::shares::Announcing;
 use crate::store::Store;
 
 /// The message plane ends, or the stream has; nothing is answered any more.
@@ -28,29 +28,45 @@ pub struct Ending;
 )]
 pub struct NotStored;
 
-/// Local clients subscribed to as many namespaces as may be.
+/// Why no stream is received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected at most {MAX_NAMESPACES} namespaces")]
-pub struct TooManyNamespaces;
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// The address for which a client waited was taken down.
+    #[error("the address was taken down")]
+    Down,
+    /// The message plane ends.
+    #[error(transparent)]
+    Ending(#[from] Ending),
+}
 
 /// Which streams a client takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
+    /// For which address; for the gateway's own if left out.
+    pub by: Option<Address>,
     /// Of whom; of anybody if left out.
     pub from: Option<Address>,
-    /// To whom of those whose keys are here; to the gateway's own address if left out.
+    /// To whom: to that address, or to a namespace that it takes part in. If left out to any of these, and where no address is said
+    /// to the gateway's own alone.
     pub to: Option<Recipient>,
+    /// Only this one.
+    pub stream: Option<StreamId>,
+    /// Before others who wait.
+    pub first: bool,
+    /// Whether to wait for one, or to say that there is none.
+    pub wait: bool,
 }
 
 impl Wanted {
-    /// Whether a stream is one of them.
-    pub(super) fn includes(&self, stream: &StreamKey) -> bool {
-        self.to == Some(stream.recipient) && self.from.is_none_or(|from| from == stream.sender)
+    /// Any stream to the gateway's own address, which is waited for.
+    pub fn any() -> Self {
+        Self { wait: true, ..Self::default() }
     }
 }
 
 /// What a client wants to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     /// Whom it is for.
     pub recipient: Recipient,
@@ -60,6 +76,8 @@ pub struct Outgoing {
     pub lifetime: Lifetime,
     /// Whether its blocks are sent as they are made, or wait until they are asked for.
     pub routing: Routing,
+    /// What the recipient is told beside the content.
+    pub auxiliary_data: AuxiliaryData,
 }
 
 /// What a sender is told, in this order; one of those from the third on is the end.
@@ -139,28 +157,6 @@ impl Clients {
         self.own
     }
 
-    /// Subscribes to a namespace, for as long as the daemon runs or until [`Clients::unsubscribe`]: what is here by now is to be
-    /// received, and what comes.
-    ///
-    /// # Errors
-    /// [`Ending`]; and within, that there are too many.
-    pub async fn subscribe(&self, key: &NamespaceKey) -> Result<Result<(), TooManyNamespaces>, Ending> {
-        let (reply, subscribed) = oneshot::channel();
-        self.inlet.ask(Ask::Subscribe { key: Arc::new(key.secret()), reply });
-        subscribed.await.map_err(|_| Ending)
-    }
-
-    /// Takes back the key of a namespace, whoever gave it: nothing that is sent to it is received any more, and what no client took
-    /// waits sealed. False where nobody subscribed.
-    ///
-    /// # Errors
-    /// [`Ending`].
-    pub async fn unsubscribe(&self, namespace: Namespace) -> Result<bool, Ending> {
-        let (reply, was_there) = oneshot::channel();
-        self.inlet.ask(Ask::Unsubscribe { namespace, reply });
-        was_there.await.map_err(|_| Ending)
-    }
-
     /// What streams there are.
     ///
     /// # Errors
@@ -188,23 +184,58 @@ impl Clients {
         sender: Address,
         outgoing: Outgoing,
     ) -> Result<Result<Sending, SendError>, Ending> {
-        let Outgoing { recipient, size, lifetime, routing } = outgoing;
-        let new = NewStream { sender, recipient, size, lifetime, routing };
+        let Outgoing { recipient, size, lifetime, routing, auxiliary_data } = outgoing;
+        let new = NewStream { sender, recipient, size, lifetime, routing, auxiliary_data };
         let (reply, sent) = oneshot::channel();
         self.inlet.ask(Ask::Send { new, reply });
         sent.await.map_err(|_| Ending)
     }
 
-    /// The oldest stream that is wanted and that no other client has: waits for one, or says that there is none. May
-    /// be dropped while it waits.
+    /// The oldest stream that is wanted and that no other client has for the same address. May be dropped while it waits.
+    ///
+    /// # Errors
+    /// [`ReceiveError`].
+    pub async fn receive(&self, wanted: Wanted) -> Result<Option<Held>, ReceiveError> {
+        let own = wanted.by.is_none().then_some(Recipient::Address(self.own));
+        let wanted = Wanted { to: wanted.to.or(own), ..wanted };
+        let (reply, handed) = oneshot::channel();
+        self.inlet.ask(Ask::Receive { wanted, reply });
+        handed.await.map_err(|_| Ending)?
+    }
+
+    /// The streams from and to an address beyond a place in their order, so many at most.
     ///
     /// # Errors
     /// [`Ending`].
-    pub async fn receive(&self, wanted: Wanted, wait: bool) -> Result<Option<Held>, Ending> {
-        let wanted = Wanted { to: wanted.to.or(Some(Recipient::Address(self.own))), ..wanted };
-        let (reply, handed) = oneshot::channel();
-        self.inlet.ask(Ask::Receive { wanted, wait, reply });
-        handed.await.map_err(|_| Ending)
+    pub async fn list_of(
+        &self,
+        of: Address,
+        after: Option<Place>,
+        most: usize,
+    ) -> Result<Vec<ListedStream>, Ending> {
+        let (reply, listed) = oneshot::channel();
+        self.inlet.ask(Ask::ListOf { of, after, most, reply });
+        listed.await.map_err(|_| Ending)
+    }
+
+    /// Follows a stream that is sent: what has happened to it by now is told first. Nothing where it is not sent, or not any more.
+    ///
+    /// # Errors
+    /// [`Ending`].
+    pub async fn follow(&self, key: StreamKey) -> Result<Option<Announcing>, Ending> {
+        let (reply, following) = oneshot::channel();
+        self.inlet.ask(Ask::Follow { key, reply });
+        following.await.map_err(|_| Ending)
+    }
+
+    /// Ends a stream that an address sends, or one that comes for it and is not whole; whether there was one.
+    ///
+    /// # Errors
+    /// [`Ending`].
+    pub async fn end(&self, key: StreamKey, of: Address) -> Result<bool, Ending> {
+        let (reply, ended) = oneshot::channel();
+        self.inlet.ask(Ask::End { key, of, reply });
+        ended.await.map_err(|_| Ending)
     }
 }
 
@@ -284,17 +315,18 @@ impl Drop for Sending {
     }
 }
 
-/// A stream that is here whole, in the hands of one client.
+/// A stream that is here whole, in the hands of one client of an address.
 #[derive(Debug)]
 pub struct Held {
     arrival: Arrival,
+    by: Address,
     inlet: Inlet,
     taken: bool,
 }
 
 impl Held {
-    pub(super) const fn new(arrival: Arrival, inlet: Inlet) -> Self {
-        Self { arrival, inlet, taken: false }
+    pub(super) const fn new(arrival: Arrival, by: Address, inlet: Inlet) -> Self {
+        Self { arrival, by, inlet, taken: false }
     }
 
     /// The stream.
@@ -309,7 +341,7 @@ impl Held {
     pub async fn take(mut self) -> Result<Result<(), NotStored>, Ending> {
         self.taken = true;
         let (reply, noted) = oneshot::channel();
-        self.inlet.ask(Ask::Taken { key: self.arrival.key, reply });
+        self.inlet.ask(Ask::Taken { key: self.arrival.key, by: self.by, reply });
         noted.await.map_err(|_| Ending)
     }
 }
@@ -317,7 +349,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if !self.taken {
-            self.inlet.ask(Ask::Released { key: self.arrival.key });
+            self.inlet.ask(Ask::Released { key: self.arrival.key, by: self.by });
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use netmod_api::FrameParts;
-use ratman_types::{LinkId, Now, Timestamp};
+use ratman_types::{Address, LinkId, Now, Timestamp};
 use router_core::streams::{StreamEvent, StreamTransmit, Streams};
 use tokio::sync::mpsc;
 
@@ -69,11 +69,12 @@ impl Plane {
         journal: Journal,
         (inlet, inputs): (Inlet, Receiver<Input>),
         doors: Doors,
+        own: Address,
     ) -> Self {
         Self {
             streams,
             journal,
-            registry: Registry::new(inlet.clone()),
+            registry: Registry::new(inlet.clone(), own),
             inlet,
             inputs,
             doors,
@@ -168,7 +169,10 @@ impl Plane {
                 self.registry.handle(ask, &mut self.streams, now);
             }
             Input::LocalUp(key, hops) => self.streams.local_up(key, hops, now),
-            Input::LocalDown(address) => self.streams.local_down(&address, now),
+            Input::LocalDown(address) => {
+                self.registry.takers.address_is_down(&address, &mut self.streams, now);
+                self.streams.local_down(&address, now);
+            }
             Input::Forget(address) => self.streams.forget_address(&address),
             Input::Keep(addresses) => self.streams.forget_all_but(&addresses),
             Input::Filter(filter) => self.streams.set_filter(filter),
@@ -182,7 +186,7 @@ impl Plane {
     /// Carries out what the machine wants; whether there is more of it.
     fn settle(&mut self, now: Now) -> bool {
         self.handle_events(now);
-        self.registry.tell_subscribed(&self.streams);
+        self.registry.takers.tell_joined(&self.streams);
         while self.journal.has_room()
             && let Some(request) = self.streams.poll_store()
         {
@@ -211,8 +215,11 @@ impl Plane {
             StreamEvent::TakenDown { sender, stream, durable } => {
                 self.registry.taken_down((sender, stream), durable);
             }
-            StreamEvent::Received(_) => self.registry.hand_out(&self.streams),
-            StreamEvent::Taken { key, durable } => self.registry.taken(&key, durable),
+            StreamEvent::Received(arrival) => self.registry.takers.arrived(&arrival.key, &self.streams),
+            StreamEvent::Taken { key, durable } => self.registry.takers.is_taken(&key, None, durable),
+            StreamEvent::TakenBy { key, member, durable } => {
+                self.registry.takers.is_taken(&key, Some(member), durable);
+            }
             StreamEvent::Custody { hop, frames } => {
                 if self.doors.words.try_send(Word::Custody(hop, frames)).is_err() {
                     self.counts.custodies_lost += 1;

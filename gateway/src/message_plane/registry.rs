@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! Who of the clients sends what, and which of the streams that are here is whose to take.
+//! Who of the clients sends what, and what becomes of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ratman_types::{Address, Namespace, Now, Recipient, SecretKey, Signer};
+use ratman_types::{Address, Namespace, Now, Recipient, SecretKey};
 use ratman_wire::stream::StreamId;
-use router_core::journal::GroupNumber;
-use router_core::streams::{Arrival, ListedStream, NewShare, NewStream, SendError, StreamKey, Streams};
+use router_core::streams::{ListedStream, NewShare, NewStream, SendError, StreamKey, StreamStage, Streams};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::clients::{Held, Listed, News, NotStored, Progress, Sending, TooManyNamespaces, Wanted};
+use super::clients::{Listed, News, NotStored, Progress, Sending, Wanted};
 use super::inlet::Inlet;
+use super::members::NamespaceError;
 use super::shares::{Announcing, TakeDownError};
+use super::takers::{Receiving, Takers};
 
 /// What a client may be told without having heard the last: all that there is to be told of one stream.
 const MOST_NEWS: usize = 8;
@@ -28,10 +29,18 @@ pub(super) enum Ask {
     Finish { key: StreamKey, reply: oneshot::Sender<Result<(), SendError>> },
     /// Nothing more: it is gone.
     Left { key: StreamKey },
+    /// To make the key of a namespace known.
+    Know { key: Arc<SecretKey>, by: Address, reply: oneshot::Sender<Result<Namespace, NamespaceError>> },
     /// To have what is sent to a namespace; answered when what is here of it already is to be had.
-    Subscribe { key: Arc<SecretKey>, reply: oneshot::Sender<Result<(), TooManyNamespaces>> },
-    /// Not to have it any more; whether anybody had it.
+    Join { namespace: Namespace, member: Address, reply: oneshot::Sender<Result<(), NamespaceError>> },
+    /// Not to have it any more; whether it had it.
+    Leave { namespace: Namespace, member: Address, reply: oneshot::Sender<bool> },
+    /// To have the key of a namespace forgotten that nobody else takes part in; whether it was known.
+    Forget { namespace: Namespace, by: Address, reply: oneshot::Sender<Result<bool, NamespaceError>> },
+    /// To have it forgotten whoever takes part; whether it was known.
     Unsubscribe { namespace: Namespace, reply: oneshot::Sender<bool> },
+    /// To know of which namespaces a key is known, and whether an address takes part.
+    Namespaces { by: Address, reply: oneshot::Sender<Vec<(Namespace, bool)>> },
     /// To share content, which is written as that of a stream is.
     Share { new: NewShare, reply: oneshot::Sender<Result<Sending, SendError>> },
     /// To tell somebody of shared content.
@@ -45,16 +54,34 @@ pub(super) enum Ask {
     TakeDown { sender: Address, stream: StreamId, reply: oneshot::Sender<Result<(), TakeDownError>> },
     /// To know what streams there are.
     List { reply: oneshot::Sender<Listed> },
+    /// To know what streams there are from and to an address, beyond one of them: so many.
+    ListOf { of: Address, after: Option<Place>, most: usize, reply: oneshot::Sender<Vec<ListedStream>> },
+    /// To hear what becomes of a stream that is sent; nothing where it is not.
+    Follow { key: StreamKey, reply: oneshot::Sender<Option<Announcing>> },
+    /// To end a stream that is sent, or one that comes; whether it was there.
+    End { key: StreamKey, of: Address, reply: oneshot::Sender<bool> },
     /// To take a stream, at once or when there is one.
-    Receive { wanted: Wanted, wait: bool, reply: oneshot::Sender<Option<Held>> },
+    Receive { wanted: Wanted, reply: Receiving },
     /// Not to be given what was handed to it again; answered when that is durable, or cannot be.
-    Taken { key: StreamKey, reply: oneshot::Sender<Result<(), NotStored>> },
+    Taken { key: StreamKey, by: Address, reply: oneshot::Sender<Result<(), NotStored>> },
     /// To give it back.
-    Released { key: StreamKey },
+    Released { key: StreamKey, by: Address },
 }
 
 /// Streams that are listed at most, at some hundred bytes each; how many more there are is told.
 const MAX_LISTED: usize = 1024;
+
+/// Where a stream is in a list of them: one that an address sends to itself is there twice.
+pub type Place = (StreamKey, bool);
+
+/// The place of a listed stream.
+pub const fn place_of(listed: &ListedStream) -> Place {
+    let is_sent = matches!(
+        listed.stage,
+        StreamStage::Opening | StreamStage::Sending | StreamStage::Stored | StreamStage::Shared
+    );
+    (listed.key, is_sent)
+}
 
 /// A client that sends a stream.
 #[derive(Debug)]
@@ -73,24 +100,6 @@ struct Writing {
     reply: oneshot::Sender<Result<(), SendError>>,
 }
 
-/// A client that waits for a stream.
-#[derive(Debug)]
-struct Waiting {
-    wanted: Wanted,
-    /// Or is told that there is none.
-    wait: bool,
-    reply: oneshot::Sender<Option<Held>>,
-}
-
-/// A client that waits until what was sent to its namespace before is to be had.
-#[derive(Debug)]
-struct Subscribing {
-    namespace: Namespace,
-    /// What was there when it asked.
-    newest: GroupNumber,
-    reply: oneshot::Sender<Result<(), TooManyNamespaces>>,
-}
-
 /// A client that waits until shared content is gone for good.
 #[derive(Debug)]
 struct TakingDown {
@@ -99,36 +108,24 @@ struct TakingDown {
     reply: oneshot::Sender<Result<(), TakeDownError>>,
 }
 
-/// All clients; there are no more than the control socket has places for.
+/// All clients; there are no more than the sockets for clients have places for.
 #[derive(Debug)]
 pub(super) struct Registry {
     inlet: Inlet,
     senders: BTreeMap<StreamKey, Sender>,
-    /// Who wants to know what becomes of an announcement; several may of the same.
+    /// Who wants to know what becomes of a stream that somebody else began; several may of the same.
     following: Vec<(StreamKey, mpsc::Sender<News>)>,
     /// Who waits until shared content is gone for good.
     taking_down: Vec<TakingDown>,
-    waiting: Vec<Waiting>,
-    held: BTreeSet<StreamKey>,
-    /// Clients that wait until what was sent to their namespaces before is to be had.
-    subscribing: Vec<Subscribing>,
-    /// Clients that want to be told that they have a stream for good.
-    taking: BTreeMap<StreamKey, oneshot::Sender<Result<(), NotStored>>>,
+    /// Who takes what comes.
+    pub(super) takers: Takers,
 }
 
 impl Registry {
-    /// Without clients; they answer through `inlet`.
-    pub(super) fn new(inlet: Inlet) -> Self {
-        Self {
-            inlet,
-            senders: BTreeMap::new(),
-            following: Vec::new(),
-            taking_down: Vec::new(),
-            waiting: Vec::new(),
-            held: BTreeSet::new(),
-            subscribing: Vec::new(),
-            taking: BTreeMap::new(),
-        }
+    /// Without clients; they answer through `inlet`. The gateway's address is that of who says none.
+    pub(super) fn new(inlet: Inlet, own: Address) -> Self {
+        let takers = Takers::new(inlet.clone(), own);
+        Self { inlet, senders: BTreeMap::new(), following: Vec::new(), taking_down: Vec::new(), takers }
     }
 
     /// Does what a client wants. Replies to those who have left need not arrive.
@@ -157,18 +154,25 @@ impl Registry {
                     streams.abandon(&key);
                 }
             }
-            Ask::Subscribe { key, reply } => {
-                let namespace = Namespace::from_bytes(key.public());
-                if streams.add_namespace(key, now) {
-                    let newest = streams.newest_flooded().unwrap_or_default();
-                    self.subscribing.push(Subscribing { namespace, newest, reply });
-                    self.tell_subscribed(streams);
-                } else {
-                    let _ = reply.send(Err(TooManyNamespaces));
+            Ask::Know { key, by, reply } => _ = reply.send(self.takers.members().know(key, by)),
+            Ask::Join { namespace, member, reply } => {
+                self.takers.join((namespace, member), reply, streams, now);
+            }
+            Ask::Leave { namespace, member, reply } => {
+                let _ = reply.send(self.takers.leave((namespace, member), streams, now));
+            }
+            Ask::Forget { namespace, by, reply } => {
+                let forgotten = self.takers.members().forget(&namespace, &by);
+                if forgotten == Ok(true) {
+                    streams.remove_namespace(&namespace);
                 }
+                let _ = reply.send(forgotten);
             }
             Ask::Unsubscribe { namespace, reply } => {
-                let _ = reply.send(streams.remove_namespace(&namespace));
+                let _ = reply.send(self.takers.remove(&namespace, streams));
+            }
+            Ask::Namespaces { by, reply } => {
+                let _ = reply.send(self.takers.members().seen_by(&by).collect());
             }
             Ask::Share { new, reply } => {
                 let shared = streams.share(new, now).map(|key| self.open(key));
@@ -176,8 +180,9 @@ impl Registry {
             }
             Ask::Announce { sender, stream, recipient, reply } => {
                 let announced = streams.announce(sender, stream, recipient, now);
-                let _ =
-                    reply.send(announced.map(|key| self.follow(key, streams.is_announced_for_good(&key))));
+                let _ = reply.send(
+                    announced.map(|key| self.follow(key, streams.is_accepted(&key), StreamStage::Sending)),
+                );
             }
             Ask::TakeDown { sender, stream, reply } => {
                 if streams.take_down(sender, stream) {
@@ -191,23 +196,47 @@ impl Registry {
                 let listed = streams.by_ref().take(MAX_LISTED).collect();
                 let _ = reply.send(Listed { streams: listed, more: streams.count() });
             }
-            Ask::Receive { wanted, wait, reply } => {
-                self.waiting.push(Waiting { wanted, wait, reply });
-                self.hand_out(streams);
-                for unserved in self.waiting.extract_if(.., |waiting| !waiting.wait) {
-                    let _ = unserved.reply.send(None);
-                }
+            Ask::ListOf { of, after, most, reply } => {
+                let _ = reply.send(self.list_of(&of, after, most, streams));
             }
-            Ask::Taken { key, reply } => {
-                self.held.remove(&key);
-                self.taking.insert(key, reply);
-                streams.taken(&key, now);
+            Ask::Follow { key, reply } => {
+                let stage = streams.listed_sent(&key).map(|listed| listed.stage);
+                let is_accepted = stage.is_some() && streams.is_accepted(&key);
+                let following = stage.map(|stage| self.follow(key, is_accepted, stage));
+                let _ = reply.send(following);
             }
-            Ask::Released { key } => {
-                self.held.remove(&key);
-                self.hand_out(streams);
+            Ask::End { key, of, reply } => {
+                let is_sent = key.sender == of && streams.withdraw(&key);
+                let is_denied = key.recipient == Recipient::Address(of) && streams.deny(&key, now);
+                let _ = reply.send(is_sent || is_denied);
             }
+            Ask::Receive { wanted, reply } => self.takers.receive(wanted, reply, streams),
+            Ask::Taken { key, by, reply } => self.takers.taken((key, by), reply, streams, now),
+            Ask::Released { key, by } => self.takers.released(&key, by, streams),
         }
+    }
+
+    /// The streams from and to an address, those to namespaces that it takes part in included, in the order of their places.
+    fn list_of(
+        &mut self,
+        of: &Address,
+        after: Option<Place>,
+        most: usize,
+        streams: &Streams,
+    ) -> Vec<ListedStream> {
+        let namespaces: BTreeSet<_> = self.takers.members().of(of).collect();
+        let is_theirs = |listed: &ListedStream| match &listed.key {
+            StreamKey { sender, .. } if sender == of => true,
+            StreamKey { recipient: Recipient::Address(to), .. } => to == of,
+            key @ StreamKey { recipient: Recipient::Namespace(to), .. } => {
+                namespaces.contains(to) && !streams.has_taken(key, of)
+            }
+        };
+        let beyond = streams.list().filter(|listed| Some(place_of(listed)) > after && is_theirs(listed));
+        let mut beyond: Vec<_> = beyond.collect();
+        beyond.sort_unstable_by_key(place_of);
+        beyond.truncate(most);
+        beyond
     }
 
     /// The stream takes content again.
@@ -246,16 +275,6 @@ impl Registry {
         }
     }
 
-    /// Tells clients that what was sent to their namespaces before is to be had.
-    pub(super) fn tell_subscribed(&mut self, streams: &Streams) {
-        let is_over = |waiting: &mut Subscribing| {
-            waiting.reply.is_closed() || !streams.is_catching_up(&waiting.namespace, waiting.newest)
-        };
-        for Subscribing { reply, .. } in self.subscribing.extract_if(.., is_over) {
-            let _ = reply.send(Ok(()));
-        }
-    }
-
     /// Tells clients how far their streams are.
     pub(super) fn tell_progress(&self, streams: &Streams) {
         for (key, sender) in &self.senders {
@@ -263,36 +282,6 @@ impl Registry {
             let now = Progress { arrived, in_all };
             sender.progress.send_if_modified(|told| std::mem::replace(told, now) != now);
         }
-    }
-
-    /// Tells a client, if it is still there, whether it is stored that it has a stream.
-    pub(super) fn taken(&mut self, key: &StreamKey, durable: bool) {
-        if let Some(reply) = self.taking.remove(key) {
-            let _ = reply.send(if durable { Ok(()) } else { Err(NotStored) });
-        }
-    }
-
-    /// Hands the streams that nobody has yet to those who wait, the oldest first.
-    pub(super) fn hand_out(&mut self, streams: &Streams) {
-        self.waiting.retain(|waiting| !waiting.reply.is_closed());
-        if self.waiting.is_empty() {
-            return;
-        }
-        for arrival in streams.arrivals() {
-            if self.held.contains(&arrival.key) {
-                continue;
-            }
-            let wants = |waiting: &Waiting| waiting.wanted.includes(&arrival.key);
-            let Some(first) = self.waiting.iter().position(wants) else { continue };
-            self.hand(arrival, first);
-        }
-    }
-
-    fn hand(&mut self, arrival: Arrival, to: usize) {
-        let Waiting { reply, .. } = self.waiting.remove(to);
-        self.held.insert(arrival.key);
-        // Where nobody takes it any more, it says itself that it was released.
-        let _ = reply.send(Some(Held::new(arrival, self.inlet.clone())));
     }
 
     /// Tells clients that content is shared no more.
@@ -303,12 +292,11 @@ impl Registry {
         }
     }
 
-    fn follow(&mut self, key: StreamKey, is_accepted: bool) -> Announcing {
+    fn follow(&mut self, key: StreamKey, is_accepted: bool, stage: StreamStage) -> Announcing {
         self.following.retain(|(_, told)| !told.is_closed());
         let (news, told) = mpsc::channel(MOST_NEWS);
-        if is_accepted {
-            let _ = news.try_send(News::Accepted);
-        }
+        let so_far = [(is_accepted, News::Accepted), (stage == StreamStage::Stored, News::Stored)];
+        so_far.into_iter().filter(|(is_so, _)| *is_so).for_each(|(_, was)| _ = news.try_send(was));
         self.following.push((key, news));
         Announcing::new(key, told)
     }

@@ -8,6 +8,8 @@ use ratman_wire::stream::Lifetime;
 use router_core::stream::{Ended, Routing};
 
 use super::*;
+
+mod takers;
 use crate::forward::notices;
 
 /// A message plane without links: what is sent to its own address comes back.
@@ -72,7 +74,7 @@ impl Bed {
 
 fn outgoing(to: Address, size: Option<ByteCount>) -> Outgoing {
     let (recipient, lifetime, routing) = (Recipient::Address(to), Lifetime::MAX, Routing::Push);
-    Outgoing { recipient, size, lifetime, routing }
+    Outgoing { recipient, size, lifetime, routing, auxiliary_data: Default::default() }
 }
 
 /// Content in which no two blocks are alike.
@@ -81,7 +83,7 @@ pub(crate) fn content(length: usize) -> Vec<u8> {
 }
 
 fn of(sender: Address) -> Wanted {
-    Wanted { from: Some(sender), to: None }
+    Wanted { from: Some(sender), ..Wanted::any() }
 }
 
 async fn read_from(bed: &Bed, held: &Held, offset: u64) -> (Vec<u8>, Result<(), ContentError>) {
@@ -106,7 +108,7 @@ async fn content_of_any_size_is_accepted_delivered_and_taken_once() {
     for length in [0, 1, 255, 256, 70_000, 3_000_000] {
         let content = content(length);
         let mut sending = bed.send(own(), &content).await;
-        let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
+        let held = bed.plane.clients().receive(Wanted::any()).await.unwrap().unwrap();
         assert_eq!((held.arrival().key.sender, held.arrival().size.0), (own(), length.try_into().unwrap()));
         assert_eq!(read(&bed, &held).await, content);
         held.take().await.unwrap().unwrap();
@@ -115,7 +117,7 @@ async fn content_of_any_size_is_accepted_delivered_and_taken_once() {
             told.push(news);
         }
         assert_eq!(told, [News::Accepted, News::Ended(Ended::Delivered)].map(Told::News), "{length} bytes");
-        assert!(bed.plane.clients().receive(Wanted::default(), false).await.unwrap().is_none());
+        assert!(bed.plane.clients().receive(Wanted::default()).await.unwrap().is_none());
     }
     bed.reported(|report| report.streams.sending == 0 && report.streams.waiting == 0).await;
     bed.plane.end();
@@ -127,7 +129,7 @@ async fn content_is_read_from_any_byte_on() {
     for length in [100_usize, 300_000] {
         let content = content(length);
         let _sending = bed.send(own(), &content).await;
-        let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
+        let held = bed.plane.clients().receive(Wanted::any()).await.unwrap().unwrap();
         for offset in [0, 1, 99, length / 2, length - 1, length, length + 1] {
             let (rest, end) = read_from(&bed, &held, offset.try_into().unwrap()).await;
             end.unwrap();
@@ -142,7 +144,7 @@ async fn content_is_read_from_any_byte_on() {
 async fn slow_clients_keep_no_thread() {
     let bed = Bed::new();
     let _sending = bed.send(own(), &content(1_000_000)).await;
-    let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
+    let held = bed.plane.clients().receive(Wanted::any()).await.unwrap().unwrap();
     // More than tokio has threads for the disk.
     let mut slow: Vec<_> =
         (0..600).map(|_| bed.plane.clients().pieces(held.arrival(), ByteCount(0))).collect();
@@ -158,23 +160,23 @@ async fn no_two_clients_have_the_same_stream_and_who_leaves_gives_it_back() {
     let bed = Bed::new();
     let clients = bed.plane.clients().clone();
     let _sending = bed.send(own(), b"one").await;
-    let held = clients.receive(Wanted::default(), true).await.unwrap().unwrap();
-    assert!(clients.receive(Wanted::default(), false).await.unwrap().is_none());
+    let held = clients.receive(Wanted::any()).await.unwrap().unwrap();
+    assert!(clients.receive(Wanted::default()).await.unwrap().is_none());
     let waiting = tokio::spawn({
         let clients = clients.clone();
-        async move { clients.receive(of(own()), true).await.unwrap().unwrap() }
+        async move { clients.receive(of(own())).await.unwrap().unwrap() }
     });
     let other = Address::from_bytes([7; 32]);
-    let gone = tokio::time::timeout(Duration::from_millis(1), clients.receive(of(own()), true)).await;
+    let gone = tokio::time::timeout(Duration::from_millis(1), clients.receive(of(own()))).await;
     assert!(gone.is_err());
     drop(held);
     let held = waiting.await.unwrap();
     assert_eq!(read(&bed, &held).await, b"one");
     drop(held);
-    assert!(clients.receive(of(other), false).await.unwrap().is_none());
-    let held = clients.receive(of(own()), true).await.unwrap().unwrap();
+    assert!(clients.receive(Wanted { wait: false, ..of(other) }).await.unwrap().is_none());
+    let held = clients.receive(of(own())).await.unwrap().unwrap();
     held.take().await.unwrap().unwrap();
-    assert!(clients.receive(Wanted::default(), false).await.unwrap().is_none());
+    assert!(clients.receive(Wanted::default()).await.unwrap().is_none());
     bed.plane.end();
 }
 
@@ -183,11 +185,11 @@ async fn who_does_not_wait_takes_nobodys_turn() {
     let bed = Bed::new();
     let clients = bed.plane.clients().clone();
     let of_another = Address::from_bytes([7; 32]);
-    let mut waiting = std::pin::pin!(clients.receive(of(of_another), true));
+    let mut waiting = std::pin::pin!(clients.receive(of(of_another)));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     let mut sending = bed.send(own(), b"one").await;
     while sending.told(false).await.is_some() {}
-    let held = clients.receive(Wanted::default(), false).await.unwrap().unwrap();
+    let held = clients.receive(Wanted::default()).await.unwrap().unwrap();
     assert_eq!(read(&bed, &held).await, b"one");
     assert!(futures_util::poll!(&mut waiting).is_pending(), "that was not for it");
     bed.plane.end();
@@ -202,13 +204,13 @@ async fn what_was_accepted_and_what_was_not_taken_is_there_after_a_restart() {
     assert_eq!(sending.told(false).await, Some(Told::News(News::Accepted)));
     drop(sending);
     let _to_ourselves = bed.send(own(), &content).await;
-    drop(bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap());
+    drop(bed.plane.clients().receive(Wanted::any()).await.unwrap().unwrap());
     let bed = bed.restart();
-    let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
+    let held = bed.plane.clients().receive(Wanted::any()).await.unwrap().unwrap();
     assert_eq!(read(&bed, &held).await, content);
     held.take().await.unwrap().unwrap();
     let bed = bed.restart();
-    assert!(bed.plane.clients().receive(Wanted::default(), false).await.unwrap().is_none(), "taken for good");
+    assert!(bed.plane.clients().receive(Wanted::default()).await.unwrap().is_none(), "taken for good");
     bed.reported(|report| report.streams.sending == 1).await;
     bed.plane.end();
 }
@@ -221,7 +223,7 @@ async fn a_client_that_leaves_before_the_end_abandons_its_stream() {
     bed.reported(|report| report.streams.sending == 1).await;
     drop(sending);
     bed.reported(|report| report.streams.sending == 0).await;
-    assert!(bed.plane.clients().receive(Wanted::default(), false).await.unwrap().is_none());
+    assert!(bed.plane.clients().receive(Wanted::default()).await.unwrap().is_none());
     bed.plane.end();
 }
 
@@ -240,7 +242,7 @@ async fn what_was_said_of_the_size_must_be_so() {
 async fn a_damaged_block_is_told_and_not_given_out() {
     let bed = Bed::new();
     let _sending = bed.send(own(), &content(100_000)).await;
-    let held = bed.plane.clients().receive(Wanted::default(), true).await.unwrap().unwrap();
+    let held = bed.plane.clients().receive(Wanted::any()).await.unwrap().unwrap();
     let store = bed.plane.clients().store();
     let key = crate::store::Key::entry(held.arrival().group.0, 1);
     let table = crate::store::Table::Blocks;
@@ -259,10 +261,10 @@ async fn clients_hear_of_the_end() {
     let clients = plane.clients().clone();
     let waiting = tokio::spawn({
         let clients = clients.clone();
-        async move { clients.receive(Wanted::default(), true).await.map(drop) }
+        async move { clients.receive(Wanted::any()).await.map(drop) }
     });
-    assert!(clients.receive(Wanted::default(), false).await.unwrap().is_none());
+    assert!(clients.receive(Wanted::default()).await.unwrap().is_none());
     plane.end();
-    assert_eq!(waiting.await.unwrap(), Err(Ending));
-    assert_eq!(clients.receive(Wanted::default(), false).await.map(drop), Err(Ending));
+    assert_eq!(waiting.await.unwrap(), Err(Ending.into()));
+    assert_eq!(clients.receive(Wanted::default()).await.map(drop), Err(Ending.into()));
 }

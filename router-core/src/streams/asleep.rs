@@ -109,7 +109,7 @@ impl Streams {
             if let Some(inbound) = self.received.remove(&key) {
                 self.received_deadlines.set(key, None);
                 let stream = inbound.asleep();
-                self.whole.remove(&stream.group);
+                self.whole.remove(&(*recipient, stream.group));
                 self.sleep(key, stream);
             }
         }

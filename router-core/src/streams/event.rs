@@ -4,7 +4,7 @@
 use ratman_eris::ReadCapability;
 use ratman_types::{Address, ByteCount, Hop, Recipient, WallTime};
 use ratman_wire::FrameId;
-use ratman_wire::stream::{Contents, Lifetime, StreamId};
+use ratman_wire::stream::{AuxiliaryData, Contents, Lifetime, StreamId};
 
 use crate::journal::{GroupKey, GroupNumber, JournalFull, Role};
 use crate::stream::{Ended, Routing};
@@ -28,7 +28,7 @@ impl StreamKey {
 }
 
 /// What a client wants to send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewStream {
     /// The local address that sends.
     pub sender: Address,
@@ -40,6 +40,8 @@ pub struct NewStream {
     pub lifetime: Lifetime,
     /// Whether its blocks are sent as they are made, or wait here until they are asked for.
     pub routing: Routing,
+    /// What the recipient is told beside the content.
+    pub auxiliary_data: AuxiliaryData,
 }
 
 /// What a client wants to share.
@@ -116,6 +118,8 @@ pub struct Arrival {
     pub created: WallTime,
     /// Until when it is kept.
     pub end: WallTime,
+    /// What its sender says beside.
+    pub auxiliary_data: AuxiliaryData,
     /// The content itself, or what opens its blocks.
     pub contents: Contents,
 }
@@ -159,6 +163,15 @@ pub enum StreamEvent {
         /// Which.
         key: StreamKey,
         /// Whether that is stored; else it may be given out once more after a restart.
+        durable: bool,
+    },
+    /// One of those whom it is for has it, as [`Streams::taken_by`](super::Streams::taken_by) was told.
+    TakenBy {
+        /// Which.
+        key: StreamKey,
+        /// Who.
+        member: Address,
+        /// Whether that is stored; else it may be given to them once more after a restart.
         durable: bool,
     },
     /// A neighbour brought a frame whose signature does not hold: it should have verified it

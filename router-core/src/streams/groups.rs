@@ -26,7 +26,7 @@ impl Streams {
             (Role::Received, Some(key)) => {
                 self.received.remove(&key);
                 self.asleep.remove(&key);
-                self.whole.remove(&number);
+                self.whole.remove(&(key.recipient, number));
                 self.received_deadlines.set(key, None);
                 self.deliver_again(&key);
             }

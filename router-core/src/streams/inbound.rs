@@ -2,6 +2,7 @@
 //! Streams that come for local addresses: blocks and manifests are stored as they arrive, what is missing is asked for,
 //! and when all of it is durable the sender hears so, and a client.
 
+mod members;
 mod pulling;
 mod stored;
 mod words;
@@ -166,6 +167,7 @@ impl Inbound {
             size: manifest.letterhead().stream_size,
             created: manifest.created(),
             end: self.end,
+            auxiliary_data: manifest.letterhead().auxiliary_data.clone(),
             contents: manifest.contents().clone(),
         })
     }
@@ -472,7 +474,7 @@ impl Streams {
         if restored.complete {
             inbound.stage = Stage::Whole;
             self.journal.hold(inbound.group);
-            self.whole.insert(inbound.group, key);
+            self.whole.insert((key.recipient, inbound.group), key);
             self.received.insert(key, inbound);
             return true;
         }

@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use ratman_eris::{BlockSize, Encoder, ReadCapability, Reference};
 use ratman_types::{ByteCount, Now, Recipient, RouterId, Timestamp, WallTime, is_valid_key};
 use ratman_wire::FrameId;
-use ratman_wire::stream::{Auxiliary, Lifetime, StreamId};
+use ratman_wire::stream::{Auxiliary, AuxiliaryData, Lifetime, StreamId};
 use zeroize::Zeroizing;
 
 use super::listed::{ListedStream, StreamStage};
 use super::{NewStream, SendError, StreamEvent, StreamKey, Streams, Way};
 use crate::DropReason;
 use crate::journal::{GroupNumber, Role};
-use crate::stream::{Routing, SealedManifest, Sending};
+use crate::stream::{Ended, Routing, SealedManifest, Sending};
 use content::check_size;
 use handed::Handed;
 
@@ -49,6 +49,7 @@ pub(super) struct Outbound {
     pub(super) created: WallTime,
     pub(super) lifetime: Lifetime,
     pub(super) said: Option<ByteCount>,
+    auxiliary_data: AuxiliaryData,
     /// What opens the blocks, of content that is shared.
     pub(super) capability: Option<ReadCapability>,
     content: Content,
@@ -100,6 +101,7 @@ impl Outbound {
             created,
             lifetime,
             said: None,
+            auxiliary_data: AuxiliaryData::default(),
             capability: None,
             content: Content::Collecting(Zeroizing::default()),
             block_size: BlockSize::Kib32,
@@ -199,7 +201,7 @@ impl Streams {
         purpose: Purpose,
         now: Now,
     ) -> Result<StreamKey, SendError> {
-        let NewStream { sender, recipient, size, lifetime, routing } = new;
+        let NewStream { sender, recipient, size, lifetime, routing, auxiliary_data } = new;
         let stream = StreamId::from_bytes(self.random());
         let key = StreamKey { sender, recipient, stream };
         let created = self.wall(now);
@@ -207,7 +209,7 @@ impl Streams {
         let group = self.journal.open(key.group(role), None, lifetime.end(created))?;
         self.journal.hold(group);
         let out = Outbound::new(purpose, Some(group), (created, lifetime), Sending::new(routing));
-        self.sent.insert(key, Outbound { said: size, ..out });
+        self.sent.insert(key, Outbound { said: size, auxiliary_data, ..out });
         self.sent_way_changed(&key, now);
         Ok(key)
     }
@@ -241,6 +243,23 @@ impl Streams {
         if self.sent.get(key).is_some_and(|out| out.sealed.is_none()) {
             self.remove_sent(key);
         }
+    }
+
+    /// Whether all of a stream that is sent is durable here, as [`StreamEvent::Accepted`] said.
+    pub fn is_accepted(&self, key: &StreamKey) -> bool {
+        self.sent.get(key).is_some_and(|out| out.is_durable)
+    }
+
+    /// Sends a stream no further, whether its content is complete or not, and keeps nothing of it; [`Ended::Withdrawn`] follows. What
+    /// has arrived stays where it is. False where it is not sent: shared content is [taken down](Streams::take_down).
+    pub fn withdraw(&mut self, key: &StreamKey) -> bool {
+        let may_go = |out: &Outbound| matches!(out.purpose, Purpose::Send | Purpose::Announce);
+        let is_there = self.sent.get(key).is_some_and(may_go);
+        if is_there {
+            self.remove_sent(key);
+            self.events.push_back(StreamEvent::Ended(*key, Ended::Withdrawn));
+        }
+        is_there
     }
 
     /// Puts a stream back that was taken out to work on it, or ends it.

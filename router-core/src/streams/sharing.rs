@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ratman_eris::{BlockSize, ReadCapability, Reference};
 use ratman_types::{Address, ByteCount, Now, Recipient, WallTime, blake2b, is_valid_key};
-use ratman_wire::stream::{Contents, Lifetime, StreamId};
+use ratman_wire::stream::{AuxiliaryData, Contents, Lifetime, StreamId};
 
 use super::listed::{ListedStream, StreamStage};
 use super::outbound::{Outbound, Purpose};
@@ -61,7 +61,8 @@ impl Streams {
             return Err(SendError::Sender);
         }
         let recipient = Recipient::Address(sender);
-        let new = NewStream { sender, recipient, size, lifetime, routing: Routing::Pull };
+        let (routing, auxiliary_data) = (Routing::Pull, AuxiliaryData::default());
+        let new = NewStream { sender, recipient, size, lifetime, routing, auxiliary_data };
         self.open(new, Purpose::Share, now)
     }
 
@@ -132,7 +133,8 @@ impl Streams {
         if self.is_announced(&key) {
             return Ok(key);
         }
-        let sealed = self.seal(&key, of_content, size, Contents::Blocks(capability))?;
+        let sealed =
+            self.seal(&key, of_content, (size, AuxiliaryData::default()), Contents::Blocks(capability))?;
         self.remove_sent(&key);
         let group = self.journal.open(key.group(Role::Sent), None, times.1.end(times.0))?;
         self.journal.hold(group);
@@ -148,11 +150,6 @@ impl Streams {
         self.sent.insert(key, out);
         self.sent_way_changed(&key, now);
         Ok(key)
-    }
-
-    /// Whether what tells somebody of shared content is durable already.
-    pub fn is_announced_for_good(&self, key: &StreamKey) -> bool {
-        self.sent.get(key).is_some_and(|out| out.purpose == Purpose::Announce && out.is_durable)
     }
 
     /// Whether a recipient is being told already, or a namespace was: of that its end is said once more.

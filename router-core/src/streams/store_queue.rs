@@ -7,7 +7,7 @@ mod owed;
 use std::collections::{BTreeMap, VecDeque};
 
 use ratman_eris::Reference;
-use ratman_types::{Hop, RouterId};
+use ratman_types::{Address, Hop, RouterId};
 use ratman_wire::FrameId;
 
 use super::{StoreRequest, StreamKey, Write};
@@ -42,6 +42,8 @@ pub(super) enum Durable {
     Flooded { group: GroupNumber, number: u32, name: FrameId, from: Hop },
     /// That a client has a stream.
     Taken { key: StreamKey },
+    /// That one of the addresses that a stream is for has it.
+    TakenBy { key: StreamKey, member: Address },
     /// A frame that is carried.
     Carried { group: GroupNumber, number: u32, name: FrameId, from: Hop },
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 mod asleep;
 mod full_disk;
+mod members;
 mod mesh;
 mod namespaces;
 mod pulled;

@@ -100,7 +100,7 @@ impl Streams {
         inbound.stage = Stage::Whole;
         inbound.answered = Some(now.at);
         let arrival = inbound.arrival(*key);
-        self.whole.insert(group, *key);
+        self.whole.insert((key.recipient, group), *key);
         self.journal.hold(group);
         self.send_receipt(key, Outcome::Delivered, now);
         self.events.extend(arrival.map(|arrival| StreamEvent::Received(Box::new(arrival))));

@@ -26,6 +26,15 @@ impl Streams {
         }
     }
 
+    /// A stream that is coming is not wanted: nothing of it is kept, and its sender hears so. False where it is not coming, or is
+    /// whole: that is [taken](Streams::taken).
+    pub fn deny(&mut self, key: &StreamKey, now: Now) -> bool {
+        let coming = self.received.get(key).filter(|inbound| inbound.stage == Stage::Coming);
+        let Some(end) = coming.map(|inbound| inbound.end) else { return false };
+        self.refuse(key, end, now);
+        true
+    }
+
     /// A stream that is not wanted, or cannot be read: nothing of it is kept, and its sender hears so.
     pub(in crate::streams) fn refuse(&mut self, key: &StreamKey, end: WallTime, now: Now) {
         self.remember_refused(key, end, now);
@@ -46,7 +55,7 @@ impl Streams {
 
     fn finish_received(&mut self, key: &StreamKey, now: Now) {
         let Some(inbound) = self.received.remove(key) else { return };
-        self.whole.remove(&inbound.group);
+        self.whole.remove(&(key.recipient, inbound.group));
         self.received_deadlines.set(*key, None);
         let entries = self.journal.remove(inbound.group).map_or(0, |group| group.len());
         let (group, end) = (inbound.group, inbound.end);

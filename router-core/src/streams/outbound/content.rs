@@ -3,7 +3,9 @@
 
 use ratman_eris::{BlockSize, ConvergenceSecret, Encoder};
 use ratman_types::{ByteCount, Recipient, WallTime};
-use ratman_wire::stream::{Contents, InlineContents, Letterhead, Lifetime, MAX_INLINE, Manifest};
+use ratman_wire::stream::{
+    AuxiliaryData, Contents, InlineContents, Letterhead, Lifetime, MAX_INLINE, Manifest,
+};
 use zeroize::Zeroizing;
 
 use super::{AT_HAND, Content, Kind, Outbound, Purpose};
@@ -122,7 +124,8 @@ impl Streams {
             }
             Contents::Blocks(_) | Contents::Inline(_) => (*key, Durable::Accepted { key: *key }),
         };
-        let sealed = self.seal(&named, (out.created, out.lifetime), size, contents)?;
+        let auxiliary_data = core::mem::take(&mut out.auxiliary_data);
+        let sealed = self.seal(&named, (out.created, out.lifetime), (size, auxiliary_data), contents)?;
         let (created, lifetime, bytes) = (out.created, out.lifetime, sealed.as_bytes().to_vec());
         let record = match (out.purpose, out.sending.wanted()) {
             (Purpose::Share, _) => Record::Shared { key: named, created, lifetime, size, sealed: bytes },
@@ -140,10 +143,9 @@ impl Streams {
         &mut self,
         key: &StreamKey,
         (created, lifetime): (WallTime, Lifetime),
-        stream_size: ByteCount,
+        (stream_size, auxiliary_data): (ByteCount, AuxiliaryData),
         contents: Contents,
     ) -> Result<SealedManifest, SendError> {
-        let auxiliary_data = Default::default();
         let letterhead = Letterhead { from: key.sender, to: key.recipient, stream_size, auxiliary_data };
         let manifest = Manifest::new(key.stream, created, lifetime, letterhead, contents)
             .expect("invariant: the tree is that of the content");

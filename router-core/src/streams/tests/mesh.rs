@@ -12,7 +12,7 @@ use ratman_types::{
     Address, ByteCount, Digest, Hop, LinkId, Mtu, Now, Recipient, RouterId, SecretKey, Signer, Timestamp,
     WallTime,
 };
-use ratman_wire::stream::{Lifetime, StreamId};
+use ratman_wire::stream::{AuxiliaryData, Lifetime, StreamId};
 use ratman_wire::{Frame, Mode};
 
 use crate::fib::FibEntry;
@@ -171,6 +171,7 @@ impl Mesh {
             size: size.map(ByteCount),
             lifetime: Lifetime::from_secs(u32::try_from(LIFETIME.as_secs()).unwrap()).unwrap(),
             routing: Routing::Push,
+            auxiliary_data: AuxiliaryData::default(),
         }
     }
 
@@ -372,7 +373,7 @@ impl Mesh {
         self.routes_changed();
     }
 
-    fn events(&self, index: usize) -> impl Iterator<Item = &StreamEvent> {
+    pub(super) fn events(&self, index: usize) -> impl Iterator<Item = &StreamEvent> {
         self.nodes[index].events.iter()
     }
 

@@ -8,7 +8,7 @@ use crate::streams::{MAX_NAMESPACES, MAX_TO_NAMESPACE};
 use crate::{DropReason, sign_frame};
 use ratman_types::Mtu;
 use ratman_wire::carrier::set_hops_left;
-use ratman_wire::stream::{Auxiliary, Lifetime, PackedBlocks};
+use ratman_wire::stream::{Auxiliary, AuxiliaryData, Lifetime, PackedBlocks};
 use ratman_wire::{Header, Mode};
 
 const HOUR: Lifetime = Lifetime::from_secs(3600).unwrap();
@@ -22,20 +22,20 @@ fn namespace() -> Namespace {
 }
 
 impl Mesh {
-    fn subscribe(&mut self, index: usize) {
+    pub(super) fn subscribe(&mut self, index: usize) {
         let now = self.now();
         assert!(self.node_mut(index).streams.add_namespace(namespace_key(), now));
         self.settle();
     }
 
-    fn publish(&mut self, sender: usize, content: &[u8]) -> StreamKey {
+    pub(super) fn publish(&mut self, sender: usize, content: &[u8]) -> StreamKey {
         let (new, now) = (self.new_post(sender), self.now());
         let key = self.node_mut(sender).streams.send(new, now).unwrap();
         self.write_all(sender, &key, content).unwrap();
         key
     }
 
-    fn new_post(&self, sender: usize) -> NewStream {
+    pub(super) fn new_post(&self, sender: usize) -> NewStream {
         let recipient = Recipient::Namespace(namespace());
         NewStream {
             sender: self.address(sender),
@@ -43,6 +43,7 @@ impl Mesh {
             size: None,
             lifetime: HOUR,
             routing: Routing::Push,
+            auxiliary_data: AuxiliaryData::default(),
         }
     }
 
@@ -191,9 +192,9 @@ fn what_is_too_much_for_everybody_is_refused_by_sender_and_relay() {
     let mut mesh = Mesh::line(2);
     let (post, now) = (mesh.new_post(0), mesh.now());
     let streams = &mut mesh.node_mut(0).streams;
-    let too_long = NewStream { lifetime: Lifetime::from_secs(86_401).unwrap(), ..post };
+    let too_long = NewStream { lifetime: Lifetime::from_secs(86_401).unwrap(), ..post.clone() };
     assert!(matches!(streams.send(too_long, now), Err(SendError::LifetimeForNamespace { .. })));
-    let too_big = NewStream { size: Some(ByteCount(MAX_TO_NAMESPACE.0 + 1)), ..post };
+    let too_big = NewStream { size: Some(ByteCount(MAX_TO_NAMESPACE.0 + 1)), ..post.clone() };
     assert!(matches!(streams.send(too_big, now), Err(SendError::TooLongForNamespace { .. })));
     let key = streams.send(post, now).unwrap();
     let error = mesh.write_all(0, &key, &content((1 << 20) + 40_000)).unwrap_err();

@@ -138,7 +138,7 @@ fn equal_content_of_one_sender_is_kept_once_for_the_longer_time() {
     }
     mesh.restart(0);
     assert_eq!((mesh.node(0).streams.status().shared, mesh.entries(0)), (1, stored));
-    assert!(mesh.node(0).streams.is_announced_for_good(&key));
+    assert!(mesh.node(0).streams.is_accepted(&key));
     assert_eq!(mesh.announce(0, &first, to), key, "once more changes nothing");
     // What was begun goes on with the blocks that stayed.
     mesh.join(0, 1);

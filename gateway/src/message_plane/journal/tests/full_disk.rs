@@ -79,7 +79,14 @@ impl Plane {
     fn send(&mut self, content: &[u8]) -> StreamKey {
         let (now, address) = (self.now(), own().address());
         let (recipient, lifetime) = (Recipient::Address(address), Lifetime::from_secs(86_400).unwrap());
-        let new = NewStream { sender: address, recipient, size: None, lifetime, routing: Routing::Push };
+        let new = NewStream {
+            sender: address,
+            recipient,
+            size: None,
+            lifetime,
+            routing: Routing::Push,
+            auxiliary_data: Default::default(),
+        };
         let key = self.streams.send(new, now).unwrap();
         let mut rest = content;
         while !rest.is_empty() {

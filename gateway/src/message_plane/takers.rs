@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Which of the streams that are here is whose to take: each goes to one client of the address that it is for, and a stream to a
+//! namespace to one client of each address that takes part.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ratman_types::{Address, Namespace, Now, Recipient};
+use router_core::journal::GroupNumber;
+use router_core::streams::{StreamKey, Streams};
+use tokio::sync::oneshot;
+
+use super::clients::{Held, NotStored, ReceiveError, Wanted};
+use super::inlet::Inlet;
+use super::members::{Members, NamespaceError};
+
+/// What a client is answered that wants a stream.
+pub(super) type Receiving = oneshot::Sender<Result<Option<Held>, ReceiveError>>;
+
+/// A client that waits for a stream.
+#[derive(Debug)]
+struct Waiting {
+    by: Address,
+    wanted: Wanted,
+    reply: Receiving,
+}
+
+/// A client that waits until what was sent to its namespace before is to be had.
+#[derive(Debug)]
+struct Joining {
+    namespace: Namespace,
+    /// What was there when it asked.
+    newest: GroupNumber,
+    reply: oneshot::Sender<Result<(), NamespaceError>>,
+}
+
+/// All clients that take streams; there are no more than the sockets for clients have places for.
+#[derive(Debug)]
+pub(super) struct Takers {
+    inlet: Inlet,
+    own: Address,
+    members: Members,
+    waiting: Vec<Waiting>,
+    /// What clients have in their hands, and for which address.
+    held: BTreeSet<(StreamKey, Address)>,
+    joining: Vec<Joining>,
+    /// Clients that want to be told that they have a stream for good.
+    taking: BTreeMap<(StreamKey, Address), oneshot::Sender<Result<(), NotStored>>>,
+}
+
+impl Takers {
+    /// Without clients; they answer through `inlet`. The gateway's address is that of who says none.
+    pub(super) fn new(inlet: Inlet, own: Address) -> Self {
+        Self {
+            inlet,
+            own,
+            members: Members::new(own),
+            waiting: Vec::new(),
+            held: BTreeSet::new(),
+            joining: Vec::new(),
+            taking: BTreeMap::new(),
+        }
+    }
+
+    /// Who takes part in which namespace.
+    pub(super) fn members(&mut self) -> &mut Members {
+        &mut self.members
+    }
+
+    /// An address takes part in a namespace from now on.
+    pub(super) fn join(
+        &mut self,
+        (namespace, member): (Namespace, Address),
+        reply: oneshot::Sender<Result<(), NamespaceError>>,
+        streams: &mut Streams,
+        now: Now,
+    ) {
+        let mut joined = self.members.join(&namespace, member);
+        if joined.as_ref().is_ok_and(|key| !streams.add_namespace(Arc::clone(key), now)) {
+            self.members.leave(&namespace, &member);
+            joined = Err(NamespaceError::TooMany);
+        }
+        if let Err(error) = joined {
+            let _ = reply.send(Err(error));
+            return;
+        }
+        let newest = streams.newest_flooded().unwrap_or_default();
+        self.joining.push(Joining { namespace, newest, reply });
+        self.tell_joined(streams);
+        self.serve_all(&member, streams);
+    }
+
+    /// An address takes part in a namespace no more; whether it did.
+    pub(super) fn leave(
+        &mut self,
+        (namespace, member): (Namespace, Address),
+        streams: &mut Streams,
+        now: Now,
+    ) -> bool {
+        let took_part = self.members.leave(&namespace, &member);
+        if took_part {
+            self.has_left(&namespace, streams, now);
+        }
+        took_part
+    }
+
+    /// Nobody takes part in a namespace any more, and its key goes; whether it was there.
+    pub(super) fn remove(&mut self, namespace: &Namespace, streams: &mut Streams) -> bool {
+        let was_there = self.members.remove(namespace);
+        streams.remove_namespace(namespace);
+        was_there
+    }
+
+    /// An address is down: it takes nothing, and takes part nowhere.
+    pub(super) fn address_is_down(&mut self, address: &Address, streams: &mut Streams, now: Now) {
+        for namespace in self.members.of(address).collect::<Vec<_>>() {
+            self.leave((namespace, *address), streams, now);
+        }
+        for waiting in self.waiting.extract_if(.., |waiting| waiting.by == *address) {
+            let _ = waiting.reply.send(Err(ReceiveError::Down));
+        }
+    }
+
+    /// What the others have taken that still take part is over; without them nobody opens what comes.
+    fn has_left(&mut self, namespace: &Namespace, streams: &mut Streams, now: Now) {
+        if self.members.who(namespace).next().is_none() {
+            streams.remove_namespace(namespace);
+            return;
+        }
+        let over =
+            |key: &&StreamKey| self.members.who(namespace).all(|member| streams.has_taken(key, member));
+        let to_it = Recipient::Namespace(*namespace);
+        let over: Vec<_> = streams.arrivals_to(&to_it).filter(over).copied().collect();
+        over.iter().for_each(|key| streams.taken(key, now));
+    }
+
+    /// Tells clients that what was sent to their namespaces before is to be had.
+    pub(super) fn tell_joined(&mut self, streams: &Streams) {
+        let is_over = |waiting: &mut Joining| {
+            waiting.reply.is_closed() || !streams.is_catching_up(&waiting.namespace, waiting.newest)
+        };
+        for Joining { reply, .. } in self.joining.extract_if(.., is_over) {
+            let _ = reply.send(Ok(()));
+        }
+    }
+
+    /// A client wants a stream: the oldest, now or when there is one.
+    pub(super) fn receive(&mut self, wanted: Wanted, reply: Receiving, streams: &Streams) {
+        self.waiting.retain(|waiting| !waiting.reply.is_closed());
+        let waiting = Waiting { by: wanted.by.unwrap_or(self.own), wanted, reply };
+        match self.oldest_for(&waiting, streams) {
+            Some(key) => self.hand(&key, waiting, streams),
+            None if wanted.wait => self.waiting.push(waiting),
+            None => _ = waiting.reply.send(Ok(None)),
+        }
+    }
+
+    /// A stream is here: hands it to those who wait for it.
+    pub(super) fn arrived(&mut self, key: &StreamKey, streams: &Streams) {
+        self.waiting.retain(|waiting| !waiting.reply.is_closed());
+        while let Some(next) = self.next_for(key, streams) {
+            let waiting = self.waiting.remove(next);
+            self.hand(key, waiting, streams);
+        }
+    }
+
+    /// A client gave a stream back.
+    pub(super) fn released(&mut self, key: &StreamKey, by: Address, streams: &Streams) {
+        self.held.remove(&(*key, by));
+        if streams.arrival(key).is_some() {
+            self.arrived(key, streams);
+        }
+    }
+
+    /// A client has a stream; it hears so when that is durable.
+    pub(super) fn taken(
+        &mut self,
+        (key, by): (StreamKey, Address),
+        reply: oneshot::Sender<Result<(), NotStored>>,
+        streams: &mut Streams,
+        now: Now,
+    ) {
+        self.held.remove(&(key, by));
+        self.taking.insert((key, by), reply);
+        let others = |namespace: &Namespace| {
+            let mut others = self.members.who(namespace).filter(|member| **member != by);
+            others.any(|member| !streams.has_taken(&key, member))
+        };
+        match &key.recipient {
+            Recipient::Namespace(namespace) if others(namespace) => streams.taken_by(&key, by),
+            Recipient::Namespace(_) | Recipient::Address(_) => streams.taken(&key, now),
+        }
+    }
+
+    /// Tells clients, if they are still there, whether it is stored that they have a stream; one, or all that wait for it.
+    pub(super) fn is_taken(&mut self, key: &StreamKey, by: Option<Address>, durable: bool) {
+        let is_of_it =
+            |(of, member): &(StreamKey, Address), _: &mut _| of == key && by.is_none_or(|by| by == *member);
+        for (_, reply) in self.taking.extract_if(.., is_of_it) {
+            let _ = reply.send(if durable { Ok(()) } else { Err(NotStored) });
+        }
+    }
+
+    /// Looks for what an address's clients wait for, which may have come to be theirs.
+    fn serve_all(&mut self, by: &Address, streams: &Streams) {
+        let (theirs, others) = self.waiting.drain(..).partition(|waiting| waiting.by == *by);
+        self.waiting = others;
+        let theirs: Vec<Waiting> = theirs;
+        for waiting in theirs {
+            match self.oldest_for(&waiting, streams) {
+                Some(key) => self.hand(&key, waiting, streams),
+                None => self.waiting.push(waiting),
+            }
+        }
+    }
+
+    /// The oldest stream that a client may have.
+    fn oldest_for(&self, waiting: &Waiting, streams: &Streams) -> Option<StreamKey> {
+        let own = Recipient::Address(waiting.by);
+        let namespaces = self.members.of(&waiting.by).map(Recipient::Namespace);
+        let to = [own].into_iter().chain(namespaces);
+        let wanted = to.filter(|to| waiting.wanted.to.is_none_or(|only| only == *to));
+        let oldest_of_each = wanted.filter_map(|to| {
+            let key = streams.arrivals_to(&to).find(|key| self.may_have(waiting, key, streams))?;
+            Some((streams.arrival(key)?.group, *key))
+        });
+        oldest_of_each.min().map(|(_, key)| key)
+    }
+
+    /// Who is next to have a stream: those who go first, and the one who has waited longest.
+    fn next_for(&self, key: &StreamKey, streams: &Streams) -> Option<usize> {
+        let all = self.waiting.iter().enumerate();
+        let wanting = all.filter(|(_, waiting)| self.may_have(waiting, key, streams));
+        wanting.min_by_key(|(place, waiting)| (!waiting.wanted.first, *place)).map(|(place, _)| place)
+    }
+
+    fn may_have(&self, waiting: &Waiting, key: &StreamKey, streams: &Streams) -> bool {
+        let Wanted { from, to, stream, .. } = &waiting.wanted;
+        let is_wanted = from.is_none_or(|from| from == key.sender)
+            && to.is_none_or(|to| to == key.recipient)
+            && stream.is_none_or(|stream| stream == key.stream);
+        is_wanted && self.is_for(&waiting.by, key, streams) && !self.held.contains(&(*key, waiting.by))
+    }
+
+    /// Whether a stream is for an address, and it has not taken it.
+    fn is_for(&self, address: &Address, key: &StreamKey, streams: &Streams) -> bool {
+        match &key.recipient {
+            Recipient::Address(to) => to == address,
+            Recipient::Namespace(to) => self.members.is_in(to, address) && !streams.has_taken(key, address),
+        }
+    }
+
+    fn hand(&mut self, key: &StreamKey, to: Waiting, streams: &Streams) {
+        let Some(arrival) = streams.arrival(key) else { return };
+        self.held.insert((*key, to.by));
+        // Where nobody takes it any more, it says itself that it was released.
+        let _ = to.reply.send(Ok(Some(Held::new(arrival, to.by, self.inlet.clone()))));
+    }
+}
