@@ -25,6 +25,7 @@ mod figures;
 mod receiving;
 mod sending;
 mod session;
+mod streams;
 
 use crate::control::Request;
 use crate::desk::Desk;
@@ -32,6 +33,7 @@ use crate::message_plane::Clients;
 use connection::{Connection, Left};
 use figures::Figures;
 use session::Session;
+use streams::ParkingLot;
 
 /// Programs that are connected at once: each costs a task and a buffer of some KiB, and while content goes through it some pieces
 /// of 64 KiB. One more is told so.
@@ -63,6 +65,8 @@ pub struct Doors {
     pub requests: mpsc::Sender<Request>,
     /// Places for streams that are sent.
     sendings: Arc<Semaphore>,
+    /// Streams whose clients were cut off.
+    parked: ParkingLot,
     /// What the control loop said last.
     figures: Figures,
 }
@@ -71,7 +75,8 @@ impl Doors {
     /// Of these.
     pub fn new(streams: Clients, desk: Desk, requests: mpsc::Sender<Request>) -> Self {
         let sendings = Arc::new(Semaphore::new(MAX_SENDINGS));
-        Self { streams, desk, requests, sendings, figures: Figures::default() }
+        let (parked, figures) = (ParkingLot::default(), Figures::default());
+        Self { streams, desk, requests, sendings, parked, figures }
     }
 }
 

@@ -2,12 +2,12 @@
 //! Where local clients have the daemon keep their addresses, and the operator what is to be known of others': what is kept, and
 //! what follows from it in the running router. Speaks no protocol; the control socket does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ratman_types::{Address, Now, SecretKey, Signer};
+use ratman_types::{Address, Digest, Now, SecretKey, Signer, blake2b};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 mod pace;
@@ -72,6 +72,8 @@ pub struct Desk {
     orders: mpsc::Sender<Order>,
     /// Held from the look at an address to what follows for the router.
     up: Arc<Mutex<BTreeSet<Address>>>,
+    /// The hashes of the tokens of those that are up: how long it takes to compare two tells nothing about the tokens.
+    tokens: Arc<StdMutex<BTreeMap<Address, Digest>>>,
     /// Held from the look at trust to the order, so that of two changes the later one holds.
     heeding: Arc<Mutex<()>>,
     pace: Arc<StdMutex<Pace>>,
@@ -99,8 +101,9 @@ impl Desk {
     fn with_time(addresses: Addresses, contacts: Contacts, now: TellTime) -> (Self, mpsc::Receiver<Order>) {
         let (orders, ordered) = mpsc::channel(ORDERS);
         let records = Arc::new(Records { addresses, contacts });
-        let (up, heeding, pace) = (Arc::default(), Arc::default(), Arc::default());
-        (Self { records, orders, up, heeding, pace, now }, ordered)
+        let (up, tokens) = (Arc::default(), Arc::default());
+        let (heeding, pace) = (Arc::default(), Arc::default());
+        (Self { records, orders, up, tokens, heeding, pace, now }, ordered)
     }
 
     /// The contacts, for who need not wait for the disk.
@@ -133,11 +136,13 @@ impl Desk {
     /// As [`Addresses::unlock`], [`DeskError::TooOften`] and [`DeskError::Ending`].
     pub async fn up(&self, address: Address, token: AuthToken, asker: Asker) -> Result<(), DeskError> {
         let mut up = self.up.lock().await;
+        let hash = blake2b(&[token.as_bytes()]);
         let key = self.unlock(address, token).await?;
         if !up.contains(&address) {
             self.keep_pace(Who::of(asker, address))?;
             self.order(|done| Order::Up(key, done)).await?;
             up.insert(address);
+            self.tokens().insert(address, hash);
         }
         Ok(())
     }
@@ -150,6 +155,7 @@ impl Desk {
         let mut up = self.up.lock().await;
         let key = self.unlock(address, token).await?;
         // Also where it seems not to be up: who asked for that may have left before it was noted.
+        self.tokens().remove(&address);
         self.order(|done| Order::Down(key.address(), done)).await?;
         up.remove(&address);
         Ok(())
@@ -175,6 +181,7 @@ impl Desk {
             None => records.addresses.destroy_without_token(&address),
         };
         self.on_disk(destroy).await??;
+        self.tokens().remove(&address);
         self.order(|done| Order::Forget(address, done)).await?;
         up.remove(&address);
         Ok(())
@@ -186,6 +193,23 @@ impl Desk {
     /// As [`Addresses::unlock`], and [`DeskError::Ending`].
     pub async fn prove(&self, address: Address, token: AuthToken) -> Result<(), DeskError> {
         self.unlock(address, token).await.map(drop)
+    }
+
+    /// Whether an address is up and this is its token; asks no disk.
+    pub fn may_act_for(&self, address: &Address, token: &AuthToken) -> bool {
+        self.tokens().get(address) == Some(&blake2b(&[token.as_bytes()]))
+    }
+
+    /// The address that is up whose token this is, if there is one; asks no disk.
+    pub fn address_of(&self, token: &AuthToken) -> Option<Address> {
+        let hash = blake2b(&[token.as_bytes()]);
+        let tokens = self.tokens();
+        let mut theirs = tokens.iter().filter(|(_, of)| **of == hash);
+        theirs.next().map(|(address, _)| *address)
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, BTreeMap<Address, Digest>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether an address of a client is up.

@@ -25,6 +25,9 @@ pub(super) enum Left {
     /// The client closed it.
     #[error("it closed the connection")]
     Closed,
+    /// It said that it goes.
+    #[error("it said goodbye")]
+    Goodbye,
     /// It said nothing for [`IDLE`].
     #[error("it asked for nothing")]
     Idle,
@@ -60,6 +63,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         match self.next.take() {
             Some(frame) => Ok(frame),
             None => timeout(IDLE, self.read()).await.map_err(|_| Left::Idle)?,
+        }
+    }
+
+    /// The next microframe, which may take any time. Cancel safe.
+    pub(super) async fn frame(&mut self) -> Result<Microframe, Left> {
+        match self.next.take() {
+            Some(frame) => Ok(frame),
+            None => self.read().await,
         }
     }
 
@@ -102,16 +113,37 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// Waits until the client is gone, or says that it goes; for ever where it has asked for something else already, which waits its
     /// turn. Cancel safe.
     pub(super) async fn left(&mut self) -> Left {
-        if self.next.is_none() {
-            match self.read().await {
-                Ok(frame) => self.next = Some(frame),
-                Err(left) => return left,
-            }
+        match self.look_ahead().await.map(Request::decode) {
+            Err(left) => left,
+            Ok(Ok(Request::Disconnect(_))) => Left::Goodbye,
+            Ok(_) => pending().await,
         }
-        match self.next.as_ref().map(Request::decode) {
-            Some(Ok(Request::Disconnect(_))) => Left::Closed,
+    }
+
+    /// Waits until the client gives up what the connection is about; for ever where it has asked for something else already, which
+    /// waits its turn. Cancel safe.
+    async fn gives_up(&mut self) -> Result<(), Left> {
+        match Request::decode(self.look_ahead().await?) {
+            Ok(Request::Disconnect(_)) => Err(Left::Goodbye),
+            Ok(Request::Cancel(_)) => {
+                self.next = None;
+                Ok(())
+            }
             _ => pending().await,
         }
+    }
+
+    /// The next microframe, which may take any time; where nothing else may be said now, nothing once the client gives up. Cancel safe.
+    pub(super) async fn heard(&mut self, only_giving_up: bool) -> Result<Option<Microframe>, Left> {
+        if only_giving_up { self.gives_up().await.map(|()| None) } else { self.frame().await.map(Some) }
+    }
+
+    async fn look_ahead(&mut self) -> Result<&Microframe, Left> {
+        let next = match self.next.take() {
+            Some(next) => next,
+            None => self.read().await?,
+        };
+        Ok(self.next.insert(next))
     }
 
     /// Whether the client is gone by now.

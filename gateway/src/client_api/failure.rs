@@ -3,7 +3,7 @@
 
 use std::io;
 
-use ratman_wire::api::ClientError;
+use ratman_wire::api::{ClientError, Refusal, RefusalReason, Text};
 use router_core::streams::SendError;
 
 use super::connection::Left;
@@ -16,6 +16,8 @@ use crate::message_plane::{Ending, ReceiveError};
 pub(super) enum Failure {
     /// The client is told, and may ask for something else.
     Told(ClientError),
+    /// The client is told in the words of what is ours, and may ask for something else.
+    Refused(Refusal),
     /// There is nobody to tell.
     Left(Left),
 }
@@ -26,11 +28,16 @@ impl Failure {
         Self::Told(ClientError::internal(text))
     }
 
+    /// What is ours is not done, for this reason, with as much of `detail` as may be.
+    pub(super) fn refused(reason: RefusalReason, detail: &str) -> Self {
+        Self::Refused(Refusal { reason, detail: Text::of(detail) })
+    }
+
     /// The same, but where the client would be told `this`, it is told `that`.
     pub(super) fn instead_of(self, this: &ClientError, that: ClientError) -> Self {
         match self {
             Self::Told(error) if error == *this => Self::Told(that),
-            Self::Told(_) | Self::Left(_) => self,
+            Self::Told(_) | Self::Refused(_) | Self::Left(_) => self,
         }
     }
 }

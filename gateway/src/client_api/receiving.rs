@@ -19,7 +19,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         (way, limit): (StreamWay, Option<u32>),
         frame: &Microframe,
     ) -> Result<(), Failure> {
-        self.authorise(address, frame).await?;
+        self.authorise(&address, frame)?;
         self.may_receive(address, recipient).await?;
         self.connection.reply(&Reply::Ok, frame.auth.as_ref()).await?;
         let mut left = limit;
@@ -78,7 +78,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     }
 }
 
-fn letterhead(arrival: &Arrival) -> Letterhead {
+pub(super) fn letterhead(arrival: &Arrival) -> Letterhead {
     Letterhead {
         from: arrival.key.sender,
         to: arrival.key.recipient,

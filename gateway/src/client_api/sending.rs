@@ -48,7 +48,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             // One token is that of one address.
             return Err(ClientError::InvalidAuth.into());
         }
-        self.authorise(from, frame).await?;
+        self.authorise(&from, frame)?;
         let _places = self.places(letterheads.len()).await?;
         let mut targets = Vec::with_capacity(letterheads.len());
         for letterhead in letterheads {
@@ -71,7 +71,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     }
 
     /// Places for so many streams that are sent at once.
-    async fn places(&mut self, number: usize) -> Result<OwnedSemaphorePermit, Failure> {
+    pub(super) async fn places(&mut self, number: usize) -> Result<OwnedSemaphorePermit, Failure> {
         if number > MAX_SENDINGS {
             let most = format!("expected at most {MAX_SENDINGS} recipients, got {number}");
             return Err(ClientError::invalid_input(&most).into());

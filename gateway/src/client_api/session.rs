@@ -24,12 +24,14 @@ const NO_KEY: &str =
 pub(super) struct Session<R, W> {
     pub(super) connection: Connection<R, W>,
     pub(super) doors: Doors,
+    /// Whether it was told that its content is that of nothing; it may have sent more before it heard so.
+    is_told: bool,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     /// With a client that has not said anything.
     pub(super) const fn new(connection: Connection<R, W>, doors: Doors) -> Self {
-        Self { connection, doors }
+        Self { connection, doors, is_told: false }
     }
 
     /// Serves the client until it leaves, and says why it did.
@@ -40,7 +42,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             Left::Idle => Some(Reply::Timeout),
             Left::Broken(error) => Some(Reply::Error(ClientError::from(*error))),
             Left::Told(reply) => Some(reply.clone()),
-            Left::Closed | Left::Lost(_) => None,
+            Left::Closed | Left::Goodbye | Left::Lost(_) => None,
         };
         if let Some(reply) = last {
             let _ = self.connection.reply(&reply, None).await;
@@ -53,7 +55,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         loop {
             let frame = self.connection.next().await?;
             let request = match Request::decode(&frame) {
-                Ok(Request::Disconnect(_)) => return Err(Left::Closed),
+                Ok(Request::Disconnect(_)) => return Err(Left::Goodbye),
                 Ok(request) => request,
                 Err(error) => {
                     self.connection.reply(&error.reply(), None).await?;
@@ -65,6 +67,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 Ok(Some(reply)) => (reply, frame.auth.as_ref()),
                 Ok(None) => continue,
                 Err(Failure::Told(error)) => (Reply::Error(error), None),
+                Err(Failure::Refused(refusal)) => (Reply::Refused(refusal), None),
                 Err(Failure::Left(left)) => return Err(left),
             };
             self.connection.reply(&reply, echo).await?;
@@ -82,7 +85,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 let versions = Versions::of(ApiVersion::OURS, client);
                 Err(Left::Told(Reply::IncompatibleVersion(versions)))
             }
-            Ok(Request::Disconnect(_)) => Err(Left::Closed),
+            Ok(Request::Disconnect(_)) => Err(Left::Goodbye),
             Ok(_) => {
                 Err(Left::Told(Reply::Error(ClientError::invalid_input("expected the handshake first"))))
             }
@@ -93,8 +96,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     /// The reply to a request; nothing where it has been said already.
     #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is not done is answered so")]
     async fn answer(&mut self, request: Request, frame: &Microframe) -> Result<Option<Reply>, Failure> {
+        self.is_told &= matches!(request, Request::Content(_) | Request::End(_));
         let reply = match request {
-            Request::Connect(_) => Reply::Ok,
+            // Also where there is nothing to give up any more.
+            Request::Connect(_) | Request::Cancel(_) => Reply::Ok,
             Request::Status(_) => figures::figures(&self.doors).await?,
             Request::PeerList(_) => figures::known(&self.doors).await?,
             Request::AddressCreate(_) => self.create().await?,
@@ -116,6 +121,19 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 // No trailer: deployed clients do not read it.
                 return Ok(None);
             }
+            Request::StreamCreate(new) => return self.create_streams(new, frame).await,
+            Request::StreamResume(resumed) => return self.resume_streams(resumed, frame).await,
+            Request::StreamReceive(receive) => return self.receive_streams(receive, frame).await,
+            Request::StreamStatus(key) => return self.follow_stream(key, frame).await,
+            Request::StreamQuery(wanted) => self.query_streams(&wanted, frame).await?,
+            Request::StreamDestroy(key) => self.end_stream(key, frame).await?,
+            Request::Content(_) | Request::End(_) => {
+                if !std::mem::replace(&mut self.is_told, true) {
+                    self.out_of_turn().await?;
+                }
+                return Ok(None);
+            }
+            Request::Taken(_) => return self.out_of_turn().await.map(|()| None),
             _ => return Err(ClientError::NotSupported.into()),
         };
         Ok(Some(reply))
@@ -149,11 +167,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     }
 
     /// That an address is the client's, and up.
-    pub(super) async fn authorise(&self, address: Address, frame: &Microframe) -> Result<(), Failure> {
-        let proven = self.doors.desk.prove(address, token(frame)?).await.map_err(Failure::from);
+    pub(super) fn authorise(&self, address: &Address, frame: &Microframe) -> Result<(), ClientError> {
         // Nobody learns here which addresses there are.
-        proven.map_err(|failure| failure.instead_of(&ClientError::NoAddress, ClientError::InvalidAuth))?;
-        if self.doors.desk.is_up(&address).await { Ok(()) } else { Err(ClientError::InvalidAuth.into()) }
+        if self.doors.desk.may_act_for(address, &token(frame)?) {
+            Ok(())
+        } else {
+            Err(ClientError::InvalidAuth)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
 mod replay;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

@@ -3,6 +3,7 @@
 //! abandoned unless its content is complete, and the other is there for the next who asks.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use ratman_eris::ReadCapability;
 use ratman_types::{Address, ByteCount, Recipient, SecretKey, Signer};
@@ -279,6 +280,11 @@ impl Sending {
         let (reply, finished) = oneshot::channel();
         self.inlet.ask(Ask::Finish { key: self.key, reply });
         finished.await.map_err(|_| Ending)
+    }
+
+    /// Polls for what has happened to it, as [`Sending::told`] says it without progress.
+    pub fn poll_news(&mut self, context: &mut Context<'_>) -> Poll<Option<News>> {
+        self.news.poll_recv(context)
     }
 
     /// What has happened to it already, where nobody was told yet.

@@ -225,11 +225,12 @@ impl Registry {
         streams: &Streams,
     ) -> Vec<ListedStream> {
         let namespaces: BTreeSet<_> = self.takers.members().of(of).collect();
-        let is_theirs = |listed: &ListedStream| match &listed.key {
-            StreamKey { sender, .. } if sender == of => true,
-            StreamKey { recipient: Recipient::Address(to), .. } => to == of,
-            key @ StreamKey { recipient: Recipient::Namespace(to), .. } => {
-                namespaces.contains(to) && !streams.has_taken(key, of)
+        let is_theirs = |listed: &ListedStream| match (place_of(listed), &listed.key.recipient) {
+            // Of what waits for others their sender learns nothing but that it is delivered.
+            ((key, true), _) => key.sender == *of,
+            (_, Recipient::Address(to)) => to == of,
+            ((key, false), Recipient::Namespace(to)) => {
+                namespaces.contains(to) && !streams.has_taken(&key, of)
             }
         };
         let beyond = streams.list().filter(|listed| Some(place_of(listed)) > after && is_theirs(listed));

@@ -10,11 +10,9 @@ const OTHER: Address = Address::from_bytes([52; 32]);
 impl Mesh {
     /// Whether a member was told that it has a stream, and whether that is stored.
     fn is_taken_by(&self, index: usize, stream: &StreamKey, of: Address) -> Option<bool> {
-        self.events(index).find_map(|event| match event {
-            StreamEvent::TakenBy { key, member, durable } if (*key, *member) == (*stream, of) => {
-                Some(*durable)
-            }
-            _ => None,
+        self.events(index).find_map(|event| {
+            let StreamEvent::TakenBy { key, member, durable } = event else { return None };
+            ((*key, *member) == (*stream, of)).then_some(*durable)
         })
     }
 

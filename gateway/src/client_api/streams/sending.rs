@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Streams that a client sends on this connection: content in, news out, until nothing follows.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ratman_wire::api::{
+    List, Microframe, NewStream, News, Opened, Progress, RefusalReason, Reply, Request, ResumedStream,
+    StreamNews,
+};
+use router_core::stream::Routing;
+use router_core::streams::SendError;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use super::going::{Going, Happening};
+use super::refused;
+use crate::client_api::connection::Left;
+use crate::client_api::failure::Failure;
+use crate::client_api::session::Session;
+use crate::message_plane::{self, Outgoing};
+
+/// How often progress is told.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// How a client and its streams part.
+enum Parting {
+    /// Nothing follows about any of them.
+    Over,
+    /// It gave them up.
+    GivenUp,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
+    /// Begins streams, and stays with them.
+    pub(in crate::client_api) async fn create_streams(
+        &mut self,
+        new: NewStream,
+        frame: &Microframe,
+    ) -> Result<Option<Reply>, Failure> {
+        let NewStream { from, to, size, lifetime, progress, auxiliary_data } = new;
+        self.authorise(&from, frame)?;
+        let to = to.into_vec();
+        let different: BTreeSet<_> = to.iter().collect();
+        if to.is_empty() || different.len() < to.len() {
+            let expected = "expected at least one recipient, and none twice";
+            return Err(Failure::refused(RefusalReason::Invalid, expected));
+        }
+        let places = self.places(to.len()).await?;
+        let mut sendings = Vec::with_capacity(to.len());
+        for recipient in to {
+            let auxiliary_data = auxiliary_data.clone();
+            let outgoing = Outgoing { recipient, size, lifetime, routing: Routing::Push, auxiliary_data };
+            sendings.push(self.doors.streams.send_as(from, outgoing).await?.map_err(refused)?);
+        }
+        self.send_on(Going::new(from, sendings, places), progress, frame).await
+    }
+
+    /// Goes on with streams that another connection began.
+    pub(in crate::client_api) async fn resume_streams(
+        &mut self,
+        resumed: ResumedStream,
+        frame: &Microframe,
+    ) -> Result<Option<Reply>, Failure> {
+        let ResumedStream { from, streams, progress } = resumed;
+        self.authorise(&from, frame)?;
+        let Some(going) = self.doors.parked.take(&from, &streams) else {
+            let gone = "no such streams wait for the rest of their content: begin anew";
+            return Err(Failure::refused(RefusalReason::NotFound, gone));
+        };
+        self.send_on(going, progress, frame).await
+    }
+
+    async fn send_on(
+        &mut self,
+        mut going: Going,
+        progress: bool,
+        frame: &Microframe,
+    ) -> Result<Option<Reply>, Failure> {
+        let parting = match self.open(&going, frame).await {
+            Ok(()) => self.stay_with(&mut going, progress).await,
+            Err(failure) => Err(failure),
+        };
+        match parting {
+            Ok(Parting::Over) => Ok(None),
+            Ok(Parting::GivenUp) => Ok(Some(Reply::Ok)),
+            Err(failure) => {
+                // Content that was cut off may go on over another connection; that of one who said goodbye does not.
+                if matches!(failure, Failure::Left(Left::Lost(_) | Left::Closed)) && !going.is_complete {
+                    self.doors.parked.park(going);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn open(&mut self, going: &Going, frame: &Microframe) -> Result<(), Failure> {
+        let streams = List::new(going.names().collect()).expect("invariant: no more than were asked for");
+        let opened = Reply::Opened(Opened { streams, offset: going.offset });
+        Ok(self.connection.reply(&opened, frame.auth.as_ref()).await?)
+    }
+
+    /// Takes the content and tells what becomes of the streams, until nothing follows.
+    async fn stay_with(&mut self, going: &mut Going, progress: bool) -> Result<Parting, Failure> {
+        let mut ticks = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !going.are_over() {
+            // More is read only once the last piece was taken.
+            let is_taking = going.is_taking();
+            tokio::select! {
+                happening = going.happening() => match happening {
+                    Happening::Taken => {}
+                    Happening::NotTaken(place, error) => self.failed(going, vec![(place, error)]).await?,
+                    Happening::News(place, news) => {
+                        if !self.tell(going.key(place), &news).await? {
+                            going.is_over(place);
+                        }
+                    }
+                },
+                _ = ticks.tick(), if progress => self.tell_progress(going).await?,
+                heard = self.connection.heard(is_taking) => {
+                    let Some(frame) = heard? else { return Ok(Parting::GivenUp) };
+                    if let Some(parting) = self.go_on(going, &frame).await? {
+                        return Ok(parting);
+                    }
+                }
+            }
+        }
+        Ok(Parting::Over)
+    }
+
+    /// What the client says of the content.
+    async fn go_on(&mut self, going: &mut Going, frame: &Microframe) -> Result<Option<Parting>, Failure> {
+        match Request::decode(frame) {
+            Ok(Request::Content(piece)) if !going.is_complete => going.write(piece.as_bytes()),
+            Ok(Request::End(_)) if !going.is_complete => {
+                let wrong = going.finish().await;
+                self.failed(going, wrong).await?;
+            }
+            Ok(Request::Cancel(_)) => return Ok(Some(Parting::GivenUp)),
+            Ok(Request::Disconnect(_)) => return Err(Left::Goodbye.into()),
+            Ok(_) => self.out_of_turn().await?,
+            Err(error) => self.connection.reply(&error.reply(), None).await?,
+        }
+        Ok(None)
+    }
+
+    /// Some cannot be sent any further. Where that is all there were the client is told why; else the others go on.
+    async fn failed(&mut self, going: &mut Going, wrong: Vec<(usize, SendError)>) -> Result<(), Failure> {
+        for (place, error) in wrong {
+            going.is_over(place);
+            if going.are_over() {
+                return Err(refused(error));
+            }
+            self.tell(going.key(place), &message_plane::News::Failed).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_progress(&mut self, going: &mut Going) -> Result<(), Failure> {
+        for (stream, message_plane::Progress { arrived, in_all }) in going.progress() {
+            let news = News::Progress(Progress { arrived, in_all });
+            self.connection.reply(&Reply::News(StreamNews { stream, news }), None).await?;
+        }
+        Ok(())
+    }
+}
