@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ratman_types::{Address, Digest, Now, SecretKey, Signer, blake2b};
+use ratman_wire::api::SubscriptionId;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tracing::warn;
 
 mod pace;
 
@@ -16,6 +18,7 @@ use crate::addresses::{AddressError, Addresses, Asker, AuthToken, Damage, Kept, 
 use crate::clock::Clock;
 use crate::contacts::{Contact, ContactError, Contacts};
 use crate::driver::Order;
+use crate::subscriptions::{Subscription, SubscriptionError, Subscriptions};
 use pace::{AT_ONCE, EVERY, Pace, Who};
 
 /// Orders that wait for the control loop: each comes from a client that waits for its answer.
@@ -31,6 +34,9 @@ pub enum DeskError {
     /// Something about a contact.
     #[error(transparent)]
     Contact(#[from] ContactError),
+    /// Something about a subscription.
+    #[error(transparent)]
+    Subscription(#[from] SubscriptionError),
     /// This user makes addresses, or brings them up, more often than may be.
     #[error(
         "addresses are made and brought up too often, expected at most {AT_ONCE} at once and then one in {} s: try again in {} s",
@@ -90,17 +96,22 @@ impl fmt::Debug for Desk {
 struct Records {
     addresses: Addresses,
     contacts: Contacts,
+    subscriptions: Subscriptions,
 }
 
 impl Desk {
     /// A desk over what is kept, and what it orders of the control loop. None of the addresses is up.
-    pub fn new(addresses: Addresses, contacts: Contacts) -> (Self, mpsc::Receiver<Order>) {
-        Self::with_time(addresses, contacts, Arc::new(|| Clock.now()))
+    pub fn new(
+        addresses: Addresses,
+        contacts: Contacts,
+        subscriptions: Subscriptions,
+    ) -> (Self, mpsc::Receiver<Order>) {
+        Self::with_time(Records { addresses, contacts, subscriptions }, Arc::new(|| Clock.now()))
     }
 
-    fn with_time(addresses: Addresses, contacts: Contacts, now: TellTime) -> (Self, mpsc::Receiver<Order>) {
+    fn with_time(records: Records, now: TellTime) -> (Self, mpsc::Receiver<Order>) {
         let (orders, ordered) = mpsc::channel(ORDERS);
-        let records = Arc::new(Records { addresses, contacts });
+        let records = Arc::new(records);
         let (up, tokens) = (Arc::default(), Arc::default());
         let (heeding, pace) = (Arc::default(), Arc::default());
         (Self { records, orders, up, tokens, heeding, pace, now }, ordered)
@@ -176,9 +187,14 @@ impl Desk {
             return Err(DeskError::NotOperator);
         }
         let mut up = self.up.lock().await;
-        let destroy = move |records: &Records| match token {
-            Some(token) => records.addresses.destroy(&address, &token),
-            None => records.addresses.destroy_without_token(&address),
+        let destroy = move |records: &Records| {
+            match token {
+                Some(token) => records.addresses.destroy(&address, &token),
+                None => records.addresses.destroy_without_token(&address),
+            }?;
+            // What is left of it goes with the next start.
+            let forgotten = records.subscriptions.forget(&address);
+            Ok::<_, AddressError>(forgotten.unwrap_or_else(|error| warn!(%error, "subscriptions stay")))
         };
         self.on_disk(destroy).await??;
         self.tokens().remove(&address);
@@ -229,6 +245,40 @@ impl Desk {
             Standing { address, up, life, damage }
         };
         Ok(kept.into_iter().map(standing).collect())
+    }
+
+    /// [`Subscriptions::make`].
+    ///
+    /// # Errors
+    /// As there, and [`DeskError::Ending`].
+    pub async fn subscribe(&self, subscription: Subscription) -> Result<SubscriptionId, DeskError> {
+        Ok(self.on_disk(move |records| records.subscriptions.make(subscription)).await??)
+    }
+
+    /// [`Subscriptions::remove`].
+    ///
+    /// # Errors
+    /// As there, and [`DeskError::Ending`].
+    pub async fn unsubscribe(&self, id: SubscriptionId, address: Address) -> Result<bool, DeskError> {
+        let removed = self.on_disk(move |records| records.subscriptions.remove(&id, &address)).await?;
+        Ok(removed.map_err(SubscriptionError::from)?)
+    }
+
+    /// [`Subscriptions::find`].
+    ///
+    /// # Errors
+    /// [`DeskError::Ending`].
+    pub async fn subscription(&self, id: SubscriptionId) -> Result<Option<Subscription>, DeskError> {
+        // A change that waits for the disk holds them.
+        self.on_disk(move |records| records.subscriptions.find(&id)).await
+    }
+
+    /// [`Subscriptions::of`].
+    ///
+    /// # Errors
+    /// [`DeskError::Ending`].
+    pub async fn subscriptions_of(&self, address: Address) -> Result<Vec<SubscriptionId>, DeskError> {
+        self.on_disk(move |records| records.subscriptions.of(&address)).await
     }
 
     /// [`Contacts::add`], heeded at once.

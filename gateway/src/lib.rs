@@ -35,6 +35,7 @@ mod secret;
 pub mod state;
 pub mod status;
 pub mod store;
+pub mod subscriptions;
 pub mod telemetry;
 pub mod watchdog;
 pub mod ways;

@@ -22,6 +22,7 @@ use crate::control::{Answer, requests};
 use crate::driver::Order;
 use crate::message_plane::tests::{Bed, content, own};
 use crate::status::tests::sample;
+use crate::subscriptions::Subscriptions;
 
 /// An API with a message plane and a desk behind it, whose orders are carried out.
 struct Api {
@@ -39,7 +40,8 @@ impl Api {
         let bed = Bed::new();
         let store = Arc::clone(bed.plane.store());
         let contacts = Contacts::open(Arc::clone(&store), BTreeMap::new()).unwrap();
-        let (desk, mut orders) = Desk::new(Addresses::new(store, own()), contacts);
+        let subscriptions = Subscriptions::open(Arc::clone(&store)).unwrap();
+        let (desk, mut orders) = Desk::new(Addresses::new(store, own()), contacts, subscriptions);
         let inlet = bed.plane.door().inlet().clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {

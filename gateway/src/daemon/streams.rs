@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! The message plane's place in the daemon: opened before the first frame can come, and done without where it cannot be had.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ratman_types::Address;
@@ -17,6 +18,7 @@ use crate::driver::Order;
 use crate::identity::Identity;
 use crate::message_plane::{Local, MessagePlane, Restored};
 use crate::state::State;
+use crate::subscriptions::Subscriptions;
 
 /// What an earlier run has left, where there are to be streams; or why there are none though there should be.
 pub(super) type Opened = (Option<Restored>, Option<String>);
@@ -57,8 +59,15 @@ pub(super) fn desk(
     let contacts =
         contacts.inspect_err(|error| warn!(%error, "neither addresses nor contacts are kept")).ok()?;
     let addresses = Addresses::new(Arc::clone(store), own);
+    let subscriptions = Subscriptions::open(Arc::clone(store));
+    let subscriptions =
+        subscriptions.inspect_err(|error| warn!(%error, "subscriptions are not kept")).ok()?;
     if let Ok(kept) = addresses.list() {
-        plane.door().inlet().keep(kept.iter().map(|kept| kept.address).collect());
+        let kept: BTreeSet<_> = kept.iter().map(|kept| kept.address).collect();
+        if let Err(error) = subscriptions.keep(&kept) {
+            warn!(%error, "subscriptions of addresses that are gone stay");
+        }
+        plane.door().inlet().keep(kept);
     }
-    Some(Desk::new(addresses, contacts))
+    Some(Desk::new(addresses, contacts, subscriptions))
 }

@@ -20,6 +20,11 @@ pub(crate) struct Bed {
     dir: tempfile::TempDir,
 }
 
+fn records(store: Arc<Store>, own: Address, contacts: Contacts) -> Records {
+    let subscriptions = Subscriptions::open(Arc::clone(&store)).unwrap();
+    Records { addresses: Addresses::new(store, own), contacts, subscriptions }
+}
+
 impl Bed {
     pub(crate) fn new() -> Self {
         Self::start(tempfile::tempdir().unwrap())
@@ -37,7 +42,7 @@ impl Bed {
             let wall = WallTime::from_micros(1_800_000_000_000_000 + micros);
             Now { at: Timestamp::from_micros(micros), wall }
         };
-        let (desk, mut orders) = Desk::with_time(Addresses::new(store, own), contacts, Arc::new(now));
+        let (desk, mut orders) = Desk::with_time(records(store, own, contacts), Arc::new(now));
         let told = Told::default();
         let notes = Arc::clone(&told);
         tokio::spawn(async move {
@@ -186,7 +191,8 @@ async fn who_asks_a_daemon_that_ends_hears_so() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open(dir.path(), &StoreConfig::default()).unwrap());
     let contacts = Contacts::open(Arc::clone(&store), BTreeMap::new()).unwrap();
-    let (desk, orders) = Desk::new(Addresses::new(store, Address::from_bytes([1; 32])), contacts);
+    let (desk, orders) =
+        Desk::with_time(records(store, Address::from_bytes([1; 32]), contacts), Arc::new(|| Clock.now()));
     drop(orders);
     let (address, token) = desk.create(ROOT).await.unwrap();
     assert!(matches!(desk.up(address, token, ROOT).await, Err(DeskError::Ending)));

@@ -25,19 +25,21 @@ pub enum Table {
     Addresses,
     /// What the operator says of addresses of others: [`Key::address`].
     Contacts,
+    /// What clients have subscribed to, by names of 32 random bytes.
+    Subscriptions,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Blocks, Self::References, Self::Streams, Self::Addresses, Self::Contacts];
+    pub const ALL: [Self; 6] =
+        [Self::Blocks, Self::References, Self::Streams, Self::Addresses, Self::Contacts, Self::Subscriptions];
 
     /// How long its keys are, in bytes.
     pub const fn key_length(self) -> usize {
         match self {
             Self::Blocks | Self::References => 12,
             Self::Streams => 8,
-            Self::Addresses | Self::Contacts => 32,
+            Self::Addresses | Self::Contacts | Self::Subscriptions => 32,
         }
     }
 
@@ -49,6 +51,7 @@ impl Table {
             Self::Streams => "streams",
             Self::Addresses => "addresses",
             Self::Contacts => "contacts",
+            Self::Subscriptions => "subscriptions",
         }
     }
 
@@ -61,6 +64,7 @@ impl Table {
             Self::Streams => 3,
             Self::Addresses => 5,
             Self::Contacts => 6,
+            Self::Subscriptions => 7,
         }
     }
 }
@@ -174,6 +178,7 @@ mod tests {
             (Table::Streams, Key::group(1)),
             (Table::Addresses, Key::address(&[3; 32])),
             (Table::Contacts, Key::address(&[3; 32])),
+            (Table::Subscriptions, Key::address(&[3; 32])),
         ] {
             assert_eq!(key.as_bytes().len(), table.key_length(), "{table:?}");
         }
