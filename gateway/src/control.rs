@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) mod allowed;
 mod client;
 mod conversation;
 mod desk_line;
@@ -20,6 +21,7 @@ mod stream_client;
 mod stream_line;
 mod urn;
 
+pub use allowed::Allowed;
 pub use client::{desk, links, status};
 pub use desk_line::{
     AddressLine, AddressRequest, ContactLine, ContactRequest, DeskAnswer, DeskRequest, Doomed, Owned,
@@ -41,22 +43,14 @@ pub const MAX_REQUEST: usize = 64 * 1024;
 /// Requests that wait for the control loop: one per client, since a client gets its answer before it is read again.
 pub const QUEUE: usize = server::MAX_CLIENTS;
 
-/// Why the control socket does not work.
+/// Why nothing comes of asking on the control socket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
-    /// Another daemon answers there.
-    #[error(
-        "{0}: another irdest-gateway answers on this control socket; stop it, or set another control.socket"
-    )]
-    InUse(PathBuf),
-    /// Something else is in the way.
-    #[error("{0}: expected a socket or nothing, found another kind of file")]
-    NotASocket(PathBuf),
     /// The system refuses.
     #[error("{path}: cannot {action}: {error}")]
     Io {
-        /// The socket or its directory.
+        /// The socket.
         path: PathBuf,
         /// What was tried.
         action: &'static str,

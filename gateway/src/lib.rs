@@ -25,6 +25,7 @@ pub mod host;
 pub mod identity;
 pub mod irdest_proxy;
 pub mod links;
+pub mod local_socket;
 pub mod message_plane;
 pub mod namespace_key;
 pub mod netlink;

@@ -2,24 +2,25 @@
 //! The daemon's side of the control socket.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use super::allowed::Allowed;
 use super::conversation::Conversation;
-use super::{Answer, ControlError, DeskRequest, MAX_REQUEST, Query, ReplyLine, Request, RequestLine, encode};
+use super::{Answer, DeskRequest, MAX_REQUEST, Query, ReplyLine, Request, RequestLine, encode};
 use crate::addresses::Asker;
 use crate::desk::Desk;
+use crate::local_socket::{LocalSocket, SocketError};
 use crate::message_plane::Clients;
 use crate::secret::{WipedBytes, WipedReader};
 
@@ -28,6 +29,9 @@ pub(super) const MAX_CLIENTS: usize = 16;
 
 /// Streams that clients send or wait for at once, apart from those who ask; each costs a task and some pieces of content.
 pub(super) const MAX_STREAMS: usize = 64;
+
+/// Who may connect: the user and the group that its file belongs to.
+const MODE: u32 = 0o660;
 
 /// A client that says nothing, or does not read its reply, gives its place to another.
 pub(super) const IDLE: Duration = Duration::from_secs(10);
@@ -41,26 +45,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A bound control socket; its file goes when this is dropped.
 #[derive(Debug)]
 pub struct Server {
-    listener: UnixListener,
-    path: PathBuf,
-    inode: u64,
+    socket: LocalSocket,
     allowed: Allowed,
     refused: Arc<AtomicU64>,
-}
-
-/// Who may ask: root and the daemon's own user, who may all, and the group that the socket belongs to.
-#[derive(Clone, Copy, Debug)]
-struct Allowed {
-    uid: u32,
-    gid: u32,
-}
-
-impl Allowed {
-    /// Who somebody is, if they may ask.
-    fn admit(self, uid: u32, gid: u32) -> Option<Asker> {
-        let is_operator = uid == 0 || uid == self.uid;
-        (is_operator || gid == self.gid).then_some(Asker { uid: Some(uid), is_operator })
-    }
 }
 
 impl Server {
@@ -68,23 +55,15 @@ impl Server {
     ///
     /// A socket left there by a daemon that is gone is replaced; one on which somebody answers is an error.
     /// Must be called within a tokio runtime.
-    pub fn bind(path: &Path) -> Result<Self, ControlError> {
-        let failed = |action| ControlError::io(path, action);
-        if let Some(parent) = path.parent() {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o750)
-                .create(parent)
-                .map_err(failed("make its directory"))?;
-        }
-        remove_stale(path)?;
-        let listener = UnixListener::bind(path).map_err(failed("bind the control socket"))?;
-        // Who connects between these two calls is asked for its credentials like anybody else.
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
-            .map_err(failed("set the mode"))?;
-        let meta = std::fs::metadata(path).map_err(failed("look at the control socket"))?;
-        let allowed = Allowed { uid: nix::unistd::geteuid().as_raw(), gid: meta.gid() };
-        Ok(Self { listener, path: path.to_owned(), inode: meta.ino(), allowed, refused: Arc::default() })
+    pub fn bind(path: &Path) -> Result<Self, SocketError> {
+        let socket = LocalSocket::bind(path, MODE, "control.socket")?;
+        let allowed = Allowed::of_group(socket.gid());
+        Ok(Self { socket, allowed, refused: Arc::default() })
+    }
+
+    /// Whom it serves.
+    pub fn allowed(&self) -> Allowed {
+        self.allowed
     }
 
     /// How many clients were turned away since the start, for want of a place or of permission.
@@ -101,8 +80,8 @@ impl Server {
         let mut clients = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => {
+                accepted = self.socket.accept() => match accepted {
+                    Ok(stream) => {
                         if let Some((place, asker)) = self.admit(&stream, &places) {
                             let doors = Doors {
                                 asker,
@@ -149,32 +128,6 @@ impl Server {
         self.refused.fetch_add(1, Ordering::Relaxed);
         // A fresh socket has room for a line; a client that is gone already needs none.
         let _gone = stream.try_write(&encode(&ReplyLine::Error(message)));
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Only our own: another daemon may have bound the path since somebody removed ours.
-        if std::fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
-            let _gone_already = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn remove_stale(path: &Path) -> Result<(), ControlError> {
-    let failed = |action| ControlError::io(path, action);
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed("look at the control socket")(error)),
-        Ok(meta) if !meta.file_type().is_socket() => return Err(ControlError::NotASocket(path.to_owned())),
-        Ok(_) => {}
-    }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(failed("remove the stale control socket"))
-        }
-        Err(error) => Err(failed("find out whether somebody answers on the control socket")(error)),
-        Ok(_) => Err(ControlError::InUse(path.to_owned())),
     }
 }
 
@@ -302,28 +255,5 @@ pub(crate) async fn ask(query: Query, requests: &mpsc::Sender<Request>) -> Resul
     match timeout(IDLE, asked).await {
         Ok(answer) => answer.ok_or("the daemon is ending"),
         Err(_) => Err("the daemon is too busy to answer"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn root_the_daemons_user_and_the_sockets_group_may_ask() {
-        let allowed = Allowed { uid: 7, gid: 70 };
-        let (operator, client) = (Some(true), Some(false));
-        for (uid, gid, expected) in [
-            (0, 1, operator),
-            (7, 1, operator),
-            (8, 70, client),
-            (8, 0, None),
-            (70, 7, None),
-            (7, 70, operator),
-        ] {
-            let asker = allowed.admit(uid, gid);
-            assert_eq!(asker.map(|asker| asker.is_operator), expected, "{uid}:{gid}");
-            assert!(asker.is_none_or(|asker| asker.uid == Some(uid)));
-        }
     }
 }

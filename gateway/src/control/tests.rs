@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use crate::local_socket::SocketError;
 use crate::status::tests::just_started;
 
 fn no_links() -> Links {
@@ -162,10 +163,10 @@ async fn a_stale_socket_is_replaced_and_nothing_else() {
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists(), "as a killed daemon leaves it");
     let server = Server::bind(&path).unwrap();
-    assert!(matches!(Server::bind(&path), Err(ControlError::InUse(_))));
+    assert!(matches!(Server::bind(&path), Err(SocketError::InUse { .. })));
     drop(server);
     std::fs::write(&path, "a file").unwrap();
-    assert!(matches!(Server::bind(&path), Err(ControlError::NotASocket(_))));
+    assert!(matches!(Server::bind(&path), Err(SocketError::NotASocket(_))));
     assert_eq!(std::fs::read(&path).unwrap(), b"a file");
 }
 
