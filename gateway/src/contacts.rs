@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ratman_types::{Address, is_valid_key};
 use tracing::{error, warn};
 
+mod change;
 mod record;
 
+pub use change::{Edit, Whose};
 pub use record::Damage;
 pub(crate) use record::Record;
 
@@ -55,6 +57,9 @@ pub enum ContactError {
     /// Nobody is called so.
     #[error("no contact is called {0:?}")]
     Unknown(String),
+    /// Nothing is said of this address.
+    #[error("{0} is no contact")]
+    Stranger(Address),
     /// There are [`MAX_CONTACTS`].
     #[error("expected at most {MAX_CONTACTS} contacts and trust scores; remove one that is no longer of use")]
     Full,

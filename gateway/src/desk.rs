@@ -16,7 +16,7 @@ mod pace;
 
 use crate::addresses::{AddressError, Addresses, Asker, AuthToken, Damage, Kept, Life};
 use crate::clock::Clock;
-use crate::contacts::{Contact, ContactError, Contacts};
+use crate::contacts::{Contact, ContactError, Contacts, Edit, Whose};
 use crate::driver::Order;
 use crate::subscriptions::{Subscription, SubscriptionError, Subscriptions};
 use pace::{AT_ONCE, EVERY, Pace, Who};
@@ -295,12 +295,30 @@ impl Desk {
         self.heed_trust().await
     }
 
-    /// [`Contacts::remove`], heeded at once.
+    /// Forgets a contact: [`Contacts::forget`] one by its address, [`Contacts::remove`] one by its name; heeded at once.
     ///
     /// # Errors
     /// As there, and [`DeskError::Ending`].
-    pub async fn remove_contact(&self, name: String) -> Result<(), DeskError> {
-        self.on_disk(move |records| records.contacts.remove(&name)).await??;
+    pub async fn forget_contact(&self, whose: Whose) -> Result<(), DeskError> {
+        let forget = move |records: &Records| match whose {
+            Whose::Address(address) => records.contacts.forget(address),
+            Whose::Name(name) => records.contacts.remove(&name),
+        };
+        self.on_disk(forget).await??;
+        self.heed_trust().await
+    }
+
+    /// [`Contacts::change`], heeded at once.
+    ///
+    /// # Errors
+    /// As there, and [`DeskError::Ending`].
+    pub async fn change_contact(
+        &self,
+        whose: Whose,
+        name: Edit<String>,
+        trust: Edit<u32>,
+    ) -> Result<(), DeskError> {
+        self.on_disk(move |records| records.contacts.change(whose, name, trust)).await??;
         self.heed_trust().await
     }
 
@@ -308,11 +326,13 @@ impl Desk {
     ///
     /// # Errors
     /// As there, [`ContactError::Unknown`], and [`DeskError::Ending`].
-    pub async fn set_trust(&self, whose: String, trust: Option<u32>) -> Result<(), DeskError> {
+    pub async fn set_trust(&self, whose: Whose, trust: Option<u32>) -> Result<(), DeskError> {
         let set = move |records: &Records| {
-            // No name is as long as an address.
-            let named = whose.parse().ok().or_else(|| records.contacts.find(&whose));
-            records.contacts.set_trust(named.ok_or(ContactError::Unknown(whose))?, trust)
+            let address = match whose {
+                Whose::Address(address) => address,
+                Whose::Name(name) => records.contacts.find(&name).ok_or(ContactError::Unknown(name))?,
+            };
+            records.contacts.set_trust(address, trust)
         };
         self.on_disk(set).await??;
         self.heed_trust().await

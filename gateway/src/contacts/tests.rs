@@ -94,6 +94,58 @@ fn no_name_has_two_addresses_and_no_address_two_names() {
 }
 
 #[test]
+fn what_is_said_is_changed_by_address_and_by_name() {
+    let [ann, bob, eve] = *PEOPLE;
+    let dir = tempfile::tempdir().unwrap();
+    let contacts = open(dir.path(), &[("bob", bob)]);
+    let by = |name: &str| Whose::Name(name.to_owned());
+    let set = |name: &str| Edit::Set(name.to_owned());
+    contacts.add("ann", ann, Some(7)).unwrap();
+    contacts.change(by("ann"), Edit::Keep, Edit::Set(0)).unwrap();
+    contacts.change(Whose::Address(ann), set("anna"), Edit::Keep).unwrap();
+    contacts.change(by("anna"), set("anna"), Edit::Keep).unwrap();
+    let configured = contact(bob, Some("bob"), true, None);
+    assert_eq!(contacts.list(), [contact(ann, Some("anna"), false, Some(0)), configured.clone()]);
+    contacts.change(by("anna"), Edit::Unset, Edit::Keep).unwrap();
+    assert_eq!(contacts.list(), [contact(ann, None, false, Some(0)), configured.clone()]);
+
+    contacts.change(by("bob"), Edit::Keep, Edit::Set(5)).unwrap();
+    contacts.change(Whose::Address(bob), set("bobby"), Edit::Unset).unwrap();
+    let mut both = vec![contact(ann, None, false, Some(0)), configured.clone()];
+    both.push(contact(bob, Some("bobby"), false, None));
+    assert_eq!(contacts.list(), both);
+
+    let keep = |whose, name| contacts.change(whose, name, Edit::Set(9)).unwrap_err();
+    let (unknown, stranger) = (keep(by("eve"), Edit::Keep), keep(Whose::Address(eve), Edit::Keep));
+    assert!(matches!((&unknown, &stranger), (ContactError::Unknown(_), ContactError::Stranger(_))));
+    assert!(matches!(keep(Whose::Address(ann), set("bobby")), ContactError::Taken { .. }));
+    assert!(matches!(keep(Whose::Address(ann), set("bob")), ContactError::Configured { .. }));
+    assert!(matches!(keep(Whose::Address(ann), set("no name")), ContactError::Name(_)));
+    assert_eq!(contacts.list(), both, "what is refused changes nothing");
+
+    contacts.change(by("bobby"), Edit::Unset, Edit::Keep).unwrap();
+    assert!(matches!(keep(Whose::Address(bob), Edit::Unset), ContactError::Configured { .. }));
+    contacts.change(Whose::Address(ann), Edit::Keep, Edit::Unset).unwrap();
+    assert_eq!(contacts.list(), [configured], "who has neither name nor trust is no contact");
+}
+
+#[test]
+fn an_address_is_forgotten_with_all_that_was_said_of_it() {
+    let [ann, bob, eve] = *PEOPLE;
+    let dir = tempfile::tempdir().unwrap();
+    let contacts = open(dir.path(), &[("bob", bob)]);
+    contacts.add("ann", ann, Some(7)).unwrap();
+    contacts.set_trust(bob, Some(1)).unwrap();
+    for address in [ann, bob] {
+        contacts.forget(address).unwrap();
+    }
+    assert_eq!(contacts.list(), [contact(bob, Some("bob"), true, None)]);
+    assert!(matches!(contacts.forget(ann), Err(ContactError::Stranger(_))));
+    assert!(matches!(contacts.forget(eve), Err(ContactError::Stranger(_))));
+    assert!(matches!(contacts.forget(bob), Err(ContactError::Configured { .. })));
+}
+
+#[test]
 fn the_configuration_hides_a_name_and_a_later_one_gives_it_back() {
     let [ann, _, eve] = *PEOPLE;
     let dir = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RequestLine;
 use crate::addresses::{Asker, AuthToken, Life};
-use crate::contacts::Contact;
+use crate::contacts::{Contact, Whose};
 use crate::desk::{Desk, DeskError, Standing};
 
 /// An address of a client, and the proof that it is the client's.
@@ -213,7 +213,7 @@ impl ContactRequest {
                 return Ok(DeskAnswer::Contacts(lines.collect()));
             }
             Self::Add { name, address, trust } => desk.add_contact(name, address, trust).await?,
-            Self::Remove { name } => desk.remove_contact(name).await?,
+            Self::Remove { name } => desk.forget_contact(Whose::Name(name)).await?,
         }
         Ok(DeskAnswer::Done)
     }
@@ -222,8 +222,8 @@ impl ContactRequest {
 impl TrustRequest {
     async fn serve(self, desk: &Desk) -> Result<DeskAnswer, DeskError> {
         match self {
-            Self::Set { whose, score } => desk.set_trust(whose, Some(score)).await?,
-            Self::Unset { whose } => desk.set_trust(whose, None).await?,
+            Self::Set { whose, score } => desk.set_trust(Whose::said(whose), Some(score)).await?,
+            Self::Unset { whose } => desk.set_trust(Whose::said(whose), None).await?,
         }
         Ok(DeskAnswer::Done)
     }

@@ -168,10 +168,10 @@ async fn trust_is_heeded_at_once_and_absent_where_it_is_unset() {
     let bed = Bed::new();
     let [ann, bob] = [2, 3].map(|byte| SecretKey::from_seed([byte; 32]).address());
     bed.desk.add_contact("ann".to_owned(), ann, Some(5)).await.unwrap();
-    bed.desk.set_trust("bob".to_owned(), Some(0)).await.unwrap();
-    bed.desk.set_trust(ann.to_string(), None).await.unwrap();
-    bed.desk.set_trust("ann".to_owned(), Some(6)).await.unwrap();
-    bed.desk.remove_contact("ann".to_owned()).await.unwrap();
+    bed.desk.set_trust(Whose::said("bob".to_owned()), Some(0)).await.unwrap();
+    bed.desk.set_trust(Whose::said(ann.to_string()), None).await.unwrap();
+    bed.desk.set_trust(Whose::said("ann".to_owned()), Some(6)).await.unwrap();
+    bed.desk.forget_contact(Whose::Name("ann".to_owned())).await.unwrap();
     let in_order = ann < bob;
     let [ann, bob] = [ann.short(), bob.short()];
     let both = |score| match in_order {
@@ -181,7 +181,7 @@ async fn trust_is_heeded_at_once_and_absent_where_it_is_unset() {
     let expected =
         [format!("trust {ann} 5"), both(5), format!("trust {bob} 0"), both(6), format!("trust {bob} 0")];
     assert_eq!(bed.told(), expected);
-    let refused = bed.desk.set_trust("nobody".to_owned(), Some(1)).await.unwrap_err();
+    let refused = bed.desk.set_trust(Whose::said("nobody".to_owned()), Some(1)).await.unwrap_err();
     assert_eq!(refused.to_string(), "no contact is called \"nobody\"");
     assert!(bed.told().is_empty());
 }
