@@ -158,6 +158,9 @@ pub struct ClientsConfig {
     pub enable: bool,
     /// Where they connect, on the loopback interface; default `127.0.0.1:5852`.
     pub listen: SocketAddr,
+    /// The unix socket on which they connect as well, and those who may ask on the control socket are known for what they are; default
+    /// `/run/irdest-gateway/clients.sock`.
+    pub socket: Option<PathBuf>,
 }
 
 /// `[inet]`.

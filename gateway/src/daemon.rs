@@ -211,12 +211,10 @@ impl Gateway {
         let (desk, orders) = streams.as_ref().and_then(|plane| streams::desk(plane, own, config)).unzip();
         let clients = streams.as_ref().map(|streams| streams.clients().clone());
         let served = clients.clone().zip(desk.clone()).map(|(streams, desk)| {
-            clients::serve(&config.clients, client_api::Doors::new(streams, desk, requests_in.clone()))
+            let doors = client_api::Doors::new(streams, desk, requests_in.clone());
+            clients::serve(&config.clients, server.allowed(), doors)
         });
-        let (served, no_clients) = match served.transpose() {
-            Ok(served) => (served.flatten(), None),
-            Err(why) => (None, Some(why)),
-        };
+        let (served, no_clients) = served.unwrap_or_default();
         parts.missing.extend(no_clients);
         let mut driver = Driver::new(clock, parts);
         if let Some(desk) = &desk {

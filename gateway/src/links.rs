@@ -176,4 +176,4 @@ pub(crate) fn rates(estimate: Estimate<Traffic>) -> Option<(Rate, Rate)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

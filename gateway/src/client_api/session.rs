@@ -10,11 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Connection, Left};
 use super::failure::Failure;
+use super::who::Who;
 use super::{Doors, figures};
-use crate::addresses::{Asker, AuthToken};
-
-/// Who is on a TCP connection is not known: all of them have one user's share of addresses together.
-const SOMEBODY: Asker = Asker { uid: None, is_operator: false };
+use crate::addresses::AuthToken;
 
 /// What deployed routers answer where an address is to come up that they have no key of (source: captured sessions).
 const NO_KEY: &str =
@@ -24,14 +22,15 @@ const NO_KEY: &str =
 pub(super) struct Session<R, W> {
     pub(super) connection: Connection<R, W>,
     pub(super) doors: Doors,
+    who: Who,
     /// Whether it was told that its content is that of nothing; it may have sent more before it heard so.
     is_told: bool,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     /// With a client that has not said anything.
-    pub(super) const fn new(connection: Connection<R, W>, doors: Doors) -> Self {
-        Self { connection, doors, is_told: false }
+    pub(super) const fn new(connection: Connection<R, W>, doors: Doors, who: Who) -> Self {
+        Self { connection, doors, who, is_told: false }
     }
 
     /// Serves the client until it leaves, and says why it did.
@@ -109,7 +108,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 self.doors.desk.down(address, token(frame)?).await?;
                 Reply::Ok
             }
-            Request::AddressDestroy(destroyed) => self.destroy(destroyed, token(frame)?).await?,
+            Request::AddressDestroy(destroyed) => self.destroy(destroyed, frame).await?,
             Request::SendOne(letterhead) => self.send(vec![letterhead], frame).await?,
             Request::SendMany(letterheads) => self.send(letterheads.into_vec(), frame).await?,
             Request::RecvOne(RecvOne { address, recipient }) => {
@@ -140,7 +139,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     }
 
     async fn create(&self) -> Result<Reply, Failure> {
-        let (address, token) = self.doors.desk.create(SOMEBODY).await?;
+        let (address, token) = self.doors.desk.create(self.who.asker).await?;
         Ok(Reply::AddressCreated { address, token: api::AuthToken::from_bytes(*token.as_bytes()) })
     }
 
@@ -150,19 +149,27 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     }
 
     async fn up(&self, address: Address, token: AuthToken) -> Result<Reply, Failure> {
-        let up = self.doors.desk.up(address, token, SOMEBODY).await.map_err(Failure::from);
+        let up = self.doors.desk.up(address, token, self.who.asker).await.map_err(Failure::from);
         up.map_err(|failure| failure.instead_of(&ClientError::NoAddress, ClientError::internal(NO_KEY)))?;
         Ok(Reply::Ok)
     }
 
-    async fn destroy(&self, destroyed: DestroyedAddress, token: AuthToken) -> Result<Reply, Failure> {
+    async fn destroy(&self, destroyed: DestroyedAddress, frame: &Microframe) -> Result<Reply, Failure> {
         let DestroyedAddress { address, force } = destroyed;
-        if !force && self.doors.desk.is_up(&address).await {
-            self.doors.desk.prove(address, token).await?;
+        let token = match token(frame) {
+            // As on the control socket: what nobody has the token of any more need not stay for ever.
+            Err(_) if force && self.who.asker.is_operator => None,
+            token => Some(token?),
+        };
+        if let Some(token) = &token
+            && !force
+            && self.doors.desk.is_up(&address).await
+        {
+            self.doors.desk.prove(address, token.clone()).await?;
             let how = "take the address down first, or force it";
             return Err(ClientError::invalid_input(how).into());
         }
-        self.doors.desk.destroy(address, Some(token), SOMEBODY).await?;
+        self.doors.desk.destroy(address, token, self.who.asker).await?;
         Ok(Reply::Ok)
     }
 

@@ -2,43 +2,58 @@
 
 mod replay;
 mod streams;
+mod unix;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
-use ratman_types::{Address, ByteCount, Recipient, SecretKey, Signer};
+use ratman_types::{Address, ByteCount, Recipient, RouterId, SecretKey, Signer};
 use ratman_wire::api::{
     self, ApiVersion, AuthToken, ClientError, DestroyedAddress, FromRouter, Letterhead, Letterheads,
     Microframe, MicroframeDecoder, NewAddress, Nothing, PayloadLimit, RecvMany, RecvOne, Reply, Request,
     StreamHeader, StreamWay, UserError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::*;
 use crate::addresses::Addresses;
 use crate::contacts::Contacts;
-use crate::control::{Answer, requests};
+use crate::control::{Answer, Query, requests};
 use crate::driver::Order;
+use crate::links::tests::measured;
+use crate::links::{Links, MeasuredLink};
 use crate::message_plane::tests::{Bed, content, own};
 use crate::status::tests::sample;
 use crate::subscriptions::Subscriptions;
+use crate::store::Store;
 
 /// An API with a message plane and a desk behind it, whose orders are carried out.
 struct Api {
     bed: Bed,
+    desk: Desk,
     address: SocketAddr,
+    /// Where the unix socket is; whoever runs the tests is its operator.
+    socket: PathBuf,
     tasks: JoinSet<()>,
+    _dir: tempfile::TempDir,
 }
 
 impl Api {
     fn new() -> Self {
-        Self::with_places(MAX_CLIENTS)
+        Self::with_places(Limits::default())
     }
 
-    fn with_places(most: usize) -> Self {
+    fn with_places(limits: Limits) -> Self {
+        Self::over(limits, |_| ())
+    }
+
+    /// With what is in the database already.
+    fn over(limits: Limits, fill: impl FnOnce(&Store)) -> Self {
         let bed = Bed::new();
         let store = Arc::clone(bed.plane.store());
+        fill(&store);
         let contacts = Contacts::open(Arc::clone(&store), BTreeMap::new()).unwrap();
         let subscriptions = Subscriptions::open(Arc::clone(&store)).unwrap();
         let (desk, mut orders) = Desk::new(Addresses::new(store, own()), contacts, subscriptions);
@@ -67,20 +82,32 @@ impl Api {
         let (asked, mut asks) = requests();
         tasks.spawn(async move {
             while let Some(request) = asks.recv().await {
-                let _ = request.reply.send(Answer::Status(Box::new(sample())));
+                let _ = request.reply.send(match request.query {
+                    Query::Status => Answer::Status(Box::new(sample())),
+                    Query::Links => Answer::Links(links()),
+                });
             }
         });
-        let mut api = ClientApi::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        api.most = most;
+        let mut api = ClientApi { places: Places::new(limits), ..ClientApi::default() };
+        api.listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = api.address().unwrap();
-        let doors = Doors::new(bed.plane.clients().clone(), desk, asked);
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("clients.sock");
+        api.open_socket(&socket, Allowed::of_group(nix::unistd::getegid().as_raw())).unwrap();
+        let doors = Doors::new(bed.plane.clients().clone(), desk.clone(), asked);
         tasks.spawn(api.serve(doors));
-        Self { bed, address, tasks }
+        Self { bed, desk, address, socket, tasks, _dir: dir }
     }
 
     async fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        Client { stream, decoder: MicroframeDecoder::new(PayloadLimit::REPLY), come: Vec::new() }
+        Client::new(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// A client on the unix socket, who is an operator, and has shaken hands.
+    async fn operator(&self) -> Client<UnixStream> {
+        let mut client = Client::new(UnixStream::connect(&self.socket).await.unwrap());
+        assert_eq!(client.ask(&Request::Connect(ApiVersion::OURS), None).await, Reply::Ok);
+        client
     }
 
     /// A client that has shaken hands.
@@ -96,13 +123,23 @@ impl Api {
     }
 }
 
-struct Client {
-    stream: TcpStream,
+/// What is measured of the first link of [`sample`]; nothing of the other.
+fn links() -> Links {
+    let measured = MeasuredLink { neighbour: RouterId::from_bytes([0xCD; 32]), ..measured() };
+    Links { probes: Default::default(), links: vec![measured] }
+}
+
+struct Client<S = TcpStream> {
+    stream: S,
     decoder: MicroframeDecoder,
     come: Vec<u8>,
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, decoder: MicroframeDecoder::new(PayloadLimit::REPLY), come: Vec::new() }
+    }
+
     async fn say(&mut self, request: &Request, token: Option<&AuthToken>) {
         self.stream.write_all(&request.to_frame(token).encode()).await.unwrap();
     }
@@ -424,7 +461,7 @@ async fn a_client_that_takes_its_leave_while_it_waits_is_given_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_finds_no_place_is_told_so() {
-    let api = Api::with_places(2);
+    let api = Api::with_places(Limits { clients: 2, per_user: 2, operators_own: 0 });
     let (first, mut second) = (api.client().await, api.client().await);
     let mut third = api.connect().await;
     let told = third.reply(&Request::Status(Nothing)).await;

@@ -2,12 +2,13 @@
 //! `[clients]`: where programs of this host reach the router.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::ClientsConfig;
 use super::error::ConfigError;
 use super::layer::Value;
 use super::section::{Form, Section};
-use super::value::{FLAG, LISTEN};
+use super::value::{FLAG, LISTEN, SOCKET_PATH, text};
 
 /// Tokens cross it as they are, so that it stays within the host.
 const LOOPBACK: Form<SocketAddr> = Form {
@@ -15,6 +16,19 @@ const LOOPBACK: Form<SocketAddr> = Form {
     parse: |value: &Value| (LISTEN.parse)(value).filter(|address| address.ip().is_loopback()),
 };
 
+/// Nothing where it is empty.
+const SOCKET: Form<Option<PathBuf>> = Form {
+    expected: "an absolute path of at most 107 bytes, or \"\" for none",
+    parse: |value: &Value| match text(value)? {
+        "" => Some(None),
+        _ => (SOCKET_PATH.parse)(value).map(Some),
+    },
+};
+
 pub(super) fn parse(clients: &mut Section<'_>) -> Result<ClientsConfig, ConfigError> {
-    Ok(ClientsConfig { enable: clients.get("enable", &FLAG)?, listen: clients.get("listen", &LOOPBACK)? })
+    Ok(ClientsConfig {
+        enable: clients.get("enable", &FLAG)?,
+        listen: clients.get("listen", &LOOPBACK)?,
+        socket: clients.get("socket", &SOCKET)?,
+    })
 }

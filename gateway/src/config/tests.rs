@@ -40,6 +40,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.streams.notice_above, ByteCount(8 << 20));
     assert_eq!(config.streams.filter, StreamFilter::default());
     assert_eq!((config.clients.enable, config.clients.listen), (true, "127.0.0.1:5852".parse().unwrap()));
+    assert_eq!(config.clients.socket.as_deref(), Some(Path::new("/run/irdest-gateway/clients.sock")));
     assert_eq!(config.trains, Some(TrainConfig::default()));
     assert_eq!(config.control_socket, Path::new("/run/irdest-gateway/control.sock"));
     assert_eq!(config.log_filter.as_str(), "info");
@@ -58,7 +59,7 @@ fn every_key_is_taken() {
         probes.enabled = false
         streams = {{ enable = false, quota = 16777216, notice_above = 0, largest = 7, only_from = ["{KEY}"], not_from = ["{KEY}"],
             only_to = ["namespace:{KEY}"], not_to = ["namespace:{KEY}"] }}
-        clients = {{ enable = false, listen = "[::1]:1" }}
+        clients = {{ enable = false, listen = "[::1]:1", socket = "" }}
         trains.share = 0
         log.filter = "warn,irdest_proxy=trace"
         firewall.accept = [

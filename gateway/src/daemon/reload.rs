@@ -115,6 +115,7 @@ fn hold_back(old: &Config, new: &mut Config) -> String {
     hold("streams.notice_above", &old.streams.notice_above, &mut new.streams.notice_above, &mut held);
     hold("clients.enable", &old.clients.enable, &mut new.clients.enable, &mut held);
     hold("clients.listen", &old.clients.listen, &mut new.clients.listen, &mut held);
+    hold("clients.socket", &old.clients.socket, &mut new.clients.socket, &mut held);
     hold("trains.share", &old.trains, &mut new.trains, &mut held);
     hold("probes.enabled", &old.probes, &mut new.probes, &mut held);
     hold("host.table", &old.host.table, &mut new.host.table, &mut held);
@@ -147,12 +148,12 @@ mod tests {
             probes.enabled = false
             trains.share = 0
             streams = { enable = false, quota = 16777216 }
-            clients = { enable = false, listen = '[::1]:1' }
+            clients = { enable = false, listen = '[::1]:1', socket = '' }
             inet = { enable = false, listen = [], mtu = 1280, buffer = 65536 }
             host = { table = 7, mark = 7 }";
         let mut new = config(changed);
         let held = hold_back(&old, &mut new);
-        assert_eq!(held.split(", ").count(), 20, "{held}");
+        assert_eq!(held.split(", ").count(), 21, "{held}");
         assert_eq!(new, old);
         assert_eq!(hold_back(&old, &mut new), "");
     }

@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 fn config(dir: &std::path::Path) -> Config {
     let text = format!(
-        "state_dir = '{dir}'\ncontrol.socket = '{dir}/control.sock'\ntun.enable = false\nprobes.enabled = false\ninet.enable = false",
+        "state_dir = '{dir}'\ncontrol.socket = '{dir}/control.sock'\nclients.socket = '{dir}/clients.sock'\ntun.enable = false\nprobes.enabled = false\ninet.enable = false",
         dir = dir.display()
     );
     Config::from_text("test", &text).unwrap()

@@ -30,7 +30,7 @@ fn unmeasured() -> MeasuredLink {
     }
 }
 
-fn measured() -> MeasuredLink {
+pub(crate) fn measured() -> MeasuredLink {
     let traffic =
         Traffic { over: Duration::from_millis(500), sent: ByteCount(600_000), received: ByteCount(50) };
     let (sent, received) = rates(estimate(traffic, SampleSource::Kernel)).unwrap();

@@ -108,6 +108,7 @@ impl GatewayConfig {
         let mut text = format!("state_dir = {}\npeers = [{}]\n", inside("state"), peers.join(", "));
         let _ = write!(text, "{}\n[identity]\npassphrase_file = {}\n", self.extra, inside("passphrase"));
         let _ = write!(text, "[control]\nsocket = {}\n", inside("control.sock"));
+        let _ = write!(text, "[clients]\nsocket = {}\n", inside("clients.sock"));
         let addresses: Vec<String> = self.tun.iter().flatten().map(|address| quoted(address)).collect();
         let _ =
             write!(text, "[tun]\nenable = {}\naddresses = [{}]\n", self.tun.is_some(), addresses.join(", "));
@@ -343,6 +344,8 @@ accept_unknown_peers = true
 passphrase_file = "/lab/a/passphrase"
 [control]
 socket = "/lab/a/control.sock"
+[clients]
+socket = "/lab/a/clients.sock"
 [tun]
 enable = true
 addresses = ["10.66.1.1/24"]

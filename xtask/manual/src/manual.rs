@@ -26,6 +26,9 @@ The passphrase of the identity, sealed to this machine; where that was not possi
 .TP
 .I /run/irdest\-gateway/control.sock
 The control socket, for root and the group irdest\-gateway.
+.TP
+.I /run/irdest\-gateway/clients.sock
+The socket of programs that speak the client protocol, for everybody; they may also connect to port 5852 of the loopback interface.
 .SH SIGNALS
 .TP
 .B SIGHUP
