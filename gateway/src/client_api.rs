@@ -27,6 +27,7 @@ mod connection;
 mod failure;
 mod figures;
 mod places;
+mod queries;
 mod receiving;
 mod sending;
 mod session;

@@ -13,6 +13,7 @@ use super::Doors;
 use super::failure::Failure;
 use crate::clock::Clock;
 use crate::control::{self, Answer, Query};
+use crate::links::Links;
 use crate::status::{RouteState, RouteStatus, Status};
 
 /// Four figures about the router.
@@ -51,21 +52,46 @@ fn peers(routes: &[RouteStatus], now: WallTime) -> impl Iterator<Item = KnownPee
 /// So long the control loop is not asked again, whoever asks: it has other things to do.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// What the control loop said last, and when.
-pub(super) type Figures = Arc<Mutex<Option<(Instant, Arc<Status>)>>>;
+/// What the control loop said last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Figures {
+    status: Last<Status>,
+    links: Last<Links>,
+}
 
-async fn status(doors: &Doors) -> Result<Arc<Status>, Failure> {
-    let mut last = doors.figures.lock().await;
-    if let Some((_, status)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-        return Ok(Arc::clone(status));
+/// Something that it said, and when.
+type Last<T> = Arc<Mutex<Option<(Instant, Arc<T>)>>>;
+
+/// The status, as it was [`FRESH`] ago at most.
+pub(super) async fn status(doors: &Doors) -> Result<Arc<Status>, Failure> {
+    let status = |answer| match answer {
+        Answer::Status(status) => Some(Arc::from(status)),
+        Answer::Links(_) => None,
+    };
+    asked(doors, &doors.figures.status, Query::Status, status).await
+}
+
+/// What is measured of the links, as [`status`].
+pub(super) async fn links(doors: &Doors) -> Result<Arc<Links>, Failure> {
+    let links = |answer| match answer {
+        Answer::Links(links) => Some(Arc::new(links)),
+        Answer::Status(_) => None,
+    };
+    asked(doors, &doors.figures.links, Query::Links, links).await
+}
+
+async fn asked<T>(
+    doors: &Doors,
+    last: &Last<T>,
+    query: Query,
+    as_asked: impl Fn(Answer) -> Option<Arc<T>>,
+) -> Result<Arc<T>, Failure> {
+    let mut last = last.lock().await;
+    if let Some((_, known)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+        return Ok(Arc::clone(known));
     }
-    match control::ask(Query::Status, &doors.requests).await {
-        Ok(Answer::Status(status)) => {
-            let status = Arc::<Status>::from(status);
-            *last = Some((Instant::now(), Arc::clone(&status)));
-            Ok(status)
-        }
-        Ok(Answer::Links(_)) => Err(Failure::internal("the router answered something else")),
-        Err(why) => Err(Failure::internal(why)),
-    }
+    let answer = control::ask(query, &doors.requests).await.map_err(Failure::internal)?;
+    let known = as_asked(answer).ok_or_else(|| Failure::internal("the router answered something else"))?;
+    *last = Some((Instant::now(), Arc::clone(&known)));
+    Ok(known)
 }

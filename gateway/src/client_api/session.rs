@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::connection::{Connection, Left};
 use super::failure::Failure;
 use super::who::Who;
-use super::{Doors, figures};
+use super::{Doors, figures, queries};
 use crate::addresses::AuthToken;
 
 /// What deployed routers answer where an address is to come up that they have no key of (source: captured sessions).
@@ -96,6 +96,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is not done is answered so")]
     async fn answer(&mut self, request: Request, frame: &Microframe) -> Result<Option<Reply>, Failure> {
         self.is_told &= matches!(request, Request::Content(_) | Request::End(_));
+        let doors = &self.doors;
         let reply = match request {
             // Also where there is nothing to give up any more.
             Request::Connect(_) | Request::Cancel(_) => Reply::Ok,
@@ -109,6 +110,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 Reply::Ok
             }
             Request::AddressDestroy(destroyed) => self.destroy(destroyed, frame).await?,
+            Request::RouterQuery(_) => queries::router(doors).await?,
+            Request::AddressQuery(wanted) => queries::addresses(doors, &wanted).await?,
+            Request::LinkList(wanted) => queries::links(doors, &wanted).await?,
+            Request::LinkQuery(number) => queries::link(doors, number).await?,
+            Request::PeerQuery(wanted) => queries::peers(doors, &wanted).await?,
+            Request::RouteList(wanted) => queries::routes(doors, &wanted).await?,
+            Request::RouteQuery(address) => queries::route(doors, &address).await?,
             Request::SendOne(letterhead) => self.send(vec![letterhead], frame).await?,
             Request::SendMany(letterheads) => self.send(letterheads.into_vec(), frame).await?,
             Request::RecvOne(RecvOne { address, recipient }) => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
+mod queries;
 mod replay;
 mod streams;
 mod unix;
@@ -7,6 +8,7 @@ mod unix;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use ratman_types::{Address, ByteCount, Recipient, RouterId, SecretKey, Signer};
 use ratman_wire::api::{
@@ -25,6 +27,7 @@ use crate::driver::Order;
 use crate::links::tests::measured;
 use crate::links::{Links, MeasuredLink};
 use crate::message_plane::tests::{Bed, content, own};
+use crate::status::Status;
 use crate::status::tests::sample;
 use crate::subscriptions::Subscriptions;
 use crate::store::Store;
@@ -36,6 +39,8 @@ struct Api {
     address: SocketAddr,
     /// Where the unix socket is; whoever runs the tests is its operator.
     socket: PathBuf,
+    /// What the control loop says.
+    status: Arc<Mutex<Status>>,
     tasks: JoinSet<()>,
     _dir: tempfile::TempDir,
 }
@@ -80,10 +85,12 @@ impl Api {
             }
         });
         let (asked, mut asks) = requests();
+        let status = Arc::new(Mutex::new(sample()));
+        let said = Arc::clone(&status);
         tasks.spawn(async move {
             while let Some(request) = asks.recv().await {
                 let _ = request.reply.send(match request.query {
-                    Query::Status => Answer::Status(Box::new(sample())),
+                    Query::Status => Answer::Status(Box::new(said.lock().unwrap().clone())),
                     Query::Links => Answer::Links(links()),
                 });
             }
@@ -96,7 +103,7 @@ impl Api {
         api.open_socket(&socket, Allowed::of_group(nix::unistd::getegid().as_raw())).unwrap();
         let doors = Doors::new(bed.plane.clients().clone(), desk.clone(), asked);
         tasks.spawn(api.serve(doors));
-        Self { bed, desk, address, socket, tasks, _dir: dir }
+        Self { bed, desk, address, socket, status, tasks, _dir: dir }
     }
 
     async fn connect(&self) -> Client {
