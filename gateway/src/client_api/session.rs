@@ -3,15 +3,15 @@
 
 use ratman_types::Address;
 use ratman_wire::api::{
-    self, ApiVersion, ClientError, DestroyedAddress, LongList, Microframe, RecvMany, RecvOne, Reply, Request,
-    StreamWay, UserError, Versions,
+    self, ApiVersion, ClientError, DestroyedAddress, LongList, Microframe, Needs, RecvMany, RecvOne,
+    RefusalReason, Reply, Request, StreamWay, UserError, Versions,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Connection, Left};
 use super::failure::Failure;
 use super::who::Who;
-use super::{Doors, figures, queries};
+use super::{Doors, figures, operator, queries};
 use crate::addresses::AuthToken;
 
 /// What deployed routers answer where an address is to come up that they have no key of (source: captured sessions).
@@ -96,6 +96,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is not done is answered so")]
     async fn answer(&mut self, request: Request, frame: &Microframe) -> Result<Option<Reply>, Failure> {
         self.is_told &= matches!(request, Request::Content(_) | Request::End(_));
+        if request.needs() == Needs::Operator && !self.who.operates {
+            let whom =
+                "expected root, the daemon's user or the group of the control socket, on the unix socket";
+            return Err(Failure::refused(RefusalReason::OperatorOnly, whom));
+        }
         let doors = &self.doors;
         let reply = match request {
             // Also where there is nothing to give up any more.
@@ -117,6 +122,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             Request::PeerQuery(wanted) => queries::peers(doors, &wanted).await?,
             Request::RouteList(wanted) => queries::routes(doors, &wanted).await?,
             Request::RouteQuery(address) => queries::route(doors, &address).await?,
+            Request::ContactAdd(new) => operator::add(doors, new).await?,
+            Request::ContactDelete(whose) => operator::delete(doors, whose).await?,
+            Request::ContactModify(change) => operator::modify(doors, change).await?,
+            Request::ContactList(wanted) => operator::list(doors, &wanted).await?,
+            Request::ContactQuery(whose) => operator::query(doors, &whose).await?,
             Request::SendOne(letterhead) => self.send(vec![letterhead], frame).await?,
             Request::SendMany(letterheads) => self.send(letterheads.into_vec(), frame).await?,
             Request::RecvOne(RecvOne { address, recipient }) => {

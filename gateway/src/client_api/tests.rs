@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
+mod operator;
 mod queries;
 mod replay;
 mod streams;
