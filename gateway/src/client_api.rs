@@ -26,6 +26,7 @@ use tracing::{debug, info, warn};
 mod connection;
 mod failure;
 mod figures;
+mod namespaces;
 mod operator;
 mod places;
 mod queries;
@@ -33,6 +34,7 @@ mod receiving;
 mod sending;
 mod session;
 mod streams;
+mod subscriptions;
 mod unix;
 mod who;
 
@@ -46,6 +48,7 @@ use places::{Limits, NoPlace, Places};
 pub use places::{MAX_CLIENTS, MAX_PER_USER, OPERATORS_OWN};
 use session::Session;
 use streams::ParkingLot;
+use subscriptions::Subscribers;
 use unix::ClientSocket;
 use who::Who;
 
@@ -77,6 +80,8 @@ pub struct Doors {
     sendings: Arc<Semaphore>,
     /// Streams whose clients were cut off.
     parked: ParkingLot,
+    /// Subscriptions that have a socket.
+    subscribers: Subscribers,
     /// What the control loop said last.
     figures: Figures,
 }
@@ -85,8 +90,9 @@ impl Doors {
     /// Of these.
     pub fn new(streams: Clients, desk: Desk, requests: mpsc::Sender<Request>) -> Self {
         let sendings = Arc::new(Semaphore::new(MAX_SENDINGS));
-        let (parked, figures) = (ParkingLot::default(), Figures::default());
-        Self { streams, desk, requests, sendings, parked, figures }
+        let (parked, subscribers) = (ParkingLot::default(), Subscribers::default());
+        let figures = Figures::default();
+        Self { streams, desk, requests, sendings, parked, subscribers, figures }
     }
 }
 

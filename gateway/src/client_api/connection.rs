@@ -17,7 +17,7 @@ use crate::secret::WipedReader;
 pub(super) const IDLE: Duration = Duration::from_secs(120);
 
 /// A client has so long to take what it is given, a reply or a piece of content: what it writes to may be slow.
-const TO_TAKE: Duration = Duration::from_secs(60);
+pub(super) const TO_TAKE: Duration = Duration::from_secs(60);
 
 /// Why a connection is over.
 #[derive(Debug, thiserror::Error)]

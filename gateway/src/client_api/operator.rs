@@ -89,9 +89,12 @@ fn done(outcome: Result<(), DeskError>) -> Result<Reply, Failure> {
         Err(DeskError::Ending) => {
             Err(Failure::refused(RefusalReason::Ending, &DeskError::Ending.to_string()))
         }
-        Err(error @ (DeskError::Address(_) | DeskError::TooOften { .. } | DeskError::NotOperator)) => {
-            Err(error.into())
-        }
+        Err(
+            error @ (DeskError::Address(_)
+            | DeskError::Subscription(_)
+            | DeskError::TooOften { .. }
+            | DeskError::NotOperator),
+        ) => Err(error.into()),
     }
 }
 

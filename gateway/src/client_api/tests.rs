@@ -4,6 +4,7 @@ mod operator;
 mod queries;
 mod replay;
 mod streams;
+mod subscriptions;
 mod unix;
 
 use std::collections::BTreeMap;
@@ -30,8 +31,8 @@ use crate::links::{Links, MeasuredLink};
 use crate::message_plane::tests::{Bed, content, own};
 use crate::status::Status;
 use crate::status::tests::sample;
-use crate::subscriptions::Subscriptions;
 use crate::store::Store;
+use crate::subscriptions::Subscriptions;
 
 /// An API with a message plane and a desk behind it, whose orders are carried out.
 struct Api {
