@@ -192,9 +192,11 @@ impl Desk {
                 Some(token) => records.addresses.destroy(&address, &token),
                 None => records.addresses.destroy_without_token(&address),
             }?;
-            // What is left of it goes with the next start.
-            let forgotten = records.subscriptions.forget(&address);
-            Ok::<_, AddressError>(forgotten.unwrap_or_else(|error| warn!(%error, "subscriptions stay")))
+            if let Err(error) = records.subscriptions.forget(&address) {
+                // They go with the next start.
+                warn!(%error, "subscriptions of an address that is gone stay");
+            }
+            Ok::<_, AddressError>(())
         };
         self.on_disk(destroy).await??;
         self.tokens().remove(&address);
