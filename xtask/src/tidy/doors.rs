@@ -66,6 +66,8 @@ const HOUSE: &[Room] = &[
         tests: &["irdest-lab"],
         kind: Kind::Program,
     },
+    // Of ratman-wire it uses `api`, the protocol of clients, and nothing else.
+    room("ratman-client", &["ratman-wire"], Kind::Library),
     room("irdest-lab", &[], Kind::Program),
     room("irdest-system-tests", &["irdest-lab"], Kind::Program),
     // The same device and the same cutting of super-packets as the gateway has, and nothing else of it.
