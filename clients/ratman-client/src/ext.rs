@@ -300,13 +300,6 @@ impl RatmanIpc {
             Err(Error::Ended) => {}
             Err(error) => return Err(error),
         }
-        let number = sending.resume_token().streams().len();
-        let failed = sending.accepted().await?;
-        if let Some((to, news)) = failed.first() {
-            let failed = failed.len();
-            let text = format!("{failed} of {number} recipients do not get it; {to}: {news:?}");
-            return Err(Error::Router(text));
-        }
-        Ok(sending.resume_token().streams().to_vec())
+        sending.confirm().await
     }
 }

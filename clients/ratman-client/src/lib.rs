@@ -4,6 +4,8 @@
 
 mod addresses;
 mod backoff;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod connection;
 mod contacts;
 mod endpoint;

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use ratman_wire::api::{
-    AuthToken, Content, FromRouter, MAX_CONTENT, News, Nothing, Opened, Recipient, Reply, Request, StreamKey,
+    AuthToken, Content, FromRouter, MAX_CONTENT, News, Nothing, Opened, OpenedStream, Recipient, Reply,
+    Request, StreamKey,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -175,6 +176,15 @@ impl Sending {
             }
         }
         Ok(failed)
+    }
+
+    /// Waits until the router answers for it, and says under which names.
+    pub(crate) async fn confirm(&mut self) -> Result<Vec<OpenedStream>> {
+        let failed = self.accepted().await?;
+        let streams = self.token.streams();
+        let Some((to, news)) = failed.first() else { return Ok(streams.to_vec()) };
+        let (failed, all) = (failed.len(), streams.len());
+        Err(Error::Router(format!("{failed} of {all} recipients do not get it; {to}: {news:?}")))
     }
 
     /// Gives the stream up: who does not have all of it yet never will.
