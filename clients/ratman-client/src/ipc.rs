@@ -90,7 +90,8 @@ impl RatmanIpc {
 
     /// A connection for a stream, on which the request was said and not answered.
     pub(crate) async fn open(&self, request: &Request, auth: &AuthToken) -> Result<Connection> {
-        let mut connection = self.pool.dial().await?;
+        // Kept apart, so that whatever waits for streams is small.
+        let mut connection = Box::pin(self.pool.dial()).await?;
         let saying = connection.say(request, Some(auth));
         within(Some(self.pool.timeouts().reply), "saying something to the router", saying).await?;
         Ok(connection)

@@ -110,7 +110,7 @@ impl Receiver {
                 }
                 Line::Lost | Line::Searching(_) => {
                     let searcher = self.searcher(None);
-                    self.line = Line::Open(searcher.find(Searcher::ask).await?);
+                    self.line = Line::Open(Box::pin(searcher.find(Searcher::ask)).await?);
                 }
                 Line::Open(connection) => {
                     let come = poll_fn(|cx| connection.poll_from_router(cx, STREAM)).await;
@@ -147,7 +147,7 @@ impl Receiver {
             return Ok(true);
         }
         // The user has it; the router did not hear so.
-        let mut room = [0; 8 * 1024];
+        let mut room = vec![0; 8 * 1024];
         loop {
             let mut buf = ReadBuf::new(&mut room);
             poll_fn(|cx| self.poll_content(cx, &mut buf)).await?;

@@ -39,6 +39,8 @@ pub struct Sending {
     written: u64,
     /// Whether the content was said to be complete.
     is_ended: bool,
+    /// What ended all of it, where nobody was told yet.
+    failure: Option<Error>,
 }
 
 impl RatmanIpc {
@@ -89,6 +91,7 @@ impl RatmanIpc {
             offset,
             written: 0,
             is_ended: false,
+            failure: None,
         }
     }
 }
@@ -219,11 +222,11 @@ impl Sending {
         Ok(())
     }
 
-    /// Takes what has come; ready when something came that ends all of it.
-    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    /// Takes what has come; ready when nothing more comes.
+    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.news.is_complete() {
-            let connection = self.connection.as_mut().ok_or(Error::Ended)?;
-            let heard = match ready!(connection.poll_from_router(cx, STREAM)) {
+            let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
+            let error = match ready!(connection.poll_from_router(cx, STREAM)) {
                 Ok(FromRouter::Reply(Reply::News(news))) => {
                     if self.news.put(news) {
                         continue;
@@ -236,35 +239,15 @@ impl Sending {
                 }
                 Err(error) => error,
             };
-            self.connection = None;
-            return Poll::Ready(Err(heard));
+            self.fail(error);
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(())
     }
 
-    fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(Recipient, News)>>> {
-        // News come only if the router has heard all.
-        if let Poll::Ready(Err(error)) = self.poll_say(cx) {
-            return Poll::Ready(Err(error));
-        }
-        loop {
-            if let Some(news) = self.news.take() {
-                return Poll::Ready(Ok(Some(news)));
-            }
-            if self.news.is_complete() {
-                let connection = self.connection.take().filter(|_| self.is_ended);
-                if let Some(connection) = connection {
-                    self.ipc.put_back(connection);
-                }
-                return Poll::Ready(Ok(None));
-            }
-            match self.poll_hear(cx) {
-                Poll::Ready(heard) => heard?,
-                Poll::Pending => {
-                    return self.news.take().map_or(Poll::Pending, |news| Poll::Ready(Ok(Some(news))));
-                }
-            }
-        }
+    /// The connection is of no use any more; what came before is told first.
+    fn fail(&mut self, error: Error) {
+        self.connection = None;
+        self.failure = Some(error);
     }
 
     /// Says what is to be said.
@@ -272,17 +255,38 @@ impl Sending {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
         let Err(error) = ready!(connection.poll_flush(cx)) else { return Poll::Ready(Ok(())) };
         // Why the router closed the connection is told by what it said before.
+        let _ = self.poll_hear(cx);
+        if self.connection.is_some() {
+            self.fail(error);
+        }
+        Poll::Ready(Err(self.failure.take().unwrap_or(Error::Ended)))
+    }
+
+    fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(Recipient, News)>>> {
+        // News come only if the router has heard all.
+        if let Poll::Ready(Err(error)) = self.poll_say(cx) {
+            self.failure = Some(error);
+        }
         let heard = self.poll_hear(cx);
-        self.connection = None;
-        Poll::Ready(Err(if let Poll::Ready(Err(heard)) = heard { heard } else { error }))
+        if let Some(news) = self.news.take() {
+            return Poll::Ready(Ok(Some(news)));
+        }
+        ready!(heard);
+        if !self.news.is_complete() {
+            return Poll::Ready(Err(self.failure.take().unwrap_or(Error::Ended)));
+        }
+        let connection = self.connection.take().filter(|_| self.is_ended);
+        if let Some(connection) = connection {
+            self.ipc.put_back(connection);
+        }
+        Poll::Ready(Ok(None))
     }
 
     /// Makes room for something to be said.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if let Poll::Ready(heard) = self.poll_hear(cx) {
-            heard?;
-            // All are over: whoever writes hears why with the news.
-            return Poll::Ready(Err(Error::Ended));
+        if self.poll_hear(cx).is_ready() {
+            // Where all are over, whoever writes hears why with the news.
+            return Poll::Ready(Err(self.failure.take().unwrap_or(Error::Ended)));
         }
         self.poll_say(cx)
     }

@@ -163,7 +163,7 @@ impl Subscription {
 
     /// The next header, behind what is left of the stream before it.
     async fn header(&mut self) -> Result<Letterhead> {
-        let mut room = [0; 4096];
+        let mut room = vec![0; if self.missing > 0 { 8 * 1024 } else { 0 }];
         while self.missing > 0 {
             let mut buf = ReadBuf::new(&mut room);
             poll_fn(|cx| self.poll_content(cx, &mut buf)).await?;
