@@ -35,7 +35,7 @@ use crate::types::{
     FilterRule, KnownPeer, LinkEntry, LocalAddress, LocalNamespace, Namespace, NamespaceSeed, NewContact,
     OpenedStream, Recipient, RouteEntry, RouterFigures, RouterInfo, StreamEntry, StreamKey, SubscriptionId,
 };
-use crate::{Endpoint, Error, Outgoing, RatmanIpcExtV1, ReceiveOptions, Result, ResumeToken, Timeouts};
+use crate::{ApiBind, Error, Outgoing, RatmanIpcExtV1, ReceiveOptions, Result, ResumeToken, Timeouts};
 
 mod incoming;
 mod sending;
@@ -58,23 +58,23 @@ impl RatmanIpc {
     ///
     /// # Errors
     /// As there, and [`Error::Io`] where the system has no room for another runtime.
-    pub fn start(endpoint: impl Into<Endpoint>) -> Result<Self> {
-        Self::start_with(endpoint.into(), Timeouts::default())
+    pub fn start(bind: impl Into<ApiBind>) -> Result<Self> {
+        Self::start_with(bind.into(), Timeouts::default())
     }
 
     /// [`crate::RatmanIpc::start_with`].
     ///
     /// # Errors
     /// As [`RatmanIpc::start`].
-    pub fn start_with(endpoint: Endpoint, timeouts: Timeouts) -> Result<Self> {
+    pub fn start_with(bind: ApiBind, timeouts: Timeouts) -> Result<Self> {
         let runtime = Arc::new(Builder::new_current_thread().enable_all().build().map_err(Error::Io)?);
-        let ipc = runtime.block_on(crate::RatmanIpc::start_with(endpoint, timeouts))?;
+        let ipc = runtime.block_on(crate::RatmanIpc::start_with(bind, timeouts))?;
         Ok(Self { ipc, runtime })
     }
 
-    /// [`crate::RatmanIpc::endpoint`].
-    pub fn endpoint(&self) -> &Endpoint {
-        self.ipc.endpoint()
+    /// [`crate::RatmanIpc::bind`].
+    pub fn bind(&self) -> &ApiBind {
+        self.ipc.bind()
     }
 
     /// [`crate::RatmanIpc::knows_extensions`].

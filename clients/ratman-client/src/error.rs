@@ -8,7 +8,7 @@ use ratman_wire::api::{
     ClientError, MicroframeError, Refusal, RefusalReason, Reply, ReplyError, SubscriptionId, Text,
 };
 
-use crate::Endpoint;
+use crate::ApiBind;
 
 /// What everything here returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -18,10 +18,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// No router listens there: none runs, or it listens somewhere else.
-    #[error("no router listens on {endpoint}: {source}")]
+    #[error("no router listens on {bind}: {source}")]
     Unreachable {
         /// Where.
-        endpoint: Endpoint,
+        bind: ApiBind,
         /// What the system says.
         source: io::Error,
     },
@@ -109,11 +109,11 @@ impl Error {
     }
 
     /// Connecting failed.
-    pub(crate) fn connecting(endpoint: &Endpoint, source: io::Error) -> Self {
+    pub(crate) fn connecting(bind: &ApiBind, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::PermissionDenied {
-            return Self::NotPermitted(format!("{endpoint}: {source}"));
+            return Self::NotPermitted(format!("{bind}: {source}"));
         }
-        Self::Unreachable { endpoint: endpoint.clone(), source }
+        Self::Unreachable { bind: bind.clone(), source }
     }
 
     /// An established connection failed.

@@ -10,7 +10,7 @@ use crate::connection::Connection;
 use crate::connection::answer;
 use crate::pool::Pool;
 use crate::timeouts::within;
-use crate::{Endpoint, Result, Timeouts};
+use crate::{ApiBind, Result, Timeouts};
 
 /// The client of one router. Cheap to clone; all clones share their connections, and may be used from any task at once.
 ///
@@ -31,16 +31,16 @@ impl RatmanIpc {
     /// # Errors
     /// [`Error::Unreachable`](crate::Error::Unreachable) where none listens, [`Error::NotPermitted`](crate::Error::NotPermitted) where this program may not connect,
     /// [`Error::IncompatibleVersion`](crate::Error::IncompatibleVersion), [`Error::TimedOut`](crate::Error::TimedOut), and [`Error::Protocol`](crate::Error::Protocol) where something else than a router answers.
-    pub async fn start(endpoint: impl Into<Endpoint>) -> Result<Self> {
-        Self::start_with(endpoint.into(), Timeouts::default()).await
+    pub async fn start(bind: impl Into<ApiBind>) -> Result<Self> {
+        Self::start_with(bind.into(), Timeouts::default()).await
     }
 
     /// Connects to a router that may take so long and no longer.
     ///
     /// # Errors
     /// As [`RatmanIpc::start`].
-    pub async fn start_with(endpoint: Endpoint, timeouts: Timeouts) -> Result<Self> {
-        let pool = Arc::new(Pool::new(endpoint, timeouts));
+    pub async fn start_with(bind: ApiBind, timeouts: Timeouts) -> Result<Self> {
+        let pool = Arc::new(Pool::new(bind, timeouts));
         let mut connection = pool.dial().await?;
         let question = Request::RouterQuery(Nothing);
         let mode = question.mode();
@@ -58,8 +58,8 @@ impl RatmanIpc {
     }
 
     /// Where the router is.
-    pub fn endpoint(&self) -> &Endpoint {
-        self.pool.endpoint()
+    pub fn bind(&self) -> &ApiBind {
+        self.pool.bind()
     }
 
     /// Whether the router knows what deployed 0.6 routers do not: streams with news, pages, contacts, filters, routes and links. To one

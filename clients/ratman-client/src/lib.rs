@@ -3,12 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod api_bind;
 mod backoff;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod connection;
 mod contacts;
-mod endpoint;
 mod error;
 mod ext;
 mod following;
@@ -29,8 +29,8 @@ mod spaces;
 mod subscription;
 mod timeouts;
 
+pub use api_bind::{ApiBind, ParseApiBindError, default_api_bind};
 pub use backoff::Reconnect;
-pub use endpoint::{Endpoint, ParseEndpointError, default_api_bind};
 pub use error::{Error, Result};
 pub use ext::{RatmanIpcExtV1, RatmanStreamExtV1};
 pub use following::Following;

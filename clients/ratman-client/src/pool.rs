@@ -12,7 +12,7 @@ use crate::connection::answer;
 use crate::connection::{Connection, settled};
 use crate::socket::Socket;
 use crate::timeouts::{Timeouts, within};
-use crate::{Endpoint, Error, Result};
+use crate::{ApiBind, Error, Result};
 
 /// Connections that are kept idle: a program that asks for more than that at once is rare, and each is one of the 512 places that a
 /// router has for all its clients.
@@ -29,7 +29,7 @@ const FRESH: Duration = Duration::from_secs(60);
 /// The connections of a client to one router.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    endpoint: Endpoint,
+    bind: ApiBind,
     timeouts: Timeouts,
     // Last in, first out: the others grow old and go.
     idle: Mutex<Vec<(Connection, Instant)>>,
@@ -37,12 +37,12 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(endpoint: Endpoint, timeouts: Timeouts) -> Self {
-        Self { endpoint, timeouts, idle: Mutex::default(), places: Semaphore::new(MAX_REQUESTS) }
+    pub(crate) fn new(bind: ApiBind, timeouts: Timeouts) -> Self {
+        Self { bind, timeouts, idle: Mutex::default(), places: Semaphore::new(MAX_REQUESTS) }
     }
 
-    pub(crate) const fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    pub(crate) const fn bind(&self) -> &ApiBind {
+        &self.bind
     }
 
     pub(crate) const fn timeouts(&self) -> &Timeouts {
@@ -51,9 +51,8 @@ impl Pool {
 
     /// A new connection on which both versions were said.
     pub(crate) async fn dial(&self) -> Result<Connection> {
-        let connecting = async {
-            Socket::connect(&self.endpoint).await.map_err(|error| Error::connecting(&self.endpoint, error))
-        };
+        let connecting =
+            async { Socket::connect(&self.bind).await.map_err(|error| Error::connecting(&self.bind, error)) };
         let socket = within(Some(self.timeouts.connect), "connecting to the router", connecting).await?;
         let mut connection = Connection::new(socket);
         let greeting = async {

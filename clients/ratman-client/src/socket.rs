@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::Endpoint;
+use crate::ApiBind;
 
 /// Both directions of a connection to a router.
 #[derive(Debug)]
@@ -19,15 +19,15 @@ pub(crate) enum Socket {
 
 impl Socket {
     /// Connects; how long that may take is the caller's care.
-    pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
-        match endpoint {
-            Endpoint::Tcp(address) => {
+    pub(crate) async fn connect(bind: &ApiBind) -> io::Result<Self> {
+        match bind {
+            ApiBind::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 // Requests are small, and their answers waited for.
                 stream.set_nodelay(true)?;
                 Ok(Self::Tcp(stream))
             }
-            Endpoint::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
+            ApiBind::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::connection::Connection;
 use crate::connection::answer;
 use crate::socket::Socket;
 use crate::timeouts::within;
-use crate::{Endpoint, Error, RatmanIpc, Reconnect, Result};
+use crate::{ApiBind, Error, RatmanIpc, Reconnect, Result};
 
 /// A subscription: the router keeps what comes for it while this program is away, and brings it in order afterwards.
 ///
@@ -101,9 +101,9 @@ impl RatmanIpc {
     }
 
     async fn connect_to(&self, bind: std::net::SocketAddr) -> Result<Connection> {
-        let endpoint = Endpoint::Tcp(bind);
+        let bind = ApiBind::Tcp(bind);
         let connecting =
-            async { Socket::connect(&endpoint).await.map_err(|error| Error::connecting(&endpoint, error)) };
+            async { Socket::connect(&bind).await.map_err(|error| Error::connecting(&bind, error)) };
         let limit = self.connect_timeout();
         Ok(Connection::new(within(Some(limit), "connecting to the router", connecting).await?))
     }

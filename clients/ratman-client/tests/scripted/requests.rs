@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ratman_client::types::{AuthToken, LocalAddress, RefusalReason, SubscriptionId, Text};
-use ratman_client::{Endpoint, Error, Outgoing, RatmanIpc, RatmanIpcExtV1, Timeouts};
+use ratman_client::{ApiBind, Error, Outgoing, RatmanIpc, RatmanIpcExtV1, Timeouts};
 use ratman_wire::api::{
     ApiVersion, ClientError, Cursor, NewAddress, Page, PageOf, Refusal, Reply, Request, RouterFigures,
     Versions,
@@ -31,10 +31,7 @@ async fn nobody_there_is_told_apart_from_an_objection() {
     let address = router.address();
     drop(router);
     let refused = RatmanIpc::start(address).await.unwrap_err();
-    assert!(
-        matches!(&refused, Error::Unreachable { endpoint, .. } if *endpoint == address.into()),
-        "{refused:?}"
-    );
+    assert!(matches!(&refused, Error::Unreachable { bind, .. } if *bind == address.into()), "{refused:?}");
     let directory = tempfile::tempdir().unwrap();
     let refused = RatmanIpc::start(directory.path().join("none")).await.unwrap_err();
     assert!(matches!(refused, Error::Unreachable { .. }), "{refused:?}");
@@ -323,8 +320,8 @@ async fn a_unix_socket_does_as_well() {
         peer.say(figures()).await;
     };
     let asking = async {
-        let endpoint: Endpoint = format!("unix:{}", path.display()).parse().unwrap();
-        let ipc = RatmanIpc::start(endpoint).await.unwrap();
+        let bind: ApiBind = format!("unix:{}", path.display()).parse().unwrap();
+        let ipc = RatmanIpc::start(bind).await.unwrap();
         assert!(ipc.knows_extensions());
         ipc.router_status().await
     };

@@ -20,7 +20,7 @@ pub fn default_api_bind() -> SocketAddr {
 /// Where a router listens for clients. As a text `127.0.0.1:5852`, or `unix:` and a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Endpoint {
+pub enum ApiBind {
     /// A TCP port. Who is on it is not known to the router: it is not for what only operators may do. What crosses it is not
     /// encrypted, so keep to the loopback interface.
     Tcp(SocketAddr),
@@ -29,31 +29,31 @@ pub enum Endpoint {
 }
 
 /// [`default_api_bind`].
-impl Default for Endpoint {
+impl Default for ApiBind {
     fn default() -> Self {
         Self::Tcp(default_api_bind())
     }
 }
 
-impl From<SocketAddr> for Endpoint {
+impl From<SocketAddr> for ApiBind {
     fn from(address: SocketAddr) -> Self {
         Self::Tcp(address)
     }
 }
 
-impl From<PathBuf> for Endpoint {
+impl From<PathBuf> for ApiBind {
     fn from(path: PathBuf) -> Self {
         Self::Unix(path)
     }
 }
 
-impl From<&Path> for Endpoint {
+impl From<&Path> for ApiBind {
     fn from(path: &Path) -> Self {
         Self::Unix(path.to_owned())
     }
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for ApiBind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
@@ -62,16 +62,16 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Why a text is no [`Endpoint`].
+/// Why a text is no [`ApiBind`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an address with a port such as 127.0.0.1:5852, or unix: and a path, got {0:?}")]
-pub struct ParseEndpointError(String);
+pub struct ParseApiBindError(String);
 
-impl FromStr for Endpoint {
-    type Err = ParseEndpointError;
+impl FromStr for ApiBind {
+    type Err = ParseApiBindError;
 
-    fn from_str(text: &str) -> Result<Self, ParseEndpointError> {
-        let wrong = || ParseEndpointError(text.chars().take(256).collect());
+    fn from_str(text: &str) -> Result<Self, ParseApiBindError> {
+        let wrong = || ParseApiBindError(text.chars().take(256).collect());
         match text.strip_prefix(UNIX) {
             Some("") => Err(wrong()),
             Some(path) => Ok(Self::Unix(path.into())),
@@ -87,11 +87,11 @@ mod tests {
     #[test]
     fn texts_come_back() {
         for text in ["127.0.0.1:5852", "[::1]:9", "unix:/run/irdest/clients", "unix:relative"] {
-            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<ApiBind>().unwrap().to_string(), text);
         }
-        assert_eq!(Endpoint::default().to_string(), "127.0.0.1:5852");
+        assert_eq!(ApiBind::default().to_string(), "127.0.0.1:5852");
         for wrong in ["", "localhost:5852", "127.0.0.1", "unix:", "/run/irdest"] {
-            assert!(wrong.parse::<Endpoint>().is_err(), "{wrong}");
+            assert!(wrong.parse::<ApiBind>().is_err(), "{wrong}");
         }
     }
 }
