@@ -6,14 +6,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use ratman_wire::api::{
-    Address, Arrived, AuthToken, ByteCount, Content, FromRouter, Nothing, Receive, Recipient, Reply, Request,
-    ResumedReceive, StreamKey, Text,
+    Address, Arrived, AuthToken, ByteCount, FromRouter, Nothing, Reply, Request, ResumedReceive, StreamKey,
 };
 use tokio::io::ReadBuf;
 
+mod current;
+mod searcher;
+
 use crate::connection::Connection;
 use crate::ipc::STREAM;
-use crate::{Error, RatmanIpc, ReceiveOptions, Reconnect, Result};
+use crate::{Error, RatmanIpc, ReceiveOptions, Result};
+pub(crate) use current::key;
+use current::{Current, Stage};
+use searcher::Searcher;
 
 /// A router that is being looked for, in the middle of a stream.
 type Search = Pin<Box<dyn Future<Output = Result<(Connection, Arrived)>> + Send + Sync>>;
@@ -42,26 +47,6 @@ enum Line {
     Searching(Search),
     /// Nothing more comes.
     Over,
-}
-
-/// The stream that is here.
-struct Current {
-    arrived: Arrived,
-    /// How far its content was given.
-    position: u64,
-    /// How much comes that was given already.
-    skip: u64,
-    piece: Option<(Content, usize)>,
-    stage: Stage,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Content,
-    /// All of the content was given.
-    Whole,
-    /// The router was told that it is taken.
-    Told,
 }
 
 impl Receiver {
@@ -141,8 +126,7 @@ impl Receiver {
             return Err(self.fail(Error::Protocol("content that begins after its end".to_owned())));
         }
         let key = key(&arrived);
-        self.current =
-            Some(Current { arrived, position: offset, skip: 0, piece: None, stage: Stage::Content });
+        self.current = Some(Current::new(arrived));
         if self.doubtful.take_if(|doubtful| *doubtful == key).is_none() {
             return Ok(true);
         }
@@ -307,113 +291,6 @@ impl Receiver {
         let (ipc, auth, to) = (self.ipc.clone(), self.auth.clone(), self.options.recipient());
         Searcher { ipc, auth, to, reconnect, request }
     }
-}
-
-/// What it takes to find a router again.
-struct Searcher {
-    ipc: RatmanIpc,
-    auth: AuthToken,
-    to: Option<Recipient>,
-    reconnect: Reconnect,
-    request: Receive,
-}
-
-impl Searcher {
-    async fn find<'a, T, F>(&'a self, ask: impl Fn(&'a Self) -> F) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        self.reconnect.until(|| ask(self)).await
-    }
-
-    /// A connection on which streams come. After a restart the router does not know that the address is up.
-    async fn ask(&self) -> Result<Connection> {
-        self.ipc.is_up_again(&self.auth, self.request.address, self.to).await?;
-        self.ipc.open(&Request::StreamReceive(self.request.clone()), &self.auth).await
-    }
-
-    /// The same, with the first that came on it.
-    async fn ask_and_wait(&self) -> Result<(Connection, Arrived)> {
-        let mut connection = self.ask().await?;
-        match poll_fn(|cx| connection.poll_from_router(cx, STREAM)).await? {
-            FromRouter::Reply(Reply::Arrived(arrived)) => Ok((connection, *arrived)),
-            FromRouter::Reply(other) => Err(Error::unexpected(&other)),
-            FromRouter::Stream(_) | FromRouter::Content(_) | FromRouter::End => {
-                Err(Error::Protocol("content that belongs to no stream".to_owned()))
-            }
-        }
-    }
-}
-
-impl RatmanIpc {
-    /// Brings an address up, and the namespace that is waited for, on a router that was restarted.
-    pub(crate) async fn is_up_again(
-        &self,
-        auth: &AuthToken,
-        address: Address,
-        recipient: Option<Recipient>,
-    ) -> Result<()> {
-        self.order(Request::AddressUp(address), Some(auth)).await?;
-        match recipient {
-            Some(Recipient::Namespace(namespace)) => self.space_up(auth, address, namespace).await,
-            Some(Recipient::Address(_)) | None => Ok(()),
-        }
-    }
-}
-
-impl Current {
-    /// How much of the content has not been given.
-    const fn missing(&self) -> u64 {
-        self.arrived.letterhead.stream_size.0.saturating_sub(self.position)
-    }
-
-    /// Gives what is here; whether something was.
-    fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        let Some((content, used)) = &mut self.piece else { return false };
-        let rest = &content.as_bytes()[*used..];
-        let length = rest.len().min(buf.remaining());
-        buf.put_slice(&rest[..length]);
-        *used += length;
-        self.position += u64::try_from(length).expect("invariant: a length fits");
-        if *used == content.as_bytes().len() {
-            self.piece = None;
-        }
-        true
-    }
-
-    /// Takes the next piece.
-    fn take(&mut self, content: Content) -> Result<()> {
-        let bytes = content.as_bytes().len();
-        let length = u64::try_from(bytes).expect("invariant: a length fits");
-        if length > self.missing().saturating_add(self.skip) {
-            return Err(Error::Protocol("content that is longer than was said".to_owned()));
-        }
-        let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes);
-        self.skip = self.skip.saturating_sub(length);
-        if skipped < bytes {
-            self.piece = Some((content, skipped));
-        }
-        Ok(())
-    }
-
-    /// Takes what came after the connection was lost as the rest of it.
-    fn go_on_with(&mut self, arrived: &Arrived) -> Result<()> {
-        let is_same = key(arrived) == key(&self.arrived) && arrived.letterhead == self.arrived.letterhead;
-        if !is_same {
-            // Its time passed, or another program took it.
-            return Err(Error::NotFound(Text::of("the stream whose content was being read")));
-        }
-        let Some(skip) = self.position.checked_sub(arrived.offset.0) else {
-            return Err(Error::Protocol("content from a later byte on than was asked for".to_owned()));
-        };
-        self.skip = skip;
-        Ok(())
-    }
-}
-
-/// The name of a stream that came.
-pub(crate) fn key(arrived: &Arrived) -> StreamKey {
-    StreamKey { from: arrived.letterhead.from, to: arrived.letterhead.to, stream: arrived.stream }
 }
 
 impl std::fmt::Debug for Receiver {
