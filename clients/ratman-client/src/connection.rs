@@ -77,6 +77,24 @@ impl Connection {
         })
     }
 
+    /// The same, once what is to be said was said.
+    pub(crate) fn poll_answer(&mut self, cx: &mut Context<'_>, to: ApiMode) -> Poll<Result<FromRouter>> {
+        ready!(self.poll_flush(cx))?;
+        self.poll_from_router(cx, to)
+    }
+
+    /// Says what is to be said, and passes over what comes until the router has done it.
+    pub(crate) fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            // A router that has no room to say something hears nothing before it was read.
+            let said = self.poll_flush(cx)?;
+            let frame = ready!(self.poll_frame(cx))?.ok_or(Error::Lost(None))?;
+            if said.is_ready() && matches!(Reply::decode(&frame, ApiMode::CONTENT), Ok(Reply::Ok)) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
     /// The next reply, whatever it says.
     pub(crate) async fn reply(&mut self, to: ApiMode) -> Result<Reply> {
         let frame = poll_fn(|cx| self.poll_frame(cx)).await?.ok_or(Error::Lost(None))?;

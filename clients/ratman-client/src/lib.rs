@@ -49,7 +49,7 @@
 //! # Ok(())
 //! # }
 //! ```
-//! **A large file**, with news, gone on with after either end was restarted:
+//! **A large file**, with news, gone on with after this program was ended in the middle:
 //! ```no_run
 //! # use ratman_client::{Outgoing, RatmanIpc, Result, ResumeToken, types::AuthToken};
 //! # use ratman_client::tokio::{fs::File, io::AsyncSeekExt};
@@ -85,8 +85,9 @@
 //! # Limits
 //! A stream has 1 to 1024 recipients, auxiliary data 32 KiB, a lifetime 30 days, to a namespace one day. A reply has at most 8 MiB, a
 //! list at most [`MAX_LIST`] entries. A client keeps 8 idle connections, has 32 requests on their way, and one more connection for each
-//! stream that its user has open; a router has 512 connections for all its clients. How long a router may take says [`Timeouts`]. A
-//! connection on which its user is silent for long in the middle of a stream may be ended by the router: streams can be gone on with.
+//! stream that its user has open; a router has 512 connections for all its clients. How long a router may take says [`Timeouts`]. An
+//! irdest-gateway ends a connection whose program does not take for a minute what it is given: who reads content slowly lets it
+//! [reconnect](ReceiveOptions::reconnect), or saves the content first.
 #![forbid(unsafe_code)]
 
 mod addresses;

@@ -15,6 +15,7 @@ pub(crate) struct NewsBox {
     order: VecDeque<usize>,
     /// Streams of which the last has not come.
     open: usize,
+    is_whole: bool,
 }
 
 /// What is not told of one stream, in the order in which it is told.
@@ -61,6 +62,7 @@ impl NewsBox {
             places,
             order: VecDeque::new(),
             open: streams.len(),
+            is_whole: false,
         }
     }
 
@@ -74,6 +76,7 @@ impl NewsBox {
         if waiting.is_empty() {
             self.order.push_back(index);
         }
+        self.is_whole |= matches!(news, News::Accepted | News::Stored | News::Delivered | News::Published);
         match news {
             News::Progress(progress) => waiting.progress = Some(progress),
             News::Accepted => waiting.accepted = true,
@@ -107,6 +110,11 @@ impl NewsBox {
     /// Whether the last has come of each stream.
     pub(crate) const fn is_complete(&self) -> bool {
         self.open == 0
+    }
+
+    /// Whether the router has heard that the content is complete: something came that only follows upon that.
+    pub(crate) const fn is_of_whole_content(&self) -> bool {
+        self.is_whole
     }
 
     /// The streams of which the last has not come.
@@ -144,7 +152,7 @@ mod tests {
         }
         assert!(news_box.put(news(1, News::Accepted)));
         assert!(news_box.put(news(1, News::Delivered)));
-        assert!(!news_box.is_complete());
+        assert!(!news_box.is_complete() && news_box.is_of_whole_content());
         assert_eq!(news_box.open().collect::<Vec<_>>(), [&stream(2)]);
         let told: Vec<_> = std::iter::from_fn(|| news_box.take()).collect();
         let (one, two) = (stream(1).to, stream(2).to);
@@ -167,8 +175,10 @@ mod tests {
             news: News::Accepted,
         };
         assert!(!news_box.put(other), "another stream");
+        assert!(news_box.put(news(1, progress(1))) && !news_box.is_of_whole_content());
         assert!(news_box.put(news(1, News::Delivered)));
         assert!(!news_box.put(news(1, News::Accepted)), "after the last");
-        assert_eq!(news_box.take().map(|(_, news)| news), Some(News::Delivered));
+        let told: Vec<_> = std::iter::from_fn(|| news_box.take()).map(|(_, news)| news).collect();
+        assert_eq!(told, [progress(1), News::Delivered]);
     }
 }

@@ -88,13 +88,14 @@ impl ReceiveOptions {
         self.limit
     }
 
-    /// What the first request resumes; later ones do not.
-    pub(crate) const fn take_resume(&mut self) -> Option<ResumedReceive> {
-        self.resume.take()
+    /// What the first request resumes.
+    pub(crate) const fn resumed(&self) -> Option<&ResumedReceive> {
+        self.resume.as_ref()
     }
 
-    pub(crate) fn put_back_resume(&mut self, resume: Option<ResumedReceive>) {
-        self.resume = resume;
+    /// Later ones do not.
+    pub(crate) fn has_resumed(&mut self) {
+        self.resume = None;
     }
 
     /// The request for so many more.

@@ -15,6 +15,7 @@ mod searcher;
 
 use crate::connection::Connection;
 use crate::ipc::STREAM;
+use crate::timeouts::within;
 use crate::{Error, RatmanIpc, ReceiveOptions, Result};
 pub(crate) use current::key;
 use current::{Current, Stage};
@@ -31,6 +32,8 @@ pub(crate) struct Receiver {
     options: ReceiveOptions,
     /// How many more are to come; without a limit nothing.
     left: Option<u32>,
+    /// How many more the router brings before it is asked again: fewer, where one comes again that was counted.
+    promised: Option<u32>,
     line: Line,
     current: Option<Current>,
     /// The stream that was said to be taken last, where the answer did not come.
@@ -44,6 +47,8 @@ enum Line {
     /// It was lost, or given up in the middle of a stream, and is to be looked for.
     Lost,
     Open(Connection),
+    /// The router was told to stop what is on its way, and has not said that it did.
+    Stopping(Connection),
     Searching(Search),
     /// Nothing more comes.
     Over,
@@ -52,7 +57,17 @@ enum Line {
 impl Receiver {
     pub(crate) fn new(ipc: RatmanIpc, auth: AuthToken, address: Address, options: ReceiveOptions) -> Self {
         let left = options.how_many();
-        Self { ipc, auth, address, options, left, line: Line::None, current: None, doubtful: None }
+        Self {
+            ipc,
+            auth,
+            address,
+            options,
+            left,
+            promised: left,
+            line: Line::None,
+            current: None,
+            doubtful: None,
+        }
     }
 
     /// What is here.
@@ -72,33 +87,47 @@ impl Receiver {
             self.taken().await?;
         }
         if self.current.take().is_some() {
-            // It was not taken: it stays with the router, and so does whatever of it is on its way.
-            self.line = self.again();
+            // It was not taken: it stays with the router, and comes again.
+            let line = std::mem::replace(&mut self.line, Line::None);
+            self.line = if let Line::Open(mut connection) = line {
+                connection.queue(&Request::Cancel(Nothing).to_frame(None));
+                Line::Stopping(connection)
+            } else {
+                self.again()
+            };
         }
         loop {
             if self.left == Some(0) {
                 self.hang_up();
             }
+            if self.promised == Some(0) {
+                self.ask_anew();
+            }
             match &mut self.line {
                 Line::Over => return Ok(false),
-                Line::None => {
-                    let resume = self.options.take_resume();
-                    let request = self.options.request(self.address, self.left, resume.clone());
-                    let connection = self.ipc.open(&Request::StreamReceive(request), &self.auth).await;
-                    match connection {
-                        Ok(connection) => self.line = Line::Open(connection),
-                        Err(error) => {
-                            self.options.put_back_resume(resume);
-                            return Err(error);
-                        }
+                Line::Stopping(connection) => {
+                    let stopping = poll_fn(|cx| connection.poll_stopped(cx));
+                    let limit = Some(self.ipc.reply_timeout());
+                    match within(limit, "the answer of the router", stopping).await {
+                        Ok(()) => self.ask_anew(),
+                        Err(error) => self.lose(error)?,
                     }
+                }
+                Line::None => {
+                    let resume = self.options.resumed().cloned();
+                    let request = self.options.request(self.address, self.left, resume);
+                    let connection = self.ipc.open(&Request::StreamReceive(request), &self.auth).await?;
+                    self.options.has_resumed();
+                    self.promised = self.left;
+                    self.line = Line::Open(connection);
                 }
                 Line::Lost | Line::Searching(_) => {
                     let searcher = self.searcher(None);
                     self.line = Line::Open(Box::pin(searcher.find(Searcher::ask)).await?);
+                    self.promised = self.left;
                 }
                 Line::Open(connection) => {
-                    let come = poll_fn(|cx| connection.poll_from_router(cx, STREAM)).await;
+                    let come = poll_fn(|cx| connection.poll_answer(cx, STREAM)).await;
                     if self.has_come(come).await? {
                         return Ok(true);
                     }
@@ -127,7 +156,7 @@ impl Receiver {
         }
         let key = key(&arrived);
         self.current = Some(Current::new(arrived));
-        if self.doubtful.take_if(|doubtful| *doubtful == key).is_none() {
+        if self.doubtful.as_ref() != Some(&key) {
             return Ok(true);
         }
         // The user has it; the router did not hear so.
@@ -139,7 +168,6 @@ impl Receiver {
                 break;
             }
         }
-        self.left = self.left.map(|left| left + 1);
         self.taken().await?;
         Ok(false)
     }
@@ -170,7 +198,9 @@ impl Receiver {
                         Err(error) => return Poll::Ready(Err(self.fail(error))),
                     }
                 }
-                Line::None | Line::Lost | Line::Over => return Poll::Ready(Err(Error::Ended)),
+                Line::None | Line::Lost | Line::Stopping(_) | Line::Over => {
+                    return Poll::Ready(Err(Error::Ended));
+                }
             };
             match come {
                 Ok(FromRouter::Content(content)) => {
@@ -211,13 +241,13 @@ impl Receiver {
             }
             Stage::Told => {}
         }
-        let come = match ready!(connection.poll_flush(cx)) {
-            Ok(()) => ready!(connection.poll_from_router(cx, STREAM)),
-            Err(error) => Err(error),
-        };
+        let come = ready!(connection.poll_answer(cx, STREAM));
         let error = match come {
             Ok(FromRouter::Reply(Reply::Taken)) => {
-                self.has_one_more();
+                let key = key(&current.arrived);
+                self.promised = self.promised.map(|promised| promised.saturating_sub(1));
+                self.has_one_more(&key);
+                self.doubtful.take_if(|doubtful| *doubtful == key);
                 return Poll::Ready(Ok(()));
             }
             Ok(FromRouter::Reply(other)) => Error::unexpected(&other),
@@ -227,9 +257,9 @@ impl Receiver {
             Err(error) => {
                 let key = key(&current.arrived);
                 self.lose(error)?;
+                self.has_one_more(&key);
                 // If it comes again, the user does not see it.
                 self.doubtful = Some(key);
-                self.has_one_more();
                 return Poll::Ready(Ok(()));
             }
         };
@@ -240,12 +270,15 @@ impl Receiver {
     pub(crate) async fn taken(&mut self) -> Result<()> {
         let limit = self.ipc.reply_timeout();
         let telling = poll_fn(|cx| self.poll_taken(cx));
-        crate::timeouts::within(Some(limit), "the answer of the router", telling).await
+        within(Some(limit), "the answer of the router", telling).await
     }
 
-    fn has_one_more(&mut self) {
+    /// The user has this one; it counts once, however often it came.
+    fn has_one_more(&mut self, key: &StreamKey) {
         self.current = None;
-        self.left = self.left.map(|left| left.saturating_sub(1));
+        if self.doubtful.as_ref() != Some(key) {
+            self.left = self.left.map(|left| left.saturating_sub(1));
+        }
     }
 
     /// Nothing more is awaited.
@@ -253,6 +286,19 @@ impl Receiver {
         if let Line::Open(connection) = std::mem::replace(&mut self.line, Line::Over) {
             self.ipc.put_back(connection);
         }
+    }
+
+    /// The connection is about nothing any more, and is to be about streams again.
+    fn ask_anew(&mut self) {
+        let request = Request::StreamReceive(self.options.request(self.address, self.left, None));
+        let line = std::mem::replace(&mut self.line, Line::None);
+        self.line = if let Line::Stopping(mut connection) | Line::Open(mut connection) = line {
+            connection.queue(&request.to_frame(Some(&self.auth)));
+            Line::Open(connection)
+        } else {
+            line
+        };
+        self.promised = self.left;
     }
 
     /// The connection is of no use any more; the next stream comes over another one.
@@ -282,6 +328,7 @@ impl Receiver {
             offset: ByteCount(current.position),
         });
         let searcher = self.searcher(resume);
+        self.promised = self.left;
         self.line = Line::Searching(Box::pin(async move { searcher.find(Searcher::ask_and_wait).await }));
     }
 

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use ratman_wire::api::{
     AuthToken, Content, FromRouter, MAX_CONTENT, News, Nothing, Opened, OpenedStream, Recipient, Reply,
@@ -19,6 +20,10 @@ use crate::news_box::NewsBox;
 use crate::resume_token::ResumeToken;
 use crate::timeouts::within;
 use crate::{Error, Outgoing, RatmanIpc, Result};
+
+/// A router may not have noticed yet that the connection broke over which a stream came until now, so it is asked again, after so long.
+const NOTICING: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(150), Duration::from_millis(400)];
 
 /// A stream to one or many recipients, while its content is written and until the last news of it.
 ///
@@ -60,14 +65,21 @@ impl RatmanIpc {
         Ok(self.sending(auth, connection, token, 0))
     }
 
-    /// Goes on with a stream whose connection broke before all content was with the router; whoever writes has to begin at
-    /// [`Sending::offset`]. The router keeps what it has for some time, also while it is restarted.
+    /// Goes on with a stream whose connection broke, or whose program ended, before all content was with the router; whoever writes has
+    /// to begin at [`Sending::offset`]. An irdest-gateway keeps what it has for 10 minutes and while it runs, of streams to few
+    /// recipients.
     ///
     /// # Errors
     /// [`Error::NotFound`] where the router keeps it no more; else as [`RatmanIpc::send`].
     pub async fn resume(&self, auth: &AuthToken, token: &ResumeToken, progress: bool) -> Result<Sending> {
         let request = Request::StreamResume(token.to_request(progress));
-        let (connection, opened) = self.open_sending(&request, auth).await?;
+        let mut pauses = NOTICING.into_iter();
+        let (connection, opened) = loop {
+            match (self.open_sending(&request, auth).await, pauses.next()) {
+                (Err(Error::NotFound(_)), Some(pause)) => tokio::time::sleep(pause).await,
+                (result, _) => break result?,
+            }
+        };
         if *opened.streams != *token.streams() {
             return Err(Error::Protocol("other streams were opened than were asked for".to_owned()));
         }
@@ -198,14 +210,9 @@ impl Sending {
     /// Those of every request.
     pub async fn cancel(mut self) -> Result<()> {
         if let Some(mut connection) = self.connection.take() {
-            let cancel = Request::Cancel(Nothing);
-            let cancelling = async {
-                connection.say(&cancel, None).await?;
-                // What was said before is passed over.
-                while connection.reply(cancel.mode()).await? != Reply::Ok {}
-                Ok(())
-            };
-            within(Some(self.ipc.reply_timeout()), "the answer of the router", cancelling).await?;
+            connection.queue(&Request::Cancel(Nothing).to_frame(None));
+            let stopping = poll_fn(|cx| connection.poll_stopped(cx));
+            within(Some(self.ipc.reply_timeout()), "the answer of the router", stopping).await?;
             self.ipc.put_back(connection);
         }
         if !self.is_ended {
@@ -275,8 +282,9 @@ impl Sending {
         if !self.news.is_complete() {
             return Poll::Ready(Err(self.failure.take().unwrap_or(Error::Ended)));
         }
-        let connection = self.connection.take().filter(|_| self.is_ended);
-        if let Some(connection) = connection {
+        // A router that ended the streams before it read the end of the content has something to say against that.
+        let is_quiet = self.is_ended && self.news.is_of_whole_content();
+        if let Some(connection) = self.connection.take().filter(|_| is_quiet) {
             self.ipc.put_back(connection);
         }
         Poll::Ready(Ok(None))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Streams whose connection breaks, in either direction.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ratman_client::types::{ByteCount, News, RefusalReason, StreamId, StreamKey, Text};
@@ -54,10 +55,13 @@ async fn what_was_begun_is_gone_on_with_where_the_router_says() {
 async fn what_the_router_has_forgotten_is_not_gone_on_with() {
     let (router, ipc, _idle) = started().await;
     let serving = async {
-        let mut peer = router.greet().await;
-        peer.hear().await;
-        let detail = Text::of("no such stream");
-        peer.say(Reply::Refused(Refusal { reason: RefusalReason::NotFound, detail })).await;
+        // It may only not have noticed yet that the connection before is over.
+        for _ in 0..4 {
+            let mut peer = router.greet().await;
+            peer.hear().await;
+            let detail = Text::of("no such stream");
+            peer.say(Reply::Refused(Refusal { reason: RefusalReason::NotFound, detail })).await;
+        }
     };
     let kept = format!("irdest-resume-1 {OURS} {THEIRS} {}", "02".repeat(32)).parse().unwrap();
     let auth = token();
@@ -81,6 +85,11 @@ async fn up_again(router: &Router) -> Option<ResumedReceive> {
     stream.give(&content[usize::try_from(from).unwrap()..]).await;
     stream.end().await;
     stream.is_taken().await;
+    if receive.limit == NonZeroU32::new(1) {
+        // That was all that was asked for, but the client knew it already.
+        let Request::StreamReceive(again) = stream.hear_ours().await else { panic!("no receiver") };
+        assert_eq!(again.limit, receive.limit);
+    }
     stream.bring(2, b"next").await;
     stream.is_taken().await;
     resume
@@ -135,6 +144,48 @@ async fn a_stream_whose_taking_was_not_heard_does_not_come_twice() {
     let (contents, resumed) = soon(async { tokio::join!(receiving, serving) }).await;
     assert_eq!(contents, [&b"abcdef"[..], b"next"], "once and in order");
     assert_eq!(resumed, None);
+}
+
+#[tokio::test]
+async fn giving_up_a_wait_does_not_show_twice_what_comes_again() {
+    let (router, ipc, idle) = started().await;
+    let serving = async {
+        let mut peer = router.greet().await;
+        peer.hear().await;
+        peer.bring(1, b"abcdef").await;
+        assert!(matches!(peer.hear().await, Request::Taken(_)));
+        drop((peer, idle));
+        let mut peer = router.greet().await;
+        peer.hear().await;
+        peer.say(Reply::Ok).await;
+        let mut stream = router.greet().await;
+        stream.hear().await;
+        // The client waits for the rest, and gives that up.
+        stream.say(arrived(1, 6, 0)).await;
+        stream.give(b"abc").await;
+        assert!(matches!(stream.hear().await, Request::Cancel(_)));
+        stream.say(Reply::Ok).await;
+        let Request::StreamReceive(receive) = stream.hear_ours().await else { panic!("no receiver") };
+        assert_eq!(receive.limit, NonZeroU32::new(1), "it was counted");
+        stream.bring(1, b"abcdef").await;
+        stream.is_taken().await;
+        assert!(matches!(stream.hear_ours().await, Request::StreamReceive(_)));
+        stream.bring(2, b"next").await;
+        stream.is_taken().await;
+    };
+    let receiving = async {
+        let mut incoming = ipc.receive(&token(), OURS, ReceiveOptions::new().limit(2).reconnect(quickly()));
+        let mut stream = incoming.next().await.unwrap().unwrap();
+        stream.content(100).await.unwrap();
+        stream.taken().await.unwrap();
+        let given_up = tokio::time::timeout(Duration::from_millis(300), incoming.next()).await;
+        assert!(given_up.is_err());
+        let mut stream = incoming.next().await.unwrap().unwrap();
+        assert_eq!(stream.content(100).await.unwrap(), b"next");
+        stream.taken().await.unwrap();
+        assert!(incoming.next().await.unwrap().is_none());
+    };
+    soon(async { tokio::join!(receiving, serving) }).await;
 }
 
 #[tokio::test]
