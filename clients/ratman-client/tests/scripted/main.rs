@@ -14,3 +14,4 @@ mod resuming;
 mod script;
 mod sending;
 mod subscriptions;
+mod tasks;
