@@ -23,8 +23,9 @@ pub(super) struct Session<R, W> {
     pub(super) connection: Connection<R, W>,
     pub(super) doors: Doors,
     who: Who,
-    /// Whether it was told that its content is that of nothing; it may have sent more before it heard so.
-    is_told: bool,
+    /// Whether it was told that its content is that of nothing, or what has become of its streams; it may have sent more before it heard
+    /// so.
+    pub(super) is_told: bool,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {

@@ -51,7 +51,7 @@ pub struct Wanted {
     /// To whom: to that address, or to a namespace that it takes part in. If left out to any of these, and where no address is said
     /// to the gateway's own alone.
     pub to: Option<Recipient>,
-    /// Only this one.
+    /// Only this one; it is waited for only while another client of the address has it in its hands.
     pub stream: Option<StreamId>,
     /// Before others who wait.
     pub first: bool,

@@ -150,7 +150,10 @@ impl Takers {
         let waiting = Waiting { by: wanted.by.unwrap_or(self.own), wanted, reply };
         match self.oldest_for(&waiting, streams) {
             Some(key) => self.hand(&key, waiting, streams),
-            None if wanted.wait => self.waiting.push(waiting),
+            // Nobody waits for what is not here: a stream that is asked for by name has been.
+            None if wanted.wait && (wanted.stream.is_none() || self.is_here(&waiting, streams)) => {
+                self.waiting.push(waiting);
+            }
             None => _ = waiting.reply.send(Ok(None)),
         }
     }
@@ -225,6 +228,18 @@ impl Takers {
             Some((streams.arrival(key)?.group, *key))
         });
         oldest_of_each.min().map(|(_, key)| key)
+    }
+
+    /// Whether a stream that is wanted by name is here, and another client of the same address has it in its hands.
+    fn is_here(&self, waiting: &Waiting, streams: &Streams) -> bool {
+        let Wanted { stream, from, to, .. } = &waiting.wanted;
+        let is_it = |(key, by): &&(StreamKey, Address)| {
+            *by == waiting.by
+                && *stream == Some(key.stream)
+                && from.is_none_or(|from| from == key.sender)
+                && to.is_none_or(|to| to == key.recipient)
+        };
+        self.held.iter().any(|held| is_it(&held) && streams.arrival(&held.0).is_some())
     }
 
     /// Who is next to have a stream: those who go first, and the one who has waited longest.

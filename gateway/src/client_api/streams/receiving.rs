@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Streams that a client takes on this connection, one by one: each stays with the router until the client says that it has it.
 
+use std::time::Duration;
+
 use ratman_types::{Address, ByteCount};
 use ratman_wire::api::{
     Arrived, Content, FromRouter, Microframe, Receive, RefusalReason, Reply, Request, ResumedReceive,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::sleep;
 use tracing::error;
 
 use super::not_received;
@@ -14,6 +17,9 @@ use crate::client_api::failure::Failure;
 use crate::client_api::receiving::letterhead;
 use crate::client_api::session::Session;
 use crate::message_plane::{Held, Wanted};
+
+/// A connection that broke is noticed within this time, and its stream free for the next.
+const TO_LET_GO: Duration = Duration::from_secs(5);
 
 /// What became of giving a stream.
 enum Given {
@@ -40,6 +46,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                     Wanted {
                         to: Some(stream.to),
                         stream: Some(stream.stream),
+                        wait: true,
                         ..of(address, Some(stream.from))
                     },
                     offset,
@@ -69,9 +76,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         let streams = self.doors.streams.clone();
         let receiving = streams.receive(wanted);
         tokio::pin!(receiving);
+        let patience = sleep(TO_LET_GO);
+        tokio::pin!(patience);
         loop {
             tokio::select! {
                 held = &mut receiving => return Ok(Some(held.map_err(not_received)?)),
+                () = &mut patience, if wanted.stream.is_some() => {
+                    let held = "another connection has the stream";
+                    return Err(Failure::refused(RefusalReason::InUse, held));
+                }
                 frame = self.connection.frame() => if self.is_given_up(&frame?).await? {
                     return Ok(None);
                 },

@@ -81,6 +81,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             Ok(()) => self.stay_with(&mut going, progress).await,
             Err(failure) => Err(failure),
         };
+        // What of it was on its way when it ended is passed over.
+        self.is_told = !going.is_complete;
         match parting {
             Ok(Parting::Over) => Ok(None),
             Ok(Parting::GivenUp) => Ok(Some(Reply::Ok)),
