@@ -26,6 +26,7 @@ use tracing::{debug, info, warn};
 mod connection;
 mod failure;
 mod figures;
+mod filters;
 mod namespaces;
 mod operator;
 mod places;

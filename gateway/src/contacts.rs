@@ -2,7 +2,7 @@
 //! What the operator says of addresses of others: names, of the configuration and of the database, and trust
 //! (decisions/contacts-and-trust.md).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ratman_types::{Address, is_valid_key};
@@ -79,6 +79,15 @@ pub struct Contact {
     pub configured: bool,
     /// How much it is trusted; nothing where nobody said so, which is not zero (source: manual, Appendix C).
     pub trust: Option<u32>,
+}
+
+/// What the router heeds of what is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Regard {
+    /// How much which address is trusted; the others are absent.
+    pub trust: BTreeMap<Address, u32>,
+    /// Those that have a name.
+    pub named: BTreeSet<Address>,
 }
 
 /// Names and trust. Changes wait for the disk: not to be made where others wait.
@@ -196,10 +205,13 @@ impl Contacts {
         book.configured.get(name).copied().or_else(|| book.kept_name(name))
     }
 
-    /// How much which address is trusted; the others are absent.
-    pub fn trust(&self) -> BTreeMap<Address, u32> {
+    /// What the router heeds of it.
+    pub fn regard(&self) -> Regard {
         let book = self.book();
-        book.kept.iter().filter_map(|(address, record)| Some((*address, record.trust?))).collect()
+        let kept = book.kept.iter();
+        let trust = kept.clone().filter_map(|(address, record)| Some((*address, record.trust?))).collect();
+        let named = kept.filter(|(_, record)| record.name.is_some()).map(|(address, _)| *address);
+        Regard { trust, named: named.chain(book.configured.values().copied()).collect() }
     }
 
     /// All that is said, in the order of the addresses; those with several names are there as often.

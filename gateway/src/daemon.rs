@@ -218,7 +218,7 @@ impl Gateway {
         parts.missing.extend(no_clients);
         let mut driver = Driver::new(clock, parts);
         if let Some(desk) = &desk {
-            driver.heed_trust(desk.contacts().trust());
+            driver.heed_contacts(desk.contacts().regard());
         }
         let inputs = Inputs { notices, asks, words, orders, requests, network: watch_network() };
         let server = tokio::spawn(server.serve(requests_in, clients, desk.clone()));

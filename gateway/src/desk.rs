@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ratman_types::{Address, Digest, Now, SecretKey, Signer, blake2b};
-use ratman_wire::api::SubscriptionId;
+use ratman_wire::api::{FilterEntry, FilterRule, SubscriptionId};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::warn;
 
@@ -18,6 +18,7 @@ use crate::addresses::{AddressError, Addresses, Asker, AuthToken, Damage, Kept, 
 use crate::clock::Clock;
 use crate::contacts::{Contact, ContactError, Contacts, Edit, Whose};
 use crate::driver::Order;
+use crate::filters::{FilterError, Filters};
 use crate::subscriptions::{Subscription, SubscriptionError, Subscriptions};
 use pace::{AT_ONCE, EVERY, Pace, Who};
 
@@ -37,6 +38,9 @@ pub enum DeskError {
     /// Something about a subscription.
     #[error(transparent)]
     Subscription(#[from] SubscriptionError),
+    /// Something about a filter.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
     /// This user makes addresses, or brings them up, more often than may be.
     #[error(
         "addresses are made and brought up too often, expected at most {AT_ONCE} at once and then one in {} s: try again in {} s",
@@ -80,7 +84,7 @@ pub struct Desk {
     up: Arc<Mutex<BTreeSet<Address>>>,
     /// The hashes of the tokens of those that are up: how long it takes to compare two tells nothing about the tokens.
     tokens: Arc<StdMutex<BTreeMap<Address, Digest>>>,
-    /// Held from the look at trust to the order, so that of two changes the later one holds.
+    /// Held from the look at contacts, or the change of a filter, to the order, so that of two changes the later one holds.
     heeding: Arc<Mutex<()>>,
     pace: Arc<StdMutex<Pace>>,
     now: TellTime,
@@ -97,6 +101,7 @@ struct Records {
     addresses: Addresses,
     contacts: Contacts,
     subscriptions: Subscriptions,
+    filters: Filters,
 }
 
 impl Desk {
@@ -104,9 +109,10 @@ impl Desk {
     pub fn new(
         addresses: Addresses,
         contacts: Contacts,
-        subscriptions: Subscriptions,
+        (subscriptions, filters): (Subscriptions, Filters),
     ) -> (Self, mpsc::Receiver<Order>) {
-        Self::with_time(Records { addresses, contacts, subscriptions }, Arc::new(|| Clock.now()))
+        let records = Records { addresses, contacts, subscriptions, filters };
+        Self::with_time(records, Arc::new(|| Clock.now()))
     }
 
     fn with_time(records: Records, now: TellTime) -> (Self, mpsc::Receiver<Order>) {
@@ -192,9 +198,10 @@ impl Desk {
                 Some(token) => records.addresses.destroy(&address, &token),
                 None => records.addresses.destroy_without_token(&address),
             }?;
-            if let Err(error) = records.subscriptions.forget(&address) {
+            let forgotten = records.subscriptions.forget(&address);
+            if let Err(error) = forgotten.and_then(|()| records.filters.forget(&address)) {
                 // They go with the next start.
-                warn!(%error, "subscriptions of an address that is gone stay");
+                warn!(%error, "subscriptions and filters of an address that is gone stay");
             }
             Ok::<_, AddressError>(())
         };
@@ -283,6 +290,42 @@ impl Desk {
         self.on_disk(move |records| records.subscriptions.of(&address)).await
     }
 
+    /// [`Filters::add`], heeded at once.
+    ///
+    /// # Errors
+    /// As there, and [`DeskError::Ending`].
+    pub async fn add_filter(&self, address: Address, rule: FilterRule) -> Result<u32, DeskError> {
+        let _last = self.heeding.lock().await;
+        let filter = self.on_disk(move |records| records.filters.add(address, rule)).await??;
+        self.heed_filters(address).await?;
+        Ok(filter)
+    }
+
+    /// [`Filters::remove`], heeded at once.
+    ///
+    /// # Errors
+    /// As there, and [`DeskError::Ending`].
+    pub async fn remove_filter(&self, address: Address, filter: u32) -> Result<bool, DeskError> {
+        let _last = self.heeding.lock().await;
+        let removed = self.on_disk(move |records| records.filters.remove(address, filter)).await?;
+        let was_there = removed.map_err(FilterError::from)?;
+        self.heed_filters(address).await?;
+        Ok(was_there)
+    }
+
+    /// [`Filters::of`].
+    ///
+    /// # Errors
+    /// [`DeskError::Ending`].
+    pub async fn filters_of(&self, address: Address) -> Result<Vec<FilterEntry>, DeskError> {
+        self.on_disk(move |records| records.filters.of(&address)).await
+    }
+
+    async fn heed_filters(&self, address: Address) -> Result<(), DeskError> {
+        let rules = self.on_disk(move |records| records.filters.rules_of(&address)).await?;
+        self.order(|done| Order::Filters(address, rules, done)).await
+    }
+
     /// [`Contacts::add`], heeded at once.
     ///
     /// # Errors
@@ -294,7 +337,7 @@ impl Desk {
         trust: Option<u32>,
     ) -> Result<(), DeskError> {
         self.on_disk(move |records| records.contacts.add(&name, address, trust)).await??;
-        self.heed_trust().await
+        self.heed_contacts().await
     }
 
     /// Forgets a contact: [`Contacts::forget`] one by its address, [`Contacts::remove`] one by its name; heeded at once.
@@ -307,7 +350,7 @@ impl Desk {
             Whose::Name(name) => records.contacts.remove(&name),
         };
         self.on_disk(forget).await??;
-        self.heed_trust().await
+        self.heed_contacts().await
     }
 
     /// [`Contacts::change`], heeded at once.
@@ -321,7 +364,7 @@ impl Desk {
         trust: Edit<u32>,
     ) -> Result<(), DeskError> {
         self.on_disk(move |records| records.contacts.change(whose, name, trust)).await??;
-        self.heed_trust().await
+        self.heed_contacts().await
     }
 
     /// [`Contacts::set_trust`] for an address or a contact by its name, heeded at once.
@@ -337,7 +380,7 @@ impl Desk {
             records.contacts.set_trust(address, trust)
         };
         self.on_disk(set).await??;
-        self.heed_trust().await
+        self.heed_contacts().await
     }
 
     /// All contacts: [`Contacts::list`].
@@ -361,10 +404,10 @@ impl Desk {
         taken.map(|()| now).map_err(|again| DeskError::TooOften { again })
     }
 
-    async fn heed_trust(&self) -> Result<(), DeskError> {
+    async fn heed_contacts(&self) -> Result<(), DeskError> {
         let _last = self.heeding.lock().await;
-        let trust = self.on_disk(|records| records.contacts.trust()).await?;
-        self.order(|done| Order::Trust(trust, done)).await
+        let regard = self.on_disk(|records| records.contacts.regard()).await?;
+        self.order(|done| Order::Contacts(regard, done)).await
     }
 
     async fn order(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) -> Result<(), DeskError> {

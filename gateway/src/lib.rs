@@ -19,6 +19,7 @@ pub mod desk;
 pub mod doctor;
 pub mod driver;
 pub mod egress;
+pub mod filters;
 pub mod forward;
 pub mod hardware;
 pub mod host;

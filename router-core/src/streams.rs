@@ -11,6 +11,7 @@ mod carriage;
 mod config;
 mod deadlines;
 mod event;
+mod filters;
 mod flooding;
 mod frames;
 mod groups;
@@ -30,10 +31,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ratman_types::{
-    Address, ByteCount, Hop, LinkId, Namespace, Now, Recipient, RouterId, SecretKey, Signer, Timestamp,
-    Verifier, WallTime,
+    Address, Hop, LinkId, Namespace, Now, Recipient, RouterId, SecretKey, Signer, Timestamp, Verifier,
+    WallTime,
 };
 use ratman_wire::FrameId;
+use ratman_wire::api::FilterRule;
 use ratman_wire::stream::StreamId;
 
 use crate::journal::{GroupNumber, Journal, Role};
@@ -98,6 +100,9 @@ pub struct Streams {
     carriers: BTreeMap<Address, Via>,
     // As many as local clients subscribed to.
     namespaces: BTreeMap<Namespace, Arc<SecretKey>>,
+    // Those of addresses that the driver keeps, as many as it says.
+    rules: BTreeMap<Address, Vec<FilterRule>>,
+    contacts: BTreeSet<Address>,
     journal: Journal,
     collector: Collector,
     // INVARIANT: each stream of `sent` and `received` has its group in the journal, which bounds them, but for the answers.
@@ -161,6 +166,8 @@ impl Streams {
             fib: Arc::default(),
             carriers: BTreeMap::new(),
             namespaces: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            contacts: BTreeSet::new(),
             collector: Collector::default(),
             sent: BTreeMap::new(),
             received: BTreeMap::new(),
@@ -259,11 +266,6 @@ impl Streams {
     /// ([`Router::clock_correction`](crate::Router::clock_correction)).
     pub fn set_clock_correction(&mut self, micros: i64) {
         self.correction = micros;
-    }
-
-    /// Takes other rules; what was taken already stays.
-    pub fn set_filter(&mut self, filter: StreamFilter) {
-        self.config.filter = filter;
     }
 
     /// The next frame to send.
@@ -445,10 +447,6 @@ impl Streams {
             Recipient::Address(address) => self.locals.get(address).map(|local| &*local.key),
             Recipient::Namespace(namespace) => self.namespaces.get(namespace).map(|key| &**key),
         }
-    }
-
-    fn refuses(&self, key: &StreamKey, size: ByteCount) -> bool {
-        self.config.filter.refuses(&key.sender, &key.recipient, size)
     }
 
     fn wall(&self, now: Now) -> WallTime {

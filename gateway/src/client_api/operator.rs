@@ -92,6 +92,7 @@ fn done(outcome: Result<(), DeskError>) -> Result<Reply, Failure> {
         Err(
             error @ (DeskError::Address(_)
             | DeskError::Subscription(_)
+            | DeskError::Filter(_)
             | DeskError::TooOften { .. }
             | DeskError::NotOperator),
         ) => Err(error.into()),

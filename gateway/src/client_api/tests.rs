@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
+mod filters;
 mod operator;
 mod queries;
 mod replay;
@@ -26,6 +27,7 @@ use crate::addresses::Addresses;
 use crate::contacts::Contacts;
 use crate::control::{Answer, Query, requests};
 use crate::driver::Order;
+use crate::filters::Filters;
 use crate::links::tests::measured;
 use crate::links::{Links, MeasuredLink};
 use crate::message_plane::tests::{Bed, content, own};
@@ -63,7 +65,8 @@ impl Api {
         fill(&store);
         let contacts = Contacts::open(Arc::clone(&store), BTreeMap::new()).unwrap();
         let subscriptions = Subscriptions::open(Arc::clone(&store)).unwrap();
-        let (desk, mut orders) = Desk::new(Addresses::new(store, own()), contacts, subscriptions);
+        let filters = Filters::open(Arc::clone(&store)).unwrap();
+        let (desk, mut orders) = Desk::new(Addresses::new(store, own()), contacts, (subscriptions, filters));
         let inlet = bed.plane.door().inlet().clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -81,7 +84,14 @@ impl Api {
                         inlet.forget(address);
                         done
                     }
-                    Order::Trust(_, done) => done,
+                    Order::Contacts(regard, done) => {
+                        inlet.contacts(regard.named);
+                        done
+                    }
+                    Order::Filters(address, rules, done) => {
+                        inlet.rules(address, rules);
+                        done
+                    }
                 };
                 let _ = done.send(());
             }

@@ -45,7 +45,7 @@ fn names_and_trust_are_there_after_a_restart() {
     drop(contacts);
     let contacts = open(dir.path(), &[]);
     assert_eq!(contacts.list(), expected);
-    assert_eq!(contacts.trust(), [(ann, 7), (eve, 0)].into(), "who has no score is absent");
+    assert_eq!(contacts.regard().trust, [(ann, 7), (eve, 0)].into(), "who has no score is absent");
     assert_eq!((contacts.find("bob"), contacts.find("eve")), (Some(bob), None));
 }
 
@@ -59,7 +59,7 @@ fn what_is_taken_back_is_gone() {
     assert_eq!(contacts.list(), [contact(ann, Some("ann"), false, None)]);
     contacts.set_trust(ann, Some(2)).unwrap();
     contacts.add("ann", ann, None).unwrap();
-    assert_eq!(contacts.trust(), [(ann, 2)].into(), "said once more without trust");
+    assert_eq!(contacts.regard().trust, [(ann, 2)].into(), "said once more without trust");
     contacts.remove("ann").unwrap();
     assert!(matches!(contacts.remove("ann"), Err(ContactError::Unknown(_))));
     contacts.set_trust(bob, Some(1)).unwrap();
@@ -153,7 +153,7 @@ fn the_configuration_hides_a_name_and_a_later_one_gives_it_back() {
     contacts.add("ann", ann, Some(7)).unwrap();
     contacts.set_configured(names(&[("ann", eve)]));
     assert_eq!(contacts.find("ann"), Some(eve));
-    assert_eq!(contacts.trust(), [(ann, 7)].into(), "trust is said of addresses, not of names");
+    assert_eq!(contacts.regard().trust, [(ann, 7)].into(), "trust is said of addresses, not of names");
     let listed = [contact(ann, Some("ann"), false, Some(7)), contact(eve, Some("ann"), true, None)];
     assert_eq!(contacts.list(), listed, "nothing is hidden from the operator");
     contacts.remove("ann").unwrap();

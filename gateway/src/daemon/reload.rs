@@ -67,6 +67,7 @@ impl Gateway {
         self.driver.reload(remotes, config);
         if let Some(desk) = &self.desk {
             desk.contacts().set_configured(new.contacts.clone());
+            self.driver.heed_contacts(desk.contacts().regard());
         }
         settings.logs.set_filter(&new.log_filter);
         settings.config = new;

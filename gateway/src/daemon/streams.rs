@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::contacts::Contacts;
 use crate::desk::Desk;
 use crate::driver::Order;
+use crate::filters::Filters;
 use crate::identity::Identity;
 use crate::message_plane::{Local, MessagePlane, Restored};
 use crate::state::State;
@@ -62,12 +63,17 @@ pub(super) fn desk(
     let subscriptions = Subscriptions::open(Arc::clone(store));
     let subscriptions =
         subscriptions.inspect_err(|error| warn!(%error, "subscriptions are not kept")).ok()?;
+    let filters = Filters::open(Arc::clone(store));
+    let filters = filters.inspect_err(|error| warn!(%error, "filters are not kept")).ok()?;
     if let Ok(kept) = addresses.list() {
         let kept: BTreeSet<_> = kept.iter().map(|kept| kept.address).collect();
-        if let Err(error) = subscriptions.keep(&kept) {
-            warn!(%error, "subscriptions of addresses that are gone stay");
+        if let Err(error) = subscriptions.keep(&kept).and_then(|()| filters.keep(&kept)) {
+            warn!(%error, "subscriptions and filters of addresses that are gone stay");
         }
-        plane.door().inlet().keep(kept);
+        // Before any of them is up.
+        let door = plane.door();
+        kept.iter().for_each(|address| door.inlet().rules(*address, filters.rules_of(address)));
+        door.inlet().keep(kept);
     }
-    Some(Desk::new(addresses, contacts, subscriptions))
+    Some(Desk::new(addresses, contacts, (subscriptions, filters)))
 }

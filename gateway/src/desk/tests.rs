@@ -22,7 +22,8 @@ pub(crate) struct Bed {
 
 fn records(store: Arc<Store>, own: Address, contacts: Contacts) -> Records {
     let subscriptions = Subscriptions::open(Arc::clone(&store)).unwrap();
-    Records { addresses: Addresses::new(store, own), contacts, subscriptions }
+    let filters = Filters::open(Arc::clone(&store)).unwrap();
+    Records { addresses: Addresses::new(store, own), contacts, subscriptions, filters }
 }
 
 impl Bed {
@@ -51,9 +52,15 @@ impl Bed {
                     Order::Up(key, done) => (format!("up {}", key.address().short()), done),
                     Order::Down(address, done) => (format!("down {}", address.short()), done),
                     Order::Forget(address, done) => (format!("forget {}", address.short()), done),
-                    Order::Trust(scores, done) => {
-                        let scores: Vec<String> =
-                            scores.iter().map(|(of, score)| format!("{} {score}", of.short())).collect();
+                    Order::Filters(address, rules, done) => {
+                        (format!("{} rules of {}", rules.len(), address.short()), done)
+                    }
+                    Order::Contacts(regard, done) => {
+                        let scores: Vec<String> = regard
+                            .trust
+                            .iter()
+                            .map(|(of, score)| format!("{} {score}", of.short()))
+                            .collect();
                         (format!("trust {}", scores.join(", ")), done)
                     }
                 };

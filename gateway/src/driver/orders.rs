@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! What the desk orders of the control loop: addresses of clients that come and go, and other trust.
+//! What the desk orders of the control loop: addresses of clients that come and go, what these take, and what
+//! the operator says of others.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ratman_types::{Address, Now, SecretKey, Signer};
+use ratman_wire::api::FilterRule;
 use tokio::sync::oneshot;
 use tracing::info;
 
 use super::{Driver, Parts};
+use crate::contacts::Regard;
 
 /// An order; answered when it is carried out.
 #[derive(Debug)]
@@ -19,14 +21,19 @@ pub enum Order {
     Down(Address, oneshot::Sender<()>),
     /// To forget an address for good, with what was sent to it and what it sends.
     Forget(Address, oneshot::Sender<()>),
-    /// To heed other trust scores.
-    Trust(BTreeMap<Address, u32>, oneshot::Sender<()>),
+    /// To heed what the operator says of addresses of others.
+    Contacts(Regard, oneshot::Sender<()>),
+    /// To take for an address only the streams that these rules take.
+    Filters(Address, Vec<FilterRule>, oneshot::Sender<()>),
 }
 
 impl Driver {
-    /// Heeds other trust scores, before anything has happened.
-    pub fn heed_trust(&mut self, scores: BTreeMap<Address, u32>) {
-        self.parts.router.set_trust(scores, self.clock.now());
+    /// Heeds what the operator says of addresses of others.
+    pub fn heed_contacts(&mut self, Regard { trust, named }: Regard) {
+        self.parts.router.set_trust(trust, self.clock.now());
+        if let Some(streams) = &self.parts.streams {
+            streams.inlet().contacts(named);
+        }
     }
 
     /// Carries out an order. Who gave it may have left.
@@ -48,8 +55,14 @@ impl Driver {
                 }
                 done
             }
-            Order::Trust(scores, done) => {
-                self.heed_trust(scores);
+            Order::Contacts(regard, done) => {
+                self.heed_contacts(regard);
+                done
+            }
+            Order::Filters(address, rules, done) => {
+                if let Some(streams) = &self.parts.streams {
+                    streams.inlet().rules(address, rules);
+                }
                 done
             }
         };

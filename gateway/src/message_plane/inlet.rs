@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ratman_types::{Address, Hop, LinkId, SecretKey};
 use ratman_wire::FrameId;
+use ratman_wire::api::FilterRule;
 use router_core::Via;
 use router_core::streams::StreamFilter;
 
@@ -46,6 +47,10 @@ pub(super) enum Input {
     Keep(BTreeSet<Address>),
     /// Other streams are taken than before.
     Filter(StreamFilter),
+    /// Other streams are taken for one address than before.
+    Rules(Address, Vec<FilterRule>),
+    /// Others are contacts than before.
+    Contacts(BTreeSet<Address>),
     /// It is to end.
     End,
     /// It is to panic, as only a fault in it makes it do otherwise.
@@ -176,6 +181,16 @@ impl Inlet {
     /// Other streams are taken than before, from now on.
     pub fn filter(&self, filter: StreamFilter) {
         self.put(Input::Filter(filter));
+    }
+
+    /// For this address, up or not, other streams are taken than before.
+    pub fn rules(&self, address: Address, rules: Vec<FilterRule>) {
+        self.put(Input::Rules(address, rules));
+    }
+
+    /// Rules of addresses mean others by contacts than before.
+    pub fn contacts(&self, contacts: BTreeSet<Address>) {
+        self.put(Input::Contacts(contacts));
     }
 
     /// Streams for this address are taken from now on, and what it sends goes on.

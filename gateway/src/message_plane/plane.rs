@@ -176,6 +176,8 @@ impl Plane {
             Input::Forget(address) => self.streams.forget_address(&address),
             Input::Keep(addresses) => self.streams.forget_all_but(&addresses),
             Input::Filter(filter) => self.streams.set_filter(filter),
+            Input::Rules(address, rules) => self.streams.set_rules(address, rules),
+            Input::Contacts(contacts) => self.streams.set_contacts(contacts),
             Input::End => return false,
             #[cfg(test)]
             Input::Panic => panic!("a test wants it"),

@@ -27,19 +27,28 @@ pub enum Table {
     Contacts,
     /// What clients have subscribed to, by names of 32 random bytes.
     Subscriptions,
+    /// Which streams addresses of clients take: [`Key::address`].
+    Filters,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Blocks, Self::References, Self::Streams, Self::Addresses, Self::Contacts, Self::Subscriptions];
+    pub const ALL: [Self; 7] = [
+        Self::Blocks,
+        Self::References,
+        Self::Streams,
+        Self::Addresses,
+        Self::Contacts,
+        Self::Subscriptions,
+        Self::Filters,
+    ];
 
     /// How long its keys are, in bytes.
     pub const fn key_length(self) -> usize {
         match self {
             Self::Blocks | Self::References => 12,
             Self::Streams => 8,
-            Self::Addresses | Self::Contacts | Self::Subscriptions => 32,
+            Self::Addresses | Self::Contacts | Self::Subscriptions | Self::Filters => 32,
         }
     }
 
@@ -52,6 +61,7 @@ impl Table {
             Self::Addresses => "addresses",
             Self::Contacts => "contacts",
             Self::Subscriptions => "subscriptions",
+            Self::Filters => "filters",
         }
     }
 
@@ -65,6 +75,7 @@ impl Table {
             Self::Addresses => 5,
             Self::Contacts => 6,
             Self::Subscriptions => 7,
+            Self::Filters => 8,
         }
     }
 }
@@ -179,6 +190,7 @@ mod tests {
             (Table::Addresses, Key::address(&[3; 32])),
             (Table::Contacts, Key::address(&[3; 32])),
             (Table::Subscriptions, Key::address(&[3; 32])),
+            (Table::Filters, Key::address(&[3; 32])),
         ] {
             assert_eq!(key.as_bytes().len(), table.key_length(), "{table:?}");
         }

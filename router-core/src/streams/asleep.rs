@@ -58,6 +58,7 @@ impl Streams {
     /// carried to it stays, as for anybody else: others may have its key, and somebody was told that we answer for it.
     pub fn forget_address(&mut self, address: &Address) {
         self.locals.remove(address);
+        self.rules.remove(address);
         self.forget_streams_of(|other| other == address);
     }
 

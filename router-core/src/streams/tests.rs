@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 mod asleep;
+mod filters;
 mod full_disk;
 mod members;
 mod mesh;
@@ -9,6 +10,7 @@ mod sharing;
 mod strangers;
 
 use core::time::Duration;
+use ratman_types::ByteCount;
 
 use super::*;
 use mesh::{Cut, Mesh};
