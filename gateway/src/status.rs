@@ -150,6 +150,9 @@ pub struct RouteStatus {
     pub state: RouteState,
     /// Why this hop was chosen, or why there is none.
     pub reason: String,
+    /// The most hops that there can be on the way, 0 for our own; up to 7 too many are said.
+    #[serde(default)]
+    pub hops: Option<u8>,
     /// Seconds since it was heard of last; 0 for our own.
     #[serde(default)]
     pub heard_s: u64,

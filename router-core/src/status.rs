@@ -70,6 +70,9 @@ pub struct RouteStatus {
     pub mtu: Mtu,
     /// The narrowest bandwidth on the way.
     pub bandwidth: Bandwidth,
+    /// The most hops that there can be on the way, 0 for a local address: where they begin to be counted is not told exactly, and up to 7
+    /// too many are said.
+    pub hops: u8,
     /// When the last copy that counted arrived; nothing for a local address.
     pub heard: Option<Timestamp>,
     /// When the address was heard of first, since it was forgotten last; nothing for a local one.

@@ -222,6 +222,7 @@ fn route_row(way: &Way, now: Timestamp) -> RouteStatus {
             .map(Bandwidth::as_bytes_per_second),
         state: if local || in_use { RouteState::Live } else { RouteState::Idle },
         reason: way.reason.clone(),
+        hops: Some(way.hops),
         heard_s: ago(way.heard),
         known_s: ago(way.first_heard),
     }

@@ -7,6 +7,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use ratman_types::{Bandwidth, Hop, Mtu, RouterId, Timestamp, WallTime};
+use ratman_wire::MAX_HOPS;
 use ratman_wire::announcement::{Announcement, PathLatency, Peer};
 
 use crate::clock::LagCheck;
@@ -29,6 +30,8 @@ pub(crate) struct Entry {
     pub(crate) interval: Duration,
     pub(crate) bandwidth: Bandwidth,
     pub(crate) mtu: Mtu,
+    /// What the last copy that counted came with.
+    pub(crate) hops_left: u8,
     /// When the last copy that counted arrived.
     pub(crate) heard: Timestamp,
     pub(crate) ping: RoutePing,
@@ -39,7 +42,7 @@ impl Entry {
     pub(crate) fn from_copy(
         before: Option<&Self>,
         hop: Hop,
-        copy: &Announcement,
+        (copy, hops_left): (&Announcement, u8),
         peer: Option<&Peer>,
         heard: Timestamp,
         default_interval: Duration,
@@ -51,9 +54,15 @@ impl Entry {
             interval: peer.map_or(default_interval, |peer| believed_interval(peer.interval)),
             bandwidth: copy.available_bw,
             mtu: copy.available_mtu,
+            hops_left,
             heard,
             ping: before.map_or_else(RoutePing::default, |entry| entry.ping),
         }
+    }
+
+    /// The most hops that the last copy can have come over: where they begin to be counted is not told exactly.
+    pub(crate) fn most_hops(&self) -> u8 {
+        MAX_HOPS.saturating_sub(self.hops_left).saturating_add(1)
     }
 
     /// Whether a copy of the same time says what this entry says already.

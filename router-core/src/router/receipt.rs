@@ -40,8 +40,9 @@ impl Copied {
 
     /// The entry that this copy makes of what its hop said before.
     fn entry(&self, before: Option<&Entry>, default_interval: Duration) -> Entry {
-        let Self { from, announcement, peer, arrived, .. } = self;
-        Entry::from_copy(before, *from, announcement, peer.as_ref(), *arrived, default_interval)
+        let Self { from, announcement, peer, arrived, hops_left, .. } = self;
+        let copy = (announcement, *hops_left);
+        Entry::from_copy(before, *from, copy, peer.as_ref(), *arrived, default_interval)
     }
 }
 

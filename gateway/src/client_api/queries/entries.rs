@@ -119,8 +119,7 @@ pub(super) fn route_entry(route: &RouteStatus) -> RouteEntry {
         local: route.local,
         live: route.state == RouteState::Live,
         next_hop: route.next_hop.map(|hop| NextHop { link: hop.link, neighbour: hop.neighbour }),
-        // How many hops announcements came over is not kept for each way.
-        hops: route.local.then_some(0),
+        hops: route.hops,
         ping: route.ping_us.map(Duration::from_micros),
         mtu: route.mtu.map(Mtu),
         bandwidth: route.bandwidth.map_or(Bandwidth::UNKNOWN, Bandwidth::from_bytes_per_second),

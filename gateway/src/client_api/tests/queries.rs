@@ -136,7 +136,7 @@ async fn a_long_table_of_routes_comes_in_pages_and_each_route_once() {
         routes.push(RouteStatus { address: Address::from_bytes(address), ..sample().routes[1].clone() });
     }
     // Addresses of our own come first in a status.
-    routes[200] = RouteStatus { local: true, state: RouteState::Live, ..routes[200].clone() };
+    routes[200] = RouteStatus { local: true, state: RouteState::Live, hops: Some(0), ..routes[200].clone() };
     routes[0..=200].rotate_right(1);
     api.status.lock().unwrap().routes.clone_from(&routes);
     let mut client = api.client().await;
@@ -167,7 +167,7 @@ async fn a_route_is_told_with_its_next_hop() {
         local: false,
         live: true,
         next_hop: Some(NextHop { link: 3, neighbour: RouterId::from_bytes([0xCD; 32]) }),
-        hops: None,
+        hops: Some(3),
         ping: Some(Duration::from_micros(1_420)),
         mtu: Some(Mtu(33_004)),
         bandwidth: Bandwidth::from_bytes_per_second(6_250_000),

@@ -108,6 +108,7 @@ mod tests {
             interval: Duration::from_secs(2),
             bandwidth: Bandwidth::UNKNOWN,
             mtu: Mtu(1_500),
+            hops_left: 60,
             heard: at(100),
             ping: RoutePing::default(),
         }

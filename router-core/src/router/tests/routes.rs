@@ -28,6 +28,18 @@ fn a_route_is_feasible_only_strictly_below_what_we_flooded() {
 }
 
 #[test]
+fn a_route_says_how_many_hops_it_may_have() {
+    let mut rig = Rig::with_neighbours(1);
+    let origin = Origin::new(1);
+    rig.announce(0, &origin, rig.wall(), 5_000);
+    let hops = |rig: &Rig| -> Vec<u8> {
+        let of_it = rig.router.routes().filter(|route| route.address == origin.address());
+        of_it.map(|route| route.hops).collect()
+    };
+    assert_eq!(hops(&rig), [5], "it may have begun with 64, and came with 60");
+}
+
+#[test]
 fn a_hop_in_use_that_becomes_infeasible_is_left_at_once() {
     let mut rig = Rig::with_neighbours(2);
     let origin = Origin::new(1);
