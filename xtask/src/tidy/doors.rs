@@ -68,6 +68,13 @@ const HOUSE: &[Room] = &[
     },
     // Of ratman-wire it uses `api`, the protocol of clients, and nothing else.
     room("ratman-client", &["ratman-wire"], Kind::Library),
+    Room {
+        package: "irdest-tools",
+        doors: &["ratman-client"],
+        // A router that says what a test wants speaks by the codec.
+        tests: &["ratman-wire"],
+        kind: Kind::Program,
+    },
     room("irdest-lab", &[], Kind::Program),
     room("irdest-system-tests", &["irdest-lab"], Kind::Program),
     // The same device and the same cutting of super-packets as the gateway has, and nothing else of it.
