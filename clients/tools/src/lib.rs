@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! What the tools that people use have in common, and the tools: ratcat and ratctl.
+//! What the tools that people use have in common, and the tools: [`ratcat`].
 //!
 //! A tool parses its command line with [`GlobalArgs`] flattened into it, and runs with [`run`]: what it does returns an [`Exit`], or a
 //! [`Failure`], which says in one line what is wrong and what to do. [`GlobalArgs::session`] is a router on which the address of the user is
 //! up; [`GlobalArgs::output`] is how the tool answers.
 #![forbid(unsafe_code)]
 
+pub mod examples;
 mod exit;
 mod failure;
 mod global_args;
@@ -13,6 +14,8 @@ pub mod identity;
 mod interrupt;
 pub mod output;
 pub mod private_file;
+pub mod progress_bar;
+pub mod ratcat;
 mod table;
 pub mod time_span;
 mod tool;

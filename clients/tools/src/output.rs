@@ -43,6 +43,17 @@ impl Output {
         }
     }
 
+    /// Answers with lines that end with a line feed each; none where there are none.
+    ///
+    /// # Errors
+    /// [`Failure::output`].
+    pub fn answer_lines(self, lines: &str, json: &impl Serialize) -> Result<()> {
+        match (self.form, lines) {
+            (Form::Lines, "") => Ok(()),
+            (Form::Lines | Form::Json, _) => self.answer(lines.trim_end_matches('\n'), json),
+        }
+    }
+
     /// Answers that something was done, in the words of deployed tools: `ok`, or `{"ok":true}`. Nothing if it is to be quiet.
     ///
     /// # Errors
