@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! What the tools that people use have in common, and the tools: [`ratcat`].
+//! What the tools that people use have in common, and the tools: [`ratcat`] and [`ratctl`].
 //!
 //! A tool parses its command line with [`GlobalArgs`] flattened into it, and runs with [`run`]: what it does returns an [`Exit`], or a
 //! [`Failure`], which says in one line what is wrong and what to do. [`GlobalArgs::session`] is a router on which the address of the user is
@@ -16,6 +16,7 @@ pub mod output;
 pub mod private_file;
 pub mod progress_bar;
 pub mod ratcat;
+pub mod ratctl;
 mod table;
 pub mod time_span;
 mod tool;
