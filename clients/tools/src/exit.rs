@@ -27,8 +27,9 @@ pub enum Exit {
 impl Exit {
     /// What `--help` and the manual say of them.
     pub const HELP: &str = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no router there, 4 not authorised (wrong token, or for the operator alone),
-5 not in time (no route, expired), 6 refused or denied by a recipient, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no router there,
+4 not authorised (wrong token, or for operators), 5 not in time (no route, expired),
+6 refused or denied by a recipient, 130 interrupted.";
 
     /// The number.
     pub const fn code(self) -> u8 {

@@ -75,10 +75,7 @@ impl From<Error> for Failure {
                 (Exit::NoRouter, "start irdest-gateway, or say with --bind where it listens")
             }
             Error::Lost(_) => (Exit::NoRouter, "see whether irdest-gateway still runs"),
-            Error::NotPermitted(_) => (
-                Exit::NotAuthorised,
-                "be root or in the group irdest-gateway, and use the unix socket (--bind unix:PATH)",
-            ),
+            Error::NotPermitted(_) => (Exit::NotAuthorised, "try it with sudo and --bind unix:PATH"),
             Error::InvalidAuth => {
                 (Exit::NotAuthorised, "see with --identity that the identity is one of this router")
             }

@@ -25,7 +25,7 @@ pub struct GlobalArgs {
         global = true,
         value_name = "ADDRESS",
         env = "IRDEST_SOCKET",
-        help_heading = "GlobalArgs options"
+        help_heading = "Options of all commands"
     )]
     pub bind: Option<ApiBind>,
     /// The file with your address and its token [default: irdest/identity in $XDG_CONFIG_HOME or ~/.config]
@@ -36,11 +36,11 @@ pub struct GlobalArgs {
         value_name = "FILE",
         env = "IRDEST_IDENTITY",
         alias = "cid",
-        help_heading = "GlobalArgs options"
+        help_heading = "Options of all commands"
     )]
     pub identity: Option<PathBuf>,
     /// The passphrase of the identity, in a file that only you can read [default: asked for, if there is one]
-    #[arg(long, global = true, value_name = "FILE", help_heading = "GlobalArgs options")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Options of all commands")]
     pub passphrase_file: Option<PathBuf>,
     /// How to answer
     #[arg(
@@ -51,14 +51,14 @@ pub struct GlobalArgs {
         value_name = "FORM",
         default_value_t,
         hide_possible_values = false,
-        help_heading = "GlobalArgs options"
+        help_heading = "Options of all commands"
     )]
     pub out: Form,
     /// The same as --out json: the answer as one JSON value
-    #[arg(long, global = true, help_heading = "GlobalArgs options")]
+    #[arg(long, global = true, help_heading = "Options of all commands")]
     pub json: bool,
     /// Say nothing but the answer, and errors
-    #[arg(short, long, global = true, help_heading = "GlobalArgs options")]
+    #[arg(short, long, global = true, help_heading = "Options of all commands")]
     pub quiet: bool,
 }
 

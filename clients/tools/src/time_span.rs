@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ratman_client::types::Lifetime;
+use ratman_client::types::{DateTime, Lifetime};
 
 /// What a text should have been.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,16 +42,24 @@ pub fn parse_lifetime(text: &str) -> Result<Lifetime, NoTimeSpan> {
     Lifetime::from_secs(seconds).filter(|_| seconds > 0).ok_or(NoTimeSpan)
 }
 
-/// Tells a time in its two largest units, or with three digits if it is short.
+/// Tells a time in its two largest units; microseconds where it has no more than 10 ms.
 pub fn show(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
-        0 => format!("{}.{:03} ms", span.as_millis(), span.subsec_micros() % 1000),
+        0 if span.as_millis() < 10 => format!("{}.{:03} ms", span.as_millis(), span.subsec_micros() % 1000),
+        0 => format!("{} ms", span.as_millis()),
         1..60 => format!("{seconds}.{:01} s", span.subsec_millis() / 100),
         60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
         3600..86_400 => format!("{}h {}m", seconds / 3600, seconds / 60 % 60),
         _ => format!("{}d {}h", seconds / 86_400, seconds / 3600 % 24),
     }
+}
+
+/// Tells a moment to the second, for people; programs get all of it.
+pub fn moment(time: DateTime) -> String {
+    let text = time.to_string();
+    let seconds = text.get(..19).unwrap_or(&text);
+    format!("{} UTC", seconds.replace('T', " "))
 }
 
 #[cfg(test)]
@@ -69,8 +77,15 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_is_told_to_the_second() {
+        let time = ratman_client::types::WallTime::from_micros(1_700_000_000_123_456);
+        assert_eq!(moment(time.into()), "2023-11-14 22:13:20 UTC");
+    }
+
+    #[test]
     fn times_are_told_as_people_need_them() {
-        let shown = [1, 1500, 59_900, 61_000, 7_260_000, 90_000_000].map(Duration::from_millis).map(show);
-        assert_eq!(shown, ["1.000 ms", "1.5 s", "59.9 s", "1m 1s", "2h 1m", "1d 1h"]);
+        let shown =
+            [1, 300, 1500, 59_900, 61_000, 7_260_000, 90_000_000].map(Duration::from_millis).map(show);
+        assert_eq!(shown, ["1.000 ms", "300 ms", "1.5 s", "59.9 s", "1m 1s", "2h 1m", "1d 1h"]);
     }
 }

@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_name_is_told_without_its_folders() {
-        assert_eq!(told(&tell("/home/me/cat.jpg").unwrap()).as_deref(), Some("cat.jpg"));
+        assert_eq!(told(&tell("/folder/cat.jpg").unwrap()).as_deref(), Some("cat.jpg"));
         assert_eq!(told(&tell("").unwrap()), None);
         assert_eq!(told(&tell("/").unwrap()), None);
         assert!(tell("a\0b").is_err());

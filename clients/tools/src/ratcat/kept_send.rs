@@ -5,8 +5,8 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ratman_client::ResumeToken;
 use ratman_client::types::{Address, Recipient};
+use ratman_client::{HexText, ResumeToken};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::folder_of;
@@ -76,8 +76,8 @@ impl KeptSends {
         }
         let kept = Kept { file: file.clone(), token: token.to_string() };
         let text = serde_json::to_vec(&kept).map_err(std::io::Error::from)?;
-        let first = token.streams().first().map(|stream| format!("{:?}", stream.stream)).unwrap_or_default();
-        let name: String = first.chars().filter(char::is_ascii_alphanumeric).collect();
+        let first = token.streams().first().map(|stream| stream.stream.to_hex()).unwrap_or_default();
+        let name = first.get(..32).unwrap_or_default();
         let path = self.folder.join(format!("{name}.json"));
         private_file::write(&path, &text, true)?;
         Ok(KeptSend { path, token })

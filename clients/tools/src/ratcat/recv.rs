@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use ratman_client::types::{Address, DateTime, Namespace, Recipient, Stage, StreamId, StreamKey};
 use ratman_client::{Error, HexText, IncomingStream, ReceiveOptions, Reconnect};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::io::AsyncReadExt;
 
 use super::sink::{Sink, Target};
@@ -52,10 +52,15 @@ struct Told {
     stream: String,
     size: u64,
     /// By the clock of its sender.
-    created: String,
+    #[serde(serialize_with = "as_text")]
+    created: DateTime,
     /// What the sender says that the file is called, made harmless.
     name: Option<String>,
     file: Option<PathBuf>,
+}
+
+fn as_text<S: Serializer>(time: &DateTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
 }
 
 /// Receives; the exit code says whether there were as many as were wanted.
@@ -119,7 +124,8 @@ pub(super) async fn recv(global: &GlobalArgs, arguments: RecvArgs, mut interrupt
 async fn enter(session: &Session, namespace: Namespace) -> Result<()> {
     match session.ipc.space_up(&session.auth, session.address, namespace).await {
         Ok(()) => Ok(()),
-        Err(Error::NotFound(_)) => Err(Failure::failed(format!(
+        // A router says either of a key that it does not know.
+        Err(Error::NotFound(_) | Error::Input(_)) => Err(Failure::failed(format!(
             "namespace:{namespace}: the router does not know its key: `ratctl space register -f FILE`"
         ))),
         Err(error) => Err(error.into()),
@@ -156,7 +162,7 @@ impl Receiver {
             to: letterhead.to,
             stream: stream.id().to_hex().to_string(),
             size: letterhead.stream_size.0,
-            created: DateTime::from(stream.created()).to_string(),
+            created: stream.created().into(),
             name: told_name.clone(),
             file: None,
         };
@@ -203,6 +209,7 @@ impl Receiver {
             (Form::Json, _) => print(serde_json::to_string(told).map_err(std::io::Error::from)?),
             (Form::Lines, _) => {
                 let Told { from, to, size, created, name, file, .. } = told;
+                let created = time_span::moment(*created);
                 let name = name.as_ref().map(|name| format!(" as {name}")).unwrap_or_default();
                 let file = file.as_ref().map(|file| format!(", in {}", file.display())).unwrap_or_default();
                 let to = match to {

@@ -151,7 +151,11 @@ impl Sink {
     /// As [`Sink::write`], and where the file is there by now.
     pub(super) fn keep(self, name: &str) -> Result<Option<PathBuf>> {
         match self {
-            Self::Output(_) => io::stdout().lock().flush().map_err(unread).map(|()| None),
+            Self::Output(tame) => {
+                let end = tame.as_ref().map(Tame::end).unwrap_or_default();
+                let mut output = io::stdout().lock();
+                output.write_all(end).and_then(|()| output.flush()).map_err(unread).map(|()| None)
+            }
             Self::Part(part) => part.keep(name).map(Some),
         }
     }

@@ -6,6 +6,8 @@
 pub(super) struct Tame {
     /// Whether the piece before ended in the first byte of a character of which some are commands.
     is_open: bool,
+    /// Whether the cursor is behind something on its line.
+    is_in_line: bool,
 }
 
 /// The first byte of U+0080 to U+00BF in UTF-8; the first half of these are commands.
@@ -31,7 +33,15 @@ impl Tame {
                 0..=0x1F | 0x7F => escape(&mut shown, byte),
             }
         }
+        if let Some(last) = shown.last() {
+            self.is_in_line = *last != b'\n';
+        }
         shown
+    }
+
+    /// What is to be shown behind all of it, so that what is said next has a line of its own.
+    pub(super) const fn end(&self) -> &'static [u8] {
+        if self.is_in_line { b"\n" } else { b"" }
     }
 }
 
@@ -51,5 +61,18 @@ mod tests {
         let mut tame = Tame::default();
         let bytewise: Vec<u8> = content.iter().flat_map(|byte| tame.show(&[*byte])).collect();
         assert_eq!(bytewise, expected);
+    }
+
+    #[test]
+    fn what_follows_has_a_line_of_its_own() {
+        let mut tame = Tame::default();
+        let mut end_after = |piece: &[u8]| {
+            tame.show(piece);
+            tame.end()
+        };
+        assert_eq!(
+            [end_after(b""), end_after(b"a"), end_after(b""), end_after(b"b\n")],
+            [&b""[..], b"\n", b"\n", b""]
+        );
     }
 }

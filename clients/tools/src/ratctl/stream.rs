@@ -7,7 +7,7 @@ use ratman_client::types::{ByteCount, DateTime, News, Stage, StreamEntry, Stream
 use serde_json::{Value, json};
 
 use super::subscription::SubscriptionCommand;
-use crate::{Failure, GlobalArgs, Result, Session, Table};
+use crate::{Failure, GlobalArgs, Result, Session, Table, time_span};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StreamCommand {
@@ -101,8 +101,7 @@ fn row(entry: &StreamEntry, is_ours: bool) -> [String; 7] {
         }
         Some(ByteCount(0)) | None => entry.progress.arrived.to_string(),
     };
-    let until = DateTime::from(entry.end).to_string();
-    let until = until.get(..16).unwrap_or(&until).replace('T', " ");
+    let until = time_span::moment(entry.end.into());
     let id = entry.stream.stream.to_hex();
     let stage = stage(&entry.stage).to_owned();
     [id[..16].to_owned(), stage, direction.to_owned(), other, size, arrived, until]
@@ -182,6 +181,6 @@ mod tests {
     fn a_row_says_who_and_how_far() {
         let row = row(&entry(0xA1, 2), true);
         assert_eq!(row[..3], ["a1a1a1a1a1a1a1a1", "sending", "to"].map(str::to_owned));
-        assert_eq!(row[4..], ["20 kB", "50 %", "2023-11-14 22:13"].map(str::to_owned));
+        assert_eq!(row[4..], ["20 kB", "50 %", "2023-11-14 22:13:20 UTC"].map(str::to_owned));
     }
 }
