@@ -3,102 +3,197 @@
 
 use crate::Exit;
 
-/// Something that users type, and what that does.
+/// Something that users type, and what that does. ADDRESS, ADDRESS2 and NAMESPACE stand for what they have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Example {
     /// What they type.
     pub line: &'static str,
     /// What that does, in some words.
     pub does: &'static str,
+    /// What they see. YOURS stands for their address, ~ for their home, … for what differs each time.
+    pub shows: &'static str,
 }
 
-const fn example(line: &'static str, does: &'static str) -> Example {
-    Example { line, does }
+const fn example(line: &'static str, does: &'static str, shows: &'static str) -> Example {
+    Example { line, does, shows }
 }
+
+const DELIVERED: &str = "ADDRESS: delivered";
+const CREATED: &str = "\
+YOURS
+kept in ~/.config/irdest/identity: who has that file is you, and without it the address is lost";
 
 /// Of `ratcat`.
 pub const RATCAT: &[Example] = &[
-    example("ratctl address create", "once: who you are"),
-    example("ratcat id", "your address, to give to others"),
-    example("ratcat send -a ADDRESS film.mkv", "send a file"),
-    example("ratcat recv -d .", "receive it on the other side"),
-    example("echo hello | ratcat send -a ADDRESS", "send what a pipe has"),
-    example("ratcat recv", "receive one to standard output"),
+    example("ratctl address create", "once: who you are", CREATED),
+    example("ratcat id", "your address, to give to others", "YOURS"),
+    example("ratcat send -a ADDRESS film.mkv", "send a file", DELIVERED),
+    example(
+        "ratcat recv -d .",
+        "receive it on the other side",
+        "from ADDRESS: 6 bytes as hello.txt, sent … UTC, in ./hello.txt",
+    ),
+    example("echo hello | ratcat send -a ADDRESS", "send what a pipe has", DELIVERED),
+    example(
+        "ratcat recv",
+        "receive one to standard output",
+        "hello\nfrom ADDRESS: 6 bytes as hello.txt, sent … UTC",
+    ),
 ];
 
 /// Of `ratcat send`.
 pub const RATCAT_SEND: &[Example] = &[
-    example("ratcat send -a ADDRESS film.mkv", "wait until it is delivered, or stored on the way"),
-    example("ratcat send -a ADDRESS --resume film.mkv", "go on where it broke off"),
-    example("ratcat send -a ADDRESS,ADDRESS2 news.txt", "the same to two"),
-    example("ratcat send -a ann news.txt", "to a contact of the operator's"),
-    example("ratcat send -s NAMESPACE news.txt", "to everybody in a namespace"),
-    example("echo hello | ratcat send -a ADDRESS --wait delivered --timeout 10s", "or exit code 5"),
-    example("echo hello | ratcat send -a ADDRESS --wait accepted -q", "leave the rest to the router"),
+    example("ratcat send -a ADDRESS film.mkv", "wait until it is delivered, or stored on the way", DELIVERED),
+    example("ratcat send -a ADDRESS --resume film.mkv", "go on where it broke off", DELIVERED),
+    example(
+        "ratcat send -a ADDRESS,ADDRESS2 news.txt",
+        "the same to two",
+        "ADDRESS: delivered\nADDRESS2: delivered",
+    ),
+    example("ratcat send -a ann news.txt", "to a contact of the operator's", DELIVERED),
+    example(
+        "ratcat send -s NAMESPACE news.txt",
+        "to everybody in a namespace",
+        "namespace:NAMESPACE: published to whoever is in it",
+    ),
+    example(
+        "echo hello | ratcat send -a ADDRESS --wait delivered --timeout 10s",
+        "or exit code 5",
+        DELIVERED,
+    ),
+    example("echo hello | ratcat send -a ADDRESS --wait accepted -q", "leave the rest to the router", ""),
 ];
 
 /// Of `ratcat recv`.
 pub const RATCAT_RECV: &[Example] = &[
-    example("ratcat recv", "the oldest that is here, or the next, to standard output"),
-    example("ratcat recv -O film.mkv", "to a file"),
-    example("ratcat recv -c 0 -d inbox", "all that come, for ever, each to a file"),
-    example("ratcat recv ADDRESS -c 3", "three of this sender"),
-    example("ratcat recv --no-wait", "exit code 5 if none is here"),
-    example("ratcat recv -s NAMESPACE --timeout 1m", "of a namespace, or exit code 5"),
+    example(
+        "ratcat recv",
+        "the oldest that is here, or the next, to standard output",
+        "hello\nfrom ADDRESS: 6 bytes as hello.txt, sent … UTC",
+    ),
+    example(
+        "ratcat recv -O copy.mkv",
+        "to a file",
+        "from ADDRESS: 6 bytes as hello.txt, sent … UTC, in copy.mkv",
+    ),
+    example(
+        "ratcat recv -c 2 -d inbox",
+        "two, each to a file; with -c 0 all that come, for ever",
+        "from ADDRESS: 6 bytes as hello.txt, sent … UTC, in inbox/hello.txt\n\
+         from ADDRESS: 6 bytes as hello.txt, sent … UTC, in inbox/hello (1).txt",
+    ),
+    example(
+        "ratcat recv ADDRESS --json -d inbox",
+        "of one sender, and tell it to a program",
+        "{\"from\":\"ADDRESS\",\"to\":\"YOURS\",\"stream\":\"…\",\"size\":6,\"created\":\"…\",\"name\":\"hello.txt\",\"file\":\"inbox/hello.txt\"}",
+    ),
+    example("ratcat recv -q --no-wait", "exit code 5 if none is here", "hello"),
+    example(
+        "ratcat recv -s NAMESPACE --timeout 1m",
+        "of a namespace, or exit code 5",
+        "hello\nfrom ADDRESS: 6 bytes as hello.txt, sent … UTC",
+    ),
 ];
 
 /// Of `ratctl`.
 pub const RATCTL: &[Example] = &[
-    example("ratctl address create", "once: who you are, kept in ~/.config/irdest/identity"),
-    example("ratctl status", "what the router is and how it does"),
-    example("ratctl link list", "its links, and what is measured of them"),
-    example("ratctl route show ADDRESS", "the way to an address, and why that one"),
-    example("ratctl stream list", "streams from and to you that are not over"),
-    example("ratctl space create --file team.key", "a namespace: who has the file is a member"),
-    example("ratctl filter add deny --from strangers", "take streams of contacts alone"),
-    example("ratctl contact add ann ADDRESS", "a name for an address (operators)"),
-    example("ratctl peers list --json", "every command answers programs as well"),
+    example("ratctl address create", "once: who you are, kept in ~/.config/irdest/identity", CREATED),
+    example(
+        "ratctl status system",
+        "is it there, and what does it know",
+        "known peers: 1, local addrs: 2, active auths: 3, collector workers: 4",
+    ),
+    example(
+        "ratctl link list",
+        "its links, and what is measured of them",
+        "link  state  to … neighbour … up for\n\
+         1     live   192.0.2.1:5860  … 1.500 ms    ≥ 800 kbit/s  0.12 %  1300 B  1m 1s",
+    ),
+    example(
+        "ratctl route show ADDRESS",
+        "the way to an address, and why that one",
+        "address    ADDRESS\nhops       2\nlink       1\nlive       yes\nmtu        1300\nneighbour  …\n\
+         overlay    fd00::1\nping us    1500\nreason     the only route\nstate      live",
+    ),
+    example(
+        "ratctl stream list --json",
+        "streams from and to you that are not over",
+        "[{…\"stage\":\"sending\"…}]",
+    ),
+    example("ratctl space create --file our.key", "a namespace: who has the file is a member", "…"),
+    example("ratctl filter add deny --from strangers", "take streams of contacts alone", "3"),
+    example("ratctl contact add ann ADDRESS", "a name for an address (operators)", "ok"),
+    example(
+        "ratctl peers list --json",
+        "every command answers programs as well",
+        "[{\"active\":true,\"address\":\"ADDRESS\",\"first\":\"…\",\"last\":\"…\"}]",
+    ),
 ];
 
 /// Of `ratctl address`.
 pub const RATCTL_ADDRESS: &[Example] = &[
-    example("ratctl address create", "make one, write it to your identity file, and bring it up"),
-    example("ratctl address create -i work.id", "another one: use it with -i work.id"),
-    example("ratctl address create --print", "show it with its token, and write nothing"),
-    example("ratctl address show", "all of this router, and which are up"),
-    example("ratctl address destroy --force", "forget it for good, and the identity file"),
+    example("ratctl address create", "make one, write it to your identity file, and bring it up", CREATED),
+    example("ratctl address create -q -i work.id", "another one: use it with -i work.id", "YOURS"),
+    example(
+        "ratctl address create --print",
+        "show it with its token, and write nothing",
+        "addr=YOURS\nauth=…",
+    ),
+    example(
+        "ratctl address show",
+        "all of this router, and which are up",
+        "address … state\nYOURS  up     yours, in ~/.config/irdest/identity\nADDRESS2  down",
+    ),
+    example("ratctl address destroy --force", "forget it for good, and the identity file", "ok"),
 ];
 
 /// Of `ratctl space`.
 pub const RATCTL_SPACE: &[Example] = &[
-    example("ratctl space create --file team.key", "make a namespace, and enter it"),
-    example("ratctl space up --file team.key", "enter one whose key somebody gave you"),
-    example("ratctl space anycast NAMESPACE -t 2s", "who of it is there"),
-    example("ratctl space list", "those whose keys the router knows"),
+    example("ratctl space create --file our.key", "make a namespace, and enter it", "…"),
+    example("ratctl space up --file team.key", "enter one whose key somebody gave you", "ok"),
+    example("ratctl space anycast NAMESPACE -t 2s", "who of it is there", "address … after\nADDRESS  12 ms"),
+    example("ratctl space list", "those whose keys the router knows", "namespace … you\nNAMESPACE  in it"),
 ];
 
 /// Of `ratctl stream`.
 pub const RATCTL_STREAM: &[Example] = &[
-    example("ratctl stream list", "those that are not over, and how far each is"),
-    example("ratctl stream status 3fa1", "what becomes of one; so many digits as make it clear"),
-    example("ratctl stream cancel 3fa1", "give up, or deny, one"),
-    example("ratctl stream sub", "have the router keep what comes, and print the number of that"),
+    example(
+        "ratctl stream list",
+        "those that are not over, and how far each is",
+        "stream … until\n3fa13fa13fa13fa1  sending  to  ADDRESS  20 kB  50 %     2023-11-14 22:13:20 UTC",
+    ),
+    example(
+        "ratctl stream status 3fa1",
+        "what becomes of one; so many digits as make it clear",
+        "arrived bytes  5\nfrom           YOURS\nin all bytes   10\nnews           stored\nsize           20000\n\
+         stage          sending\nstream         …\nto             ADDRESS\nuntil          2023-11-14T22:13:20.000000000+00:00",
+    ),
+    example("ratctl stream cancel 3fa1", "give up, or deny, one", "ok"),
+    example("ratctl stream subs", "your subscriptions: what comes for them is kept", "…"),
 ];
 
 /// Of `ratctl filter`.
 pub const RATCTL_FILTER: &[Example] = &[
-    example("ratctl filter add accept --from ADDRESS", "take everything of this sender"),
-    example("ratctl filter add deny --at-least 100000000", "and of others nothing above 100 MB"),
-    example("ratctl filter list", "in their order: the first that fits decides"),
-    example("ratctl filter remove 2", "take one away"),
+    example("ratctl filter add accept --from ADDRESS", "take everything of this sender", "3"),
+    example("ratctl filter add deny --at-least 100000000", "and of others nothing above 100 MB", "3"),
+    example(
+        "ratctl filter list",
+        "in their order: the first that fits decides",
+        "filter  action  from     at least\n2       deny    anybody  100 MB",
+    ),
+    example("ratctl filter remove 2", "take one away", "ok"),
 ];
+
+/// All, by what they are shown with.
+pub const ALL: &[&[Example]] =
+    &[RATCAT, RATCAT_SEND, RATCAT_RECV, RATCTL, RATCTL_ADDRESS, RATCTL_SPACE, RATCTL_STREAM, RATCTL_FILTER];
 
 /// Examples and exit codes, as they stand under `--help`.
 pub fn help(examples: &[Example]) -> String {
     let widest = examples.iter().map(|example| example.line.len()).filter(|length| *length < 60).max();
     let width = widest.unwrap_or_default();
     let mut text = "Examples:\n".to_owned();
-    for Example { line, does } in examples {
+    for Example { line, does, .. } in examples {
         text.push_str(&format!("  {line:width$}  {does}\n"));
     }
     text.push('\n');
