@@ -33,6 +33,7 @@ mod places;
 mod queries;
 mod receiving;
 mod sending;
+mod sending_places;
 mod session;
 mod streams;
 mod subscriptions;
@@ -47,14 +48,12 @@ use connection::{Connection, Left};
 use figures::Figures;
 use places::{Limits, NoPlace, Places};
 pub use places::{MAX_CLIENTS, MAX_PER_USER, OPERATORS_OWN};
+use sending_places::SendingPlaces;
 use session::Session;
 use streams::ParkingLot;
 use subscriptions::Subscribers;
 use unix::ClientSocket;
 use who::Who;
-
-/// Streams that all of them send at once: each costs a MiB of blocks that wait for its way at most. One more waits for its turn.
-pub(crate) const MAX_SENDINGS: usize = 64;
 
 /// Clients that are told at once that there is no place,
 const MAX_REFUSALS: usize = 64;
@@ -78,7 +77,7 @@ pub struct Doors {
     /// The control loop.
     pub requests: mpsc::Sender<Request>,
     /// Places for streams that are sent.
-    sendings: Arc<Semaphore>,
+    sendings: SendingPlaces,
     /// Streams whose clients were cut off.
     parked: ParkingLot,
     /// Subscriptions that have a socket.
@@ -90,7 +89,7 @@ pub struct Doors {
 impl Doors {
     /// Of these.
     pub fn new(streams: Clients, desk: Desk, requests: mpsc::Sender<Request>) -> Self {
-        let sendings = Arc::new(Semaphore::new(MAX_SENDINGS));
+        let sendings = SendingPlaces::new();
         let (parked, subscribers) = (ParkingLot::default(), Subscribers::default());
         let figures = Figures::default();
         Self { streams, desk, requests, sendings, parked, subscribers, figures }

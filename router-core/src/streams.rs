@@ -68,6 +68,9 @@ const MAX_CARRIERS: usize = 16_384;
 const MAX_CUSTODY: usize = 4096;
 /// How often what has passed is removed, and slices that nobody completes.
 const SWEEP: Duration = Duration::from_secs(10);
+/// The place of a stream among those that take turns: answers to others have none of their own, and come first.
+type Turn = (GroupNumber, StreamKey);
+
 /// A frame that the driver is to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamTransmit {
@@ -108,8 +111,8 @@ pub struct Streams {
     // INVARIANT: each stream of `sent` and `received` has its group in the journal, which bounds them, but for the answers.
     sent: BTreeMap<StreamKey, Outbound>,
     received: BTreeMap<StreamKey, Inbound>,
-    // INVARIANT: those of `received` that are whole, for each recipient in the order in which they began to come.
-    whole: BTreeMap<(Recipient, GroupNumber), StreamKey>,
+    // INVARIANT: those of `received` that are whole, for each recipient in the order in which they were made.
+    whole: BTreeMap<(Recipient, WallTime, GroupNumber), StreamKey>,
     // INVARIANT: both say the same, at most MAX_FINISHED of them.
     finished: BTreeMap<StreamKey, Finished>,
     finished_order: BTreeMap<GroupNumber, StreamKey>,
@@ -123,12 +126,12 @@ pub struct Streams {
     flooding: Flooding,
     store: StoreQueue,
     /// Streams that may have something to send, and the one whose turn was last.
-    active: BTreeSet<StreamKey>,
-    turn: Option<StreamKey>,
+    active: BTreeSet<Turn>,
+    turn: Option<Turn>,
     /// Streams whose clients wait until the store has room.
     waiting_for_room: BTreeSet<StreamKey>,
     /// Streams that may send, once more may be read.
-    waiting_to_read: BTreeSet<StreamKey>,
+    waiting_to_read: BTreeSet<Turn>,
     // INVARIANT: the frames of which the streams in `sent` await custody, and of whom.
     handed: BTreeMap<FrameId, (RouterId, StreamKey)>,
     sent_deadlines: Deadlines<StreamKey>,
@@ -205,6 +208,11 @@ impl Streams {
         self.locals.insert(key.address(), Local { key, hops: hops_left });
     }
 
+    /// Whether an address is one of this router, and up.
+    pub fn is_local(&self, address: &Address) -> bool {
+        self.locals.contains_key(address)
+    }
+
     /// Takes another forwarding table.
     pub fn handle_routes(&mut self, fib: Arc<Fib>, now: Now) {
         self.fib = fib;
@@ -278,16 +286,17 @@ impl Streams {
                 }
                 return Some(transmit);
             }
-            let key = self.next_active()?;
-            self.turn = Some(key);
-            if !self.send_something(&key, now) {
-                self.active.remove(&key);
+            // After a rest it is the oldest's again.
+            self.turn = self.next_active();
+            let turn = self.turn?;
+            if !self.send_something(&turn.1, now) {
+                self.active.remove(&turn);
             }
         }
     }
 
-    /// The streams take turns.
-    fn next_active(&self) -> Option<StreamKey> {
+    /// The streams take turns, in the order in which they were begun.
+    fn next_active(&self) -> Option<Turn> {
         use core::ops::Bound::{Excluded, Unbounded};
         let behind = self.turn.and_then(|turn| self.active.range((Excluded(turn), Unbounded)).next());
         behind.or_else(|| self.active.first()).copied()

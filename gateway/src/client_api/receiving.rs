@@ -26,8 +26,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         while left != Some(0) {
             let wanted = Wanted { by: Some(address), to: recipient, wait: true, ..Wanted::default() };
             let held = tokio::select! {
-                held = self.doors.streams.receive(wanted) => held?,
+                biased;
                 left = self.connection.left() => return Err(left.into()),
+                held = self.doors.streams.receive(wanted) => held?,
             };
             let Some(held) = held else { continue };
             self.give(held, way, frame).await?;
@@ -68,7 +69,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         }
         if let Err(error) = pieces.end()? {
             // The client waits for the rest: only the end of the connection tells it that there is none.
-            error!(%error, "a stream that was stored cannot be read");
+            held.cannot_be_read(&error).await;
             return Err(std::io::Error::other(error).into());
         }
         if let Err(error) = held.take().await? {

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ratman_types::Recipient;
@@ -13,11 +12,11 @@ use router_core::stream::{Ended, Routing};
 use router_core::streams::SendError;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::MAX_SENDINGS;
 use super::failure::Failure;
+use super::sending_places::{MAX_SENDINGS_OF_ONE, SendingPlace};
 use super::session::{Session, missing};
 use crate::control::StreamLine;
 use crate::message_plane::{Ending, News, Outgoing, Sending, Told};
@@ -71,15 +70,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     }
 
     /// Places for so many streams that are sent at once.
-    pub(super) async fn places(&mut self, number: usize) -> Result<OwnedSemaphorePermit, Failure> {
-        if number > MAX_SENDINGS {
-            let most = format!("expected at most {MAX_SENDINGS} recipients, got {number}");
+    pub(super) async fn places(&mut self, number: usize) -> Result<SendingPlace, Failure> {
+        let most = MAX_SENDINGS_OF_ONE;
+        let Some(places) = u32::try_from(number).ok().filter(|_| number <= most) else {
+            let most = format!("expected at most {most} recipients, got {number}");
             return Err(ClientError::invalid_input(&most).into());
-        }
-        let number = u32::try_from(number).expect("invariant: there are few of them");
-        let places = Arc::clone(&self.doors.sendings).acquire_many_owned(number);
+        };
+        let user = self.who.asker.uid;
         tokio::select! {
-            places = places => places.map_err(|_| Ending.into()),
+            places = self.doors.sendings.take(user, places) => {
+                places.ok_or_else(|| Failure::internal("too many streams are being sent, try again"))
+            }
             left = self.connection.left() => Err(left.into()),
         }
     }

@@ -22,7 +22,7 @@ const NO_KEY: &str =
 pub(super) struct Session<R, W> {
     pub(super) connection: Connection<R, W>,
     pub(super) doors: Doors,
-    who: Who,
+    pub(super) who: Who,
     /// Whether it was told that its content is that of nothing, or what has become of its streams; it may have sent more before it heard
     /// so.
     pub(super) is_told: bool,

@@ -24,7 +24,7 @@ use super::connection::TO_TAKE;
 use super::failure::Failure;
 use super::receiving::letterhead;
 use super::session::Session;
-use crate::message_plane::{Clients, Held, Wanted};
+use crate::message_plane::{Clients, ContentError, Held, Wanted};
 use crate::subscriptions::Subscription;
 
 mod unsent;
@@ -80,7 +80,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         self.may_receive(address, recipient).await?;
         let subscription = Subscription { address, recipient };
         let id = self.doors.desk.subscribe(subscription).await?;
-        self.bring(id, subscription, frame).await
+        let brought = self.bring(id, subscription, frame).await;
+        if brought.is_err() {
+            // Nobody knows it.
+            self.doors.desk.unsubscribe(id, address).await?;
+        }
+        brought
     }
 
     /// Takes one up that was made before.
@@ -129,7 +134,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         let bind = socket.local_addr().map_err(no_socket)?;
         let (streams, token) = (self.doors.streams.clone(), frame.auth.clone());
         let serve = async move {
-            if let Err(over) = serve(&socket, subscription, &streams, token.as_ref()).await {
+            if let Err(over) = serve(socket, subscription, &streams, token.as_ref()).await {
                 debug!(?id, %over, "a subscription has no client any more");
             }
         };
@@ -146,12 +151,14 @@ fn no_socket(error: io::Error) -> Failure {
 
 /// Brings streams to the one client that connects, for as long as it takes them.
 async fn serve(
-    socket: &TcpListener,
+    socket: TcpListener,
     Subscription { address, recipient }: Subscription,
     streams: &Clients,
     token: Option<&AuthToken>,
 ) -> io::Result<()> {
     let (mut client, _) = timeout(TO_CONNECT, socket.accept()).await??;
+    // Nobody else is to wait for its turn there.
+    drop(socket);
     let wanted = Wanted { by: Some(address), to: recipient, first: true, wait: true, ..Wanted::default() };
     loop {
         let held = tokio::select! {
@@ -159,9 +166,16 @@ async fn serve(
             gone = gone(&client) => return Err(gone),
         };
         let Some(held) = held else { continue };
-        give(&mut client, &held, streams, token).await?;
-        if let Err(error) = held.take().await.map_err(io::Error::other)? {
-            error!(%error, "a stream may be brought to a client twice");
+        match give(&mut client, &held, streams, token).await? {
+            Ok(()) => {
+                if let Err(error) = held.take().await.map_err(io::Error::other)? {
+                    error!(%error, "a stream may be brought to a client twice");
+                }
+            }
+            Err(unreadable) => {
+                held.cannot_be_read(&unreadable).await;
+                return Err(io::Error::other(unreadable));
+            }
         }
     }
 }
@@ -172,18 +186,17 @@ async fn give(
     held: &Held,
     streams: &Clients,
     token: Option<&AuthToken>,
-) -> io::Result<()> {
+) -> io::Result<Result<(), ContentError>> {
     let header = StreamHeader { way: StreamWay::Subscription, letterhead: letterhead(held.arrival()) };
     write(client, &header.to_frame(token).encode()).await?;
     let mut pieces = streams.pieces(held.arrival(), ByteCount(0));
     while let Some(piece) = pieces.next().await {
         write(client, &piece).await?;
     }
-    if let Err(error) = pieces.end().map_err(io::Error::other)? {
-        error!(%error, "a stream that was stored cannot be read");
-        return Err(io::Error::other(error));
+    if let Err(unreadable) = pieces.end().map_err(io::Error::other)? {
+        return Ok(Err(unreadable));
     }
-    timeout(TO_TAKE, unsent::is_acknowledged(client)).await?
+    timeout(TO_TAKE, unsent::is_acknowledged(client)).await?.map(Ok)
 }
 
 /// Waits until the client is gone; what it says is passed over. Cancel safe.

@@ -12,6 +12,7 @@ use router_core::stream::Routing;
 use router_core::streams::{Arrival, ListedStream, NewStream, SendError, StreamKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::ContentError;
 use super::inlet::Inlet;
 use super::registry::{Ask, Place};
 use super::shares::Announcing;
@@ -33,8 +34,8 @@ pub struct NotStored;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiveError {
-    /// The address for which a client waited was taken down.
-    #[error("the address was taken down")]
+    /// The address is not up, or was taken down meanwhile.
+    #[error("the address is not up")]
     Down,
     /// The message plane ends.
     #[error(transparent)]
@@ -338,6 +339,15 @@ impl Held {
     /// The stream.
     pub const fn arrival(&self) -> &Arrival {
         &self.arrival
+    }
+
+    /// It cannot be read, and never will be where that is not the store's fault of the moment: then nobody is given it again, so that
+    /// what is behind it comes.
+    pub async fn cannot_be_read(self, why: &ContentError) {
+        tracing::error!(sender = %self.arrival.key.sender.short(), %why, "a stream that was stored cannot be read");
+        if !matches!(why, ContentError::Store(_)) {
+            let _ = self.take().await;
+        }
     }
 
     /// The client has it: its blocks go, and nobody is given it again, whatever happens to the daemon.

@@ -17,9 +17,12 @@ pub enum NamespaceError {
     /// There are as many as may be.
     #[error("expected at most {MAX_NAMESPACES} namespaces, {MAX_NAMESPACES_OF_ONE} of them of one address")]
     TooMany,
-    /// Nobody made its key known since the daemon runs.
-    #[error("the key of the namespace is not known")]
+    /// The address has not shown its key since the daemon runs.
+    #[error("the address has not shown the key of the namespace since the daemon runs")]
     Unknown,
+    /// The address is not up.
+    #[error("the address is not up")]
+    Down,
     /// Other addresses take part in it.
     #[error("other addresses take part in the namespace")]
     InUse,
@@ -28,7 +31,9 @@ pub enum NamespaceError {
 #[derive(Debug)]
 struct Known {
     key: Arc<SecretKey>,
-    by: Address,
+    /// Who has shown it.
+    by: BTreeSet<Address>,
+    /// Who of them takes part, up or down: what comes is for them.
     members: BTreeSet<Address>,
 }
 
@@ -50,29 +55,29 @@ impl Members {
     /// Makes a key known; nothing happens where it is.
     pub(super) fn know(&mut self, key: Arc<SecretKey>, by: Address) -> Result<Namespace, NamespaceError> {
         let namespace = Namespace::from_bytes(key.public());
-        if self.namespaces.contains_key(&namespace) {
-            return Ok(namespace);
+        let of_one = self.namespaces.values().filter(|known| known.by.contains(&by)).count();
+        let has_place = of_one < MAX_NAMESPACES_OF_ONE || by == self.own;
+        let is_room = self.namespaces.len() < MAX_NAMESPACES;
+        match self.namespaces.get_mut(&namespace) {
+            Some(known) if known.by.contains(&by) => {}
+            Some(known) if has_place => _ = known.by.insert(by),
+            None if has_place && is_room => {
+                let by = BTreeSet::from([by]);
+                self.namespaces.insert(namespace, Known { key, by, members: BTreeSet::new() });
+            }
+            Some(_) | None => return Err(NamespaceError::TooMany),
         }
-        let of_one = self.namespaces.values().filter(|known| known.by == by).count();
-        if self.namespaces.len() >= MAX_NAMESPACES || (of_one >= MAX_NAMESPACES_OF_ONE && by != self.own) {
-            return Err(NamespaceError::TooMany);
-        }
-        self.namespaces.insert(namespace, Known { key, by, members: BTreeSet::new() });
         Ok(namespace)
     }
 
-    /// Has an address take part; says the key.
+    /// Has an address take part that has shown the key, which is said.
     pub(super) fn join(
         &mut self,
         namespace: &Namespace,
         member: Address,
     ) -> Result<Arc<SecretKey>, NamespaceError> {
-        let of_one = self.of(&member).count();
-        let known = self.namespaces.get_mut(namespace).ok_or(NamespaceError::Unknown)?;
-        let has_place = of_one < MAX_NAMESPACES_OF_ONE || member == self.own;
-        if !known.members.contains(&member) && !has_place {
-            return Err(NamespaceError::TooMany);
-        }
+        let known = self.namespaces.get_mut(namespace).filter(|known| known.by.contains(&member));
+        let known = known.ok_or(NamespaceError::Unknown)?;
         known.members.insert(member);
         Ok(Arc::clone(&known.key))
     }
@@ -82,13 +87,30 @@ impl Members {
         self.namespaces.get_mut(namespace).is_some_and(|known| known.members.remove(member))
     }
 
-    /// Forgets a key once nobody takes part but `by`, for whom this is enough; whether it was there.
+    /// Forgets that an address has shown a key that nobody else takes part with; whether it had.
     pub(super) fn forget(&mut self, namespace: &Namespace, by: &Address) -> Result<bool, NamespaceError> {
-        let Some(known) = self.namespaces.get(namespace) else { return Ok(false) };
+        let Some(known) = self.namespaces.get_mut(namespace) else { return Ok(false) };
         if known.members.iter().any(|member| member != by) {
             return Err(NamespaceError::InUse);
         }
-        Ok(self.remove(namespace))
+        known.members.remove(by);
+        Ok(known.by.remove(by))
+    }
+
+    /// An address is gone for good, and what it knew with it; says in which namespaces it took part.
+    pub(super) fn forget_address(&mut self, address: &Address) -> Vec<Namespace> {
+        let theirs = self.of(address).collect();
+        for known in self.namespaces.values_mut() {
+            known.by.remove(address);
+            known.members.remove(address);
+        }
+        theirs
+    }
+
+    /// Forgets keys that nobody has shown who is still there; says of which namespaces.
+    pub(super) fn sweep(&mut self) -> Vec<Namespace> {
+        let unknown = self.namespaces.extract_if(.., |_, known| known.by.is_empty());
+        unknown.map(|(namespace, _)| namespace).collect()
     }
 
     /// Forgets a key, whoever takes part; whether it was there.
@@ -112,10 +134,11 @@ impl Members {
         theirs.map(|(namespace, _)| *namespace)
     }
 
-    /// All of which a key is here, and whether an address takes part.
+    /// All of which an address has shown the key, and whether it takes part.
     pub(super) fn seen_by(&self, address: &Address) -> impl Iterator<Item = (Namespace, bool)> + '_ {
         let address = *address;
-        self.namespaces.iter().map(move |(namespace, known)| (*namespace, known.members.contains(&address)))
+        let known = self.namespaces.iter().filter(move |(_, known)| known.by.contains(&address));
+        known.map(move |(namespace, known)| (*namespace, known.members.contains(&address)))
     }
 }
 
@@ -150,20 +173,27 @@ mod tests {
         assert_eq!(fill(&mut members, 1), MAX_NAMESPACES_OF_ONE);
         let others: usize = (2..40).map(|by| fill(&mut members, by)).sum();
         assert_eq!(others, MAX_NAMESPACES - MAX_NAMESPACES_OF_ONE);
-        let known: Vec<_> = members.seen_by(&address(1)).collect();
-        assert!(members.know(key(1), address(50)).is_ok(), "that is known");
-        let joined = known.iter().filter(|(of, _)| members.join(of, address(60)).is_ok()).count();
-        assert_eq!(joined, MAX_NAMESPACES_OF_ONE);
+        assert_eq!(members.seen_by(&address(1)).count(), MAX_NAMESPACES_OF_ONE);
+        assert_eq!(members.know(key(1), address(50)), Ok(Namespace::from_bytes(key(1).public())));
+        members.forget_address(&address(1));
+        // One of them is known to another, too.
+        assert_eq!(members.sweep().len(), MAX_NAMESPACES_OF_ONE - 1);
+        assert_eq!(fill(&mut members, 51), MAX_NAMESPACES_OF_ONE - 1);
     }
 
     #[test]
-    fn a_key_goes_once_nobody_else_takes_part() {
+    fn a_key_goes_once_nobody_else_takes_part_and_is_for_who_has_shown_it() {
         let mut members = Members::new(address(0));
         let [one, other] = [1, 2].map(address);
         let namespace = Namespace::from_bytes(key(1).public());
-        assert_eq!(members.join(&namespace, one).map(drop), Err(NamespaceError::Unknown));
+        let joined = |members: &mut Members, member| members.join(&namespace, member).map(drop);
+        assert_eq!(joined(&mut members, one), Err(NamespaceError::Unknown));
         assert_eq!(members.know(key(1), one), Ok(namespace));
-        [one, other].iter().for_each(|member| assert!(members.join(&namespace, *member).is_ok()));
+        assert_eq!(joined(&mut members, other), Err(NamespaceError::Unknown), "it has not shown it");
+        assert_eq!(members.seen_by(&other).count(), 0);
+        assert_eq!(members.forget(&namespace, &other), Ok(false));
+        assert_eq!(members.know(key(1), other), Ok(namespace));
+        [one, other].iter().for_each(|member| assert_eq!(joined(&mut members, *member), Ok(())));
         assert_eq!(members.of(&other).collect::<Vec<_>>(), [namespace]);
         assert_eq!(members.forget(&namespace, &one), Err(NamespaceError::InUse));
         assert!(members.leave(&namespace, &other) && !members.leave(&namespace, &other));
@@ -171,5 +201,8 @@ mod tests {
         assert!(members.is_in(&namespace, &one) && !members.is_in(&namespace, &other));
         assert_eq!(members.forget(&namespace, &one), Ok(true));
         assert_eq!(members.forget(&namespace, &one), Ok(false));
+        assert_eq!(members.sweep(), []);
+        assert_eq!(members.forget(&namespace, &other), Ok(true));
+        assert_eq!(members.sweep(), [namespace]);
     }
 }

@@ -170,10 +170,13 @@ impl Plane {
             }
             Input::LocalUp(key, hops) => self.streams.local_up(key, hops, now),
             Input::LocalDown(address) => {
-                self.registry.takers.address_is_down(&address, &mut self.streams, now);
+                self.registry.takers.address_is_down(&address);
                 self.streams.local_down(&address, now);
             }
-            Input::Forget(address) => self.streams.forget_address(&address),
+            Input::Forget(address) => {
+                self.registry.takers.address_is_gone(&address, &mut self.streams, now);
+                self.streams.forget_address(&address);
+            }
             Input::Keep(addresses) => self.streams.forget_all_but(&addresses),
             Input::Filter(filter) => self.streams.set_filter(filter),
             Input::Rules(address, rules) => self.streams.set_rules(address, rules),

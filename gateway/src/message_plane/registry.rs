@@ -163,9 +163,7 @@ impl Registry {
             }
             Ask::Forget { namespace, by, reply } => {
                 let forgotten = self.takers.members().forget(&namespace, &by);
-                if forgotten == Ok(true) {
-                    streams.remove_namespace(&namespace);
-                }
+                self.takers.sweep(streams);
                 let _ = reply.send(forgotten);
             }
             Ask::Unsubscribe { namespace, reply } => {

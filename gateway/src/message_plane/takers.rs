@@ -75,7 +75,10 @@ impl Takers {
         streams: &mut Streams,
         now: Now,
     ) {
-        let mut joined = self.members.join(&namespace, member);
+        let mut joined = Err(NamespaceError::Down);
+        if self.is_up(&member, streams) {
+            joined = self.members.join(&namespace, member);
+        }
         if joined.as_ref().is_ok_and(|key| !streams.add_namespace(Arc::clone(key), now)) {
             self.members.leave(&namespace, &member);
             joined = Err(NamespaceError::TooMany);
@@ -111,11 +114,27 @@ impl Takers {
         was_there
     }
 
-    /// An address is down: it takes nothing, and takes part nowhere.
-    pub(super) fn address_is_down(&mut self, address: &Address, streams: &mut Streams, now: Now) {
-        for namespace in self.members.of(address).collect::<Vec<_>>() {
-            self.leave((namespace, *address), streams, now);
+    /// An address of a client is gone for good.
+    pub(super) fn address_is_gone(&mut self, address: &Address, streams: &mut Streams, now: Now) {
+        self.address_is_down(address);
+        for namespace in self.members.forget_address(address) {
+            self.has_left(&namespace, streams, now);
         }
+        self.sweep(streams);
+    }
+
+    /// Forgets keys that nobody has shown who is still there.
+    pub(super) fn sweep(&mut self, streams: &mut Streams) {
+        self.members.sweep().iter().for_each(|namespace| _ = streams.remove_namespace(namespace));
+    }
+
+    /// Whether an address may take anything.
+    fn is_up(&self, address: &Address, streams: &Streams) -> bool {
+        *address == self.own || streams.is_local(address)
+    }
+
+    /// An address is down, and takes nothing. What comes to its namespaces waits for it.
+    pub(super) fn address_is_down(&mut self, address: &Address) {
         for waiting in self.waiting.extract_if(.., |waiting| waiting.by == *address) {
             let _ = waiting.reply.send(Err(ReceiveError::Down));
         }
@@ -148,6 +167,10 @@ impl Takers {
     pub(super) fn receive(&mut self, wanted: Wanted, reply: Receiving, streams: &Streams) {
         self.waiting.retain(|waiting| !waiting.reply.is_closed());
         let waiting = Waiting { by: wanted.by.unwrap_or(self.own), wanted, reply };
+        if !self.is_up(&waiting.by, streams) {
+            let _ = waiting.reply.send(Err(ReceiveError::Down));
+            return;
+        }
         match self.oldest_for(&waiting, streams) {
             Some(key) => self.hand(&key, waiting, streams),
             // Nobody waits for what is not here: a stream that is asked for by name has been.
@@ -202,6 +225,13 @@ impl Takers {
         for (_, reply) in self.taking.extract_if(.., is_of_it) {
             let _ = reply.send(if durable { Ok(()) } else { Err(NotStored) });
         }
+        // Nobody waits for what is gone.
+        let is_for = |waiting: &mut Waiting| {
+            waiting.wanted.stream == Some(key.stream) && by.is_none_or(|by| by == waiting.by)
+        };
+        for waiting in self.waiting.extract_if(.., is_for) {
+            let _ = waiting.reply.send(Ok(None));
+        }
     }
 
     /// Looks for what an address's clients wait for, which may have come to be theirs.
@@ -225,9 +255,10 @@ impl Takers {
         let wanted = to.filter(|to| waiting.wanted.to.is_none_or(|only| only == *to));
         let oldest_of_each = wanted.filter_map(|to| {
             let key = streams.arrivals_to(&to).find(|key| self.may_have(waiting, key, streams))?;
-            Some((streams.arrival(key)?.group, *key))
+            let arrival = streams.arrival(key)?;
+            Some((arrival.created, arrival.group, *key))
         });
-        oldest_of_each.min().map(|(_, key)| key)
+        oldest_of_each.min().map(|(_, _, key)| key)
     }
 
     /// Whether a stream that is wanted by name is here, and another client of the same address has it in its hands.

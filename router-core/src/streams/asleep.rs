@@ -109,8 +109,8 @@ impl Streams {
         for key in self.received.keys().copied().filter(theirs).collect::<Vec<_>>() {
             if let Some(inbound) = self.received.remove(&key) {
                 self.received_deadlines.set(key, None);
+                self.whole.remove(&inbound.place(&key));
                 let stream = inbound.asleep();
-                self.whole.remove(&(*recipient, stream.group));
                 self.sleep(key, stream);
             }
         }

@@ -24,9 +24,10 @@ impl Streams {
         self.store.write(Write::RemoveGroup { group: number, entries, record: true });
         match (group.key.role, stream_of(group)) {
             (Role::Received, Some(key)) => {
-                self.received.remove(&key);
+                if let Some(inbound) = self.received.remove(&key) {
+                    self.whole.remove(&inbound.place(&key));
+                }
                 self.asleep.remove(&key);
-                self.whole.remove(&(key.recipient, number));
                 self.received_deadlines.set(key, None);
                 self.deliver_again(&key);
             }

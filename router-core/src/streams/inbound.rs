@@ -158,6 +158,12 @@ impl Inbound {
         )
     }
 
+    /// Its place among those that are whole.
+    pub(super) fn place(&self, key: &StreamKey) -> (Recipient, WallTime, GroupNumber) {
+        let created = self.manifest.as_ref().map(Manifest::created).unwrap_or_default();
+        (key.recipient, created, self.group)
+    }
+
     /// What a client is told of it, once it is whole.
     pub(super) fn arrival(&self, key: StreamKey) -> Option<Arrival> {
         let manifest = self.manifest.as_ref().filter(|_| self.stage == Stage::Whole)?;
@@ -474,7 +480,7 @@ impl Streams {
         if restored.complete {
             inbound.stage = Stage::Whole;
             self.journal.hold(inbound.group);
-            self.whole.insert((key.recipient, inbound.group), key);
+            self.whole.insert(inbound.place(&key), key);
             self.received.insert(key, inbound);
             return true;
         }

@@ -15,7 +15,7 @@ use ratman_wire::stream::{Auxiliary, AuxiliaryData, Lifetime, StreamId};
 use zeroize::Zeroizing;
 
 use super::listed::{ListedStream, StreamStage};
-use super::{NewStream, SendError, StreamEvent, StreamKey, Streams, Way};
+use super::{NewStream, SendError, StreamEvent, StreamKey, Streams, Turn, Way};
 use crate::DropReason;
 use crate::journal::{GroupNumber, Role};
 use crate::stream::{Ended, Routing, SealedManifest, Sending};
@@ -129,6 +129,11 @@ impl Outbound {
         sending: Sending,
     ) -> Self {
         Self { content: Content::Complete, ..Self::new(purpose, group, times, sending) }
+    }
+
+    /// Its place among those that take turns.
+    fn turn(&self, key: StreamKey) -> Turn {
+        (self.group.unwrap_or_default(), key)
     }
 
     fn auxiliary(&self, stream: StreamId) -> Auxiliary {
@@ -288,8 +293,8 @@ impl Streams {
             self.waiting_for_room.insert(key);
         }
         self.sent_deadlines.set(key, out.deadline().map(|at| at.max(now.at)));
+        self.active.insert(out.turn(key));
         self.sent.insert(key, out);
-        self.active.insert(key);
     }
 
     pub(super) fn remove_sent(&mut self, key: &StreamKey) {
@@ -303,11 +308,12 @@ impl Streams {
     pub(super) fn forget_sent(&mut self, key: &StreamKey) {
         if let Some(out) = self.sent.remove(key) {
             out.handed.frames.keys().for_each(|frame| _ = self.handed.remove(frame));
+            self.active.remove(&out.turn(*key));
+            self.waiting_to_read.remove(&out.turn(*key));
         }
         self.answers.forget(key);
         self.sent_deadlines.set(*key, None);
         self.waiting_for_room.remove(key);
-        self.active.remove(key);
     }
 
     /// Works on one stream, if it is there.
@@ -401,7 +407,7 @@ impl Streams {
         if let Some(out) = self.sent.get_mut(key) {
             out.unstored.remove(&number);
             if !out.at_hand.contains_key(&number) && out.sending.takes_blocks() {
-                self.active.insert(*key);
+                self.active.insert(out.turn(*key));
             }
         }
     }

@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use ratman_types::{Address, ByteCount};
 use ratman_wire::api::OpenedStream;
 use router_core::streams::{SendError, StreamKey};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::named;
+use crate::client_api::sending_places::SendingPlace;
 use crate::message_plane::{News, Progress, Sending};
 
 /// One of the streams.
@@ -30,7 +31,7 @@ pub(super) struct Going {
     pub(super) offset: ByteCount,
     pub(super) is_complete: bool,
     /// Let go when the content is complete.
-    places: Option<OwnedSemaphorePermit>,
+    places: Option<SendingPlace>,
 }
 
 /// What happens to them, by the place of each.
@@ -45,7 +46,7 @@ pub(super) enum Happening {
 
 impl Going {
     /// With nothing of the content.
-    pub(super) fn new(from: Address, sendings: Vec<Sending>, places: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(from: Address, sendings: Vec<Sending>, places: SendingPlace) -> Self {
         let one = |sending| One { sending, is_over: false, taking: None };
         let streams = sendings.into_iter().map(one).collect();
         Self { from, streams, offset: ByteCount(0), is_complete: false, places: Some(places) }

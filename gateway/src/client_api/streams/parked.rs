@@ -10,12 +10,13 @@ use tokio::task::AbortHandle;
 use tracing::debug;
 
 use super::going::Going;
+use crate::client_api::sending_places::MAX_SENDINGS_OF_ONE;
 
 /// A client may come back for so long: what it has handed over lies in the journal meanwhile.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Streams that wait for their clients: a quarter of those that may be under way, which they are counted among.
-pub(super) const MAX_PARKED: usize = crate::client_api::MAX_SENDINGS / 4;
+pub(super) const MAX_PARKED: usize = MAX_SENDINGS_OF_ONE / 4;
 
 /// All that wait; the oldest has to go for a newer one.
 #[derive(Clone, Default)]

@@ -9,7 +9,6 @@ use ratman_wire::api::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
-use tracing::error;
 
 use super::not_received;
 use crate::client_api::connection::Left;
@@ -116,7 +115,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             }
         }
         if let Err(error) = pieces.end()? {
-            error!(%error, "a stream that was stored cannot be read");
+            held.cannot_be_read(&error).await;
             return Err(Failure::refused(RefusalReason::NotStored, &error.to_string()));
         }
         self.connection.say(&FromRouter::End.to_frame(None)).await?;

@@ -186,6 +186,9 @@ async fn who_takes_part_in_a_namespace_has_what_is_sent_to_it() {
     alice.say(&up(one), Some(&token)).await;
     let frame = alice.hear().await.unwrap();
     assert_eq!((Reply::decode(&frame, frame.mode), frame.auth), (Ok(Reply::Ok), None), "as deployed routers");
+    let refused = bob.ask(&up(other), Some(&others)).await;
+    assert!(matches!(refused, Reply::Error(ClientError::User(UserError::InvalidInput(..)))), "{refused:?}");
+    assert_eq!(bob.ask(&create(), Some(&others)).await, Reply::Ok, "it has the seed");
     assert_eq!(bob.ask(&up(other), Some(&others)).await, Reply::Ok);
     let recipient = Some(Recipient::Namespace(namespace()));
     let subscription = Request::Subscribe(NewSubscription { address: one, recipient });

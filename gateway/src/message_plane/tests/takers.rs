@@ -93,7 +93,11 @@ async fn what_the_rest_have_taken_is_over_when_the_last_other_leaves() {
         clients.receive(for_(one)).await.unwrap().unwrap().take().await.unwrap().unwrap();
         bed.reported(|report| report.streams.waiting == 1).await;
         if goes_down {
+            // Down alone does not do: it may come up again, and have it.
             bed.plane.door().inlet().local_down(other);
+            assert_eq!(bed.here(one).await, None);
+            bed.reported(|report| report.streams.waiting == 1).await;
+            bed.plane.door().inlet().forget(other);
         } else {
             assert!(clients.leave_namespace(namespace(), other).await.unwrap());
         }
@@ -111,6 +115,8 @@ async fn who_waits_is_served_when_its_address_takes_part() {
     let post = bed.publish(b"post").await;
     bed.reported(|report| report.streams.waiting == 1).await;
     let clients = bed.plane.clients().clone();
+    let refused = clients.join_namespace(namespace(), late).await.unwrap();
+    assert_eq!(refused, Err(NamespaceError::Unknown), "it has not shown the key");
     let mut waiting = pin!(clients.receive(for_(late)));
     assert!(poll!(&mut waiting).is_pending());
     bed.join(late).await;
@@ -129,6 +135,8 @@ async fn an_address_that_is_taken_down_says_so_to_who_waits_for_it() {
     assert!(poll!(&mut of_one).is_pending());
     bed.plane.door().inlet().local_down(one);
     assert_eq!(of_one.await.map(drop), Err(ReceiveError::Down));
+    assert_eq!(clients.receive(for_(one)).await.map(drop), Err(ReceiveError::Down), "and later, too");
+    assert_eq!(clients.join_namespace(namespace(), one).await.unwrap(), Err(NamespaceError::Down));
     assert!(poll!(&mut of_other).is_pending());
     bed.plane.end();
 }

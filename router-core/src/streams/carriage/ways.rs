@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Where carried frames go, and what is done when that changes.
 
-use std::collections::BTreeSet;
+use core::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ratman_types::{Address, Hop, Now, Recipient, Timestamp};
 
@@ -49,13 +50,16 @@ impl Streams {
     }
 
     fn queue_for(&mut self, recipient: Address, now: Timestamp) {
-        let groups: Vec<GroupNumber> = self
-            .journal
-            .of_recipient(Recipient::Address(recipient))
-            .filter(|(_, group)| group.key.role == Role::Carried)
-            .map(|(number, _)| number)
-            .collect();
-        for group in groups {
+        let groups = self.journal.of_recipient(Recipient::Address(recipient));
+        let carried = groups.filter(|(_, group)| group.key.role == Role::Carried);
+        let mut groups: Vec<_> = carried.map(|(number, group)| (number, group.key.sender)).collect();
+        // Of the sender first that sent last, and what it sent in its order.
+        let mut newest = BTreeMap::new();
+        for (number, sender) in groups.iter().rev() {
+            newest.insert(*sender, *number);
+        }
+        groups.sort_by_key(|(number, sender)| (Reverse(newest[sender]), *number));
+        for (group, _) in groups {
             if let Some(carried) = self.carriage.groups.get_mut(&group) {
                 carried.pause = AGAIN_FIRST;
             }

@@ -2,7 +2,7 @@
 //! Streams that are whole, and who has taken them: a stream to a namespace is for each address that takes part in it, and is here
 //! until the last of them has it or its time has passed.
 
-use ratman_types::{Address, Recipient};
+use ratman_types::{Address, Recipient, WallTime};
 
 use super::Stage;
 use crate::journal::{GroupNumber, JournalFull};
@@ -10,16 +10,15 @@ use crate::streams::store_queue::Durable;
 use crate::streams::{Arrival, StreamEvent, StreamKey, Streams, Write};
 
 impl Streams {
-    /// Whole streams that no client took, those of restored ones included: of each recipient in the order in which they began to
-    /// come.
+    /// Whole streams that no client took, those of restored ones included: of each recipient in the order in which they were made, by
+    /// their senders' clocks.
     pub fn arrivals(&self) -> impl Iterator<Item = Arrival> + '_ {
         self.whole.values().filter_map(|key| self.arrival(key))
     }
 
     /// Those for one recipient, the oldest first.
     pub fn arrivals_to(&self, recipient: &Recipient) -> impl Iterator<Item = &StreamKey> + '_ {
-        let first_and_last = [0, u64::MAX].map(|number| (*recipient, GroupNumber(number)));
-        let [first, last] = first_and_last;
+        let [first, last] = [0, u64::MAX].map(|at| (*recipient, WallTime::from_micros(at), GroupNumber(at)));
         self.whole.range(first..=last).map(|(_, key)| key)
     }
 

@@ -99,8 +99,8 @@ impl Streams {
         let Some(inbound) = self.received.get_mut(key).filter(is_it) else { return };
         inbound.stage = Stage::Whole;
         inbound.answered = Some(now.at);
-        let arrival = inbound.arrival(*key);
-        self.whole.insert((key.recipient, group), *key);
+        let (arrival, place) = (inbound.arrival(*key), inbound.place(key));
+        self.whole.insert(place, *key);
         self.journal.hold(group);
         self.send_receipt(key, Outcome::Delivered, now);
         self.events.extend(arrival.map(|arrival| StreamEvent::Received(Box::new(arrival))));

@@ -180,7 +180,7 @@ impl Streams {
                 continue;
             }
             if !self.store.may_read() {
-                self.waiting_to_read.insert(*key);
+                self.waiting_to_read.insert(out.turn(*key));
                 break;
             }
             let Some(group) = self.blocks_of(key, out) else { break };

@@ -141,3 +141,48 @@ fn either_end_ends_a_stream() {
     mesh.settle();
     assert_eq!(mesh.entries(2), 0, "what was denied left nothing");
 }
+
+#[test]
+fn what_waited_comes_in_the_order_in_which_it_was_sent() {
+    enum Waits {
+        AtItsSender,
+        WithACarrier,
+        AtItsRecipient,
+    }
+    for (number, waits) in
+        [Waits::AtItsSender, Waits::WithACarrier, Waits::AtItsRecipient].into_iter().enumerate()
+    {
+        let mut mesh = Mesh::line(3);
+        match waits {
+            Waits::AtItsSender => mesh.cut(Cut::Between(0, 1)),
+            Waits::WithACarrier => mesh.cut(Cut::Between(1, 2)),
+            Waits::AtItsRecipient => mesh.address_down(2),
+        }
+        let sent: Vec<_> = (0..8_u8)
+            .map(|number| {
+                let key = mesh.send(0, 2, &[number; 40]);
+                mesh.run_until(MINUTE, |mesh| mesh.is_accepted(0, &key));
+                mesh.run_for(Duration::from_millis(100));
+                key
+            })
+            .collect();
+        mesh.run_for(MINUTE);
+        match waits {
+            Waits::AtItsSender => mesh.join(0, 1),
+            Waits::WithACarrier => mesh.join(1, 2),
+            Waits::AtItsRecipient => mesh.address_up(2),
+        }
+        mesh.run_until(20 * MINUTE, |mesh| mesh.received(2) == sent.len());
+        let come = mesh.events(2).filter_map(|event| {
+            let StreamEvent::Received(arrival) = event else { return None };
+            Some(arrival.key)
+        });
+        let order: Vec<_> = come.map(|key| sent.iter().position(|sent| *sent == key)).collect();
+        if number != 1 {
+            // What its sender has on the way just then may be faster than who carries the rest.
+            assert_eq!(order, (0..sent.len()).map(Some).collect::<Vec<_>>(), "case {number}");
+        }
+        let whole: Vec<_> = mesh.node(2).streams.arrivals_to(&sent[0].recipient).copied().collect();
+        assert_eq!(whole, sent);
+    }
+}
