@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! The programs of clients over three routers: what people do with ratcat and ratctl.
+#![allow(clippy::unwrap_used, reason = "helpers of tests end tests, too")]
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use irdest_lab::{Dials, Gateway, ThreeRouters, TimeLimit, gateway_program, repetitions, same_content};
+
+/// Exit codes that the tools' help tells of.
+const NO_ROUTER: i32 = 3;
+const NOT_ALLOWED: i32 = 4;
+const REFUSED: i32 = 6;
+
+fn running(seconds: u64, extra: &str) -> ThreeRouters {
+    let limit = TimeLimit::within(Duration::from_secs(seconds));
+    let mut routers = ThreeRouters::prepare_with_extra(limit, Dials::Edges, extra).unwrap();
+    routers.start().unwrap();
+    routers.wait_for_routes().unwrap();
+    routers
+}
+
+/// Somebody on the host of a gateway, with an identity.
+struct User<'a> {
+    gateway: &'a Gateway,
+    home: PathBuf,
+    address: String,
+}
+
+impl<'a> User<'a> {
+    fn new(gateway: &'a Gateway, name: &str) -> Self {
+        let home = gateway.node().directory().join(name);
+        fs::create_dir_all(&home).unwrap();
+        let mut user = Self { gateway, home, address: String::new() };
+        user.done("ratctl", &["address", "create"]);
+        user.address = user.says("ratcat", &["id"]);
+        user
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let program = gateway_program().unwrap().with_file_name(program);
+        let mut command = self.gateway.node().command(program);
+        command.args(arguments).current_dir(&self.home).env("HOME", &self.home);
+        for unset in
+            ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "IRDEST_SOCKET", "IRDEST_IDENTITY"]
+        {
+            command.env_remove(unset);
+        }
+        command
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        self.command(program, arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    #[track_caller]
+    fn done(&self, program: &str, arguments: &[&str]) -> Vec<u8> {
+        let output = self.run(program, arguments);
+        assert!(output.status.success(), "{program} {arguments:?}: {}", told(&output));
+        output.stdout
+    }
+
+    /// The line that it prints.
+    #[track_caller]
+    fn says(&self, program: &str, arguments: &[&str]) -> String {
+        String::from_utf8(self.done(program, arguments)).unwrap().trim().to_owned()
+    }
+
+    /// It fails so, and says why.
+    #[track_caller]
+    fn fails(&self, (program, arguments): (&str, &[&str]), code: i32, why: &str) {
+        let output = self.run(program, arguments);
+        assert_eq!(output.status.code(), Some(code), "{program} {arguments:?}: {}", told(&output));
+        assert!(told(&output).contains(why), "{}", told(&output));
+    }
+
+    fn begin(&self, program: &str, arguments: &[&str]) -> Child {
+        let mut command = self.command(program, arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Sends what a pipe has.
+    #[track_caller]
+    fn pipe(&self, content: &[u8], arguments: &[&str]) {
+        let mut child = self.begin("ratcat", &[&["send"], arguments].concat());
+        child.stdin.take().unwrap().write_all(content).unwrap();
+        assert_done(child);
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.home.join(name)
+    }
+}
+
+#[track_caller]
+fn assert_done(child: Child) -> Vec<u8> {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", told(&output));
+    output.stdout
+}
+
+fn told(output: &Output) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}: {}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_pipe_a_file_and_three_recipients() {
+    let routers = running(120, "");
+    let [alice, bob, carol] = [("alice", &routers.a), ("bob", &routers.b), ("carol", &routers.r)]
+        .map(|(name, at)| User::new(at, name));
+    alice.pipe(b"hello\n", &["-a", &bob.address]);
+    assert_eq!(bob.done("ratcat", &["recv"]), b"hello\n");
+    let film = routers.a.random_file("film.mkv", 3_000_000).unwrap();
+    alice.done("ratcat", &["send", "--wait", "delivered", "-a", &bob.address, film.to_str().unwrap()]);
+    bob.done("ratcat", &["recv", "-d", "."]);
+    assert!(same_content(&bob.file("film.mkv"), &film).unwrap());
+    // Under its name already: not written over.
+    alice.done("ratcat", &["send", "-a", &bob.address, film.to_str().unwrap()]);
+    bob.done("ratcat", &["recv", "-d", "."]);
+    assert_eq!(fs::read_dir(&bob.home).unwrap().filter(|entry| is_film(entry.as_ref().unwrap())).count(), 2);
+
+    let all = [&alice, &bob, &carol].map(|user| user.address.as_str()).join(",");
+    for count in 1..=3 {
+        alice.pipe(format!("letter {count}\n").as_bytes(), &["-a", &all]);
+    }
+    for user in [&alice, &bob, &carol] {
+        // Exactly as many as are asked for, in their order.
+        assert_eq!(user.done("ratcat", &["recv", "-c", "1"]), b"letter 1\n");
+        assert_eq!(user.done("ratcat", &["recv", "-c", "2"]), b"letter 2\nletter 3\n");
+        assert_eq!(user.done("ratcat", &["recv", "--no-wait"]), b"");
+    }
+}
+
+fn is_film(entry: &fs::DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with("film")
+}
+
+#[test]
+fn a_namespace_with_subscribers_everywhere() {
+    let routers = running(120, "");
+    let [alice, bob, carol] = [("alice", &routers.a), ("bob", &routers.b), ("carol", &routers.r)]
+        .map(|(name, at)| User::new(at, name));
+    // Two on one host: each has its own copy.
+    let dave = User::new(&routers.b, "dave");
+    alice.done("ratctl", &["space", "create", "-f", "club.key"]);
+    let json = alice.says("ratctl", &["space", "list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let space = find_namespace(&listed).unwrap_or_else(|| panic!("{json}"));
+    for user in [&bob, &carol, &dave] {
+        fs::copy(alice.file("club.key"), user.file("club.key")).unwrap();
+        user.done("ratctl", &["space", "register", "-f", "club.key"]);
+        user.done("ratctl", &["space", "up", &space]);
+    }
+    for number in 1..=2 {
+        alice.pipe(format!("post {number}\n").as_bytes(), &["-s", &space]);
+    }
+    for user in [&alice, &bob, &carol, &dave] {
+        assert_eq!(user.done("ratcat", &["recv", "-s", &space, "-c", "2"]), b"post 1\npost 2\n");
+        assert_eq!(user.done("ratcat", &["recv", "-s", &space, "--no-wait"]), b"");
+    }
+}
+
+/// The first text in it that names a namespace.
+fn find_namespace(value: &serde_json::Value) -> Option<String> {
+    match value {
+        serde_json::Value::Array(values) => values.iter().find_map(find_namespace),
+        serde_json::Value::Object(fields) => match fields.get("namespace") {
+            Some(serde_json::Value::String(name)) => Some(name.clone()),
+            _ => fields.values().find_map(find_namespace),
+        },
+        _ => None,
+    }
+}
+
+#[test]
+fn what_was_sent_while_subscriber_and_router_were_off_comes_once_and_in_order() {
+    let mut routers = running(180, "");
+    let mut home = PathBuf::new();
+    let mut to = String::new();
+    {
+        let bob = User::new(&routers.b, "bob");
+        bob.done("ratctl", &["stream", "sub"]);
+        home.clone_from(&bob.home);
+        to.clone_from(&bob.address);
+    }
+    routers.b.kill().unwrap();
+    let alice = User::new(&routers.a, "alice");
+    for number in 1..=3 {
+        alice.pipe(format!("letter {number}\n").as_bytes(), &["--wait", "accepted", "-a", &to]);
+    }
+    drop(alice);
+    routers.b.start().unwrap();
+    let bob = User { gateway: &routers.b, home, address: to };
+    let id = bob.says("ratctl", &["stream", "subs"]);
+    let mut resub = bob.begin("ratctl", &["stream", "resub", &id]);
+    let mut come = Vec::new();
+    let mut output = resub.stdout.take().unwrap();
+    while !come.ends_with(b"letter 3\n") {
+        let mut piece = [0; 256];
+        let read = std::io::Read::read(&mut output, &mut piece).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&come));
+        come.extend_from_slice(&piece[..read]);
+    }
+    assert_eq!(String::from_utf8(come).unwrap(), "letter 1\nletter 2\nletter 3\n");
+    resub.kill().unwrap();
+    resub.wait().unwrap();
+    routers.b.wait_for_streams("all were taken", |streams| streams.journal_bytes == 0).unwrap();
+    assert_eq!(bob.done("ratcat", &["recv", "--no-wait"]), b"");
+}
+
+#[test]
+fn a_transfer_that_was_cut_off_goes_on_and_memory_stays_flat() {
+    let size = u64::from(repetitions(48, 1024)) << 20;
+    let routers = running(u64::from(repetitions(120, 3600)), "[streams]\nquota = 4294967296\n");
+    let (alice, bob) = (User::new(&routers.a, "alice"), User::new(&routers.b, "bob"));
+    for gateway in [&routers.a, &routers.r, &routers.b] {
+        gateway.forget_peak_memory().unwrap();
+    }
+    let file = routers.a.random_file("large", size).unwrap();
+    let arguments = ["--wait", "delivered", "-a", &bob.address, "--resume"];
+    // Cut off in the middle of it.
+    let mut sender = alice.begin("ratcat", &[&["send"], &arguments[..], &[file.to_str().unwrap()]].concat());
+    routers.a.wait_for_streams("some of it is here", |streams| streams.journal_bytes > size / 8).unwrap();
+    sender.kill().unwrap();
+    sender.wait().unwrap();
+    let again = [&["send"], &arguments[..], &[file.to_str().unwrap()]].concat();
+    let output = alice.run("ratcat", &again);
+    assert!(output.status.success(), "{}", told(&output));
+    bob.done("ratcat", &["recv", "-O", "large"]);
+    assert!(same_content(&bob.file("large"), &file).unwrap());
+    for gateway in [&routers.a, &routers.r, &routers.b] {
+        let peak = gateway.peak_memory().unwrap();
+        assert!(peak < 96 << 20, "{}: {peak} bytes", gateway.node().name());
+    }
+    assert_eq!(bob.done("ratcat", &["recv", "--no-wait"]), b"", "once");
+}
+
+#[test]
+fn each_failure_has_its_exit_code_and_says_what_to_do() {
+    let mut routers = running(120, "");
+    let home;
+    {
+        let (alice, bob) = (User::new(&routers.a, "alice"), User::new(&routers.b, "bob"));
+        bob.done("ratctl", &["filter", "add", "deny", "--from", "strangers"]);
+        fs::write(alice.file("letter"), "to a stranger").unwrap();
+        alice.fails(("ratcat", &["send", "-a", &bob.address, "letter"]), REFUSED, "");
+        // Known by then, and the operator says so on the unix socket of its host.
+        let socket = format!("unix:{}", routers.b.node().directory().join("clients.sock").display());
+        bob.done("ratctl", &["-b", &socket, "contact", "add", "alice", &alice.address]);
+        alice.done("ratcat", &["send", "--wait", "delivered", "-a", &bob.address, "letter"]);
+        assert_eq!(bob.done("ratcat", &["recv"]), b"to a stranger");
+        bob.fails(("ratctl", &["contact", "list"]), NOT_ALLOWED, "");
+        let identity = bob.file(".config/irdest/identity");
+        let wrong = fs::read_to_string(&identity).unwrap();
+        let (kept, token) = wrong.split_once("auth=").unwrap();
+        let other = if token.starts_with('a') { "b" } else { "a" };
+        fs::write(&identity, format!("{kept}auth={other}{}", &token[1..])).unwrap();
+        bob.fails(("ratcat", &["recv", "--no-wait"]), NOT_ALLOWED, "");
+        fs::remove_file(&identity).unwrap();
+        bob.fails(("ratcat", &["recv", "--no-wait"]), 1, "ratctl address create");
+        home = alice.home;
+    }
+    routers.a.stop().unwrap();
+    let alice = User { gateway: &routers.a, home, address: String::new() };
+    alice.fails(("ratcat", &["recv", "--no-wait"]), NO_ROUTER, "");
+}
