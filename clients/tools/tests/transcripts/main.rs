@@ -229,3 +229,67 @@ fn what_is_asked_for_is_what_was_said() {
     assert_eq!(to, Some(ratman_wire::api::Recipient::Namespace(router::SPACE)));
     assert_eq!(heard.taken, 2);
 }
+
+#[test]
+fn an_identity_under_a_passphrase_is_made_and_used() {
+    let router = Router::new(Manner::default());
+    let user = User::new(router.address);
+    user.write_private("passphrase", "correct horse\n");
+    user.write_private("other", "battery\n");
+    let made = user.run("ratctl address create -q --with-passphrase --passphrase-file passphrase");
+    assert_eq!(made, (Some(0), "YOURS\n".to_owned()));
+    assert_eq!(user.run("ratcat id"), (Some(0), "YOURS\n".to_owned()), "that is no secret");
+    assert_eq!(user.run("ratcat recv -q --passphrase-file passphrase"), (Some(0), "hello\n".to_owned()));
+    let (exit, shown) = user.run("ratcat recv --passphrase-file other");
+    assert_eq!(exit, Some(1));
+    let expected = "ratcat: ~/.config/irdest/identity: wrong passphrase, or the file was changed";
+    assert!(is_like(expected, &shown), "{shown}");
+}
+
+#[test]
+fn the_fields_of_answers_to_programs_are_the_documented_ones() {
+    let documented = include_str!("../../decisions/command-line.md");
+    let router = Router::new(Manner { streams: 1, ..Manner::default() });
+    let mut user = User::new(router.address);
+    user.settle(OURS);
+    for line in [
+        "ratctl address show",
+        "ratctl space list",
+        "ratctl space anycast NAMESPACE",
+        "ratctl contact list",
+        "ratctl link list",
+        "ratctl link show 1",
+        "ratctl peers list",
+        "ratctl route list",
+        "ratctl route show ADDRESS",
+        "ratctl stream list",
+        "ratctl stream status 3fa1",
+        "ratctl filter add deny",
+        "ratctl filter list",
+        "ratctl status system",
+        "ratctl idpath",
+        "ratcat id",
+        "ratcat recv -d inbox",
+    ] {
+        let (exit, shown) = user.run(&format!("{line} --json"));
+        assert_eq!(exit, Some(0), "{line}: {shown}");
+        let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        let object = if value.is_array() { &value[0] } else { &value };
+        for field in object.as_object().unwrap().keys() {
+            let is_told = |row: &&str| row.contains(&**field) && row.starts_with("| `");
+            assert!(documented.lines().any(|row| is_told(&row)), "{field} of {line}");
+        }
+    }
+}
+
+#[test]
+fn a_router_that_tells_no_more_than_deployed_ones_is_shown() {
+    let router = Router::new(Manner::default());
+    let user = User::new(router.address);
+    let line = "known peers: 1, local addrs: 2, active auths: 3, collector workers: 4\n";
+    assert_eq!(user.run("ratctl status"), (Some(0), line.to_owned()));
+    assert_eq!(user.run("ratctl addr list"), (Some(0), "YOURS\nADDRESS2\n".to_owned()));
+    let (exit, shown) = user.run("ratctl journal");
+    assert_eq!(exit, Some(1));
+    assert!(is_like("ratctl: this router does not support it; …", &shown), "{shown}");
+}

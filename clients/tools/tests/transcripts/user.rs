@@ -57,7 +57,7 @@ impl User {
         self.router = router;
     }
 
-    fn write_private(&self, name: &str, content: &str) {
+    pub(crate) fn write_private(&self, name: &str, content: &str) {
         let path = self.home().join(name);
         fs::write(&path, content).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
