@@ -12,6 +12,9 @@ use crate::output::Output;
 /// How often it is drawn at most: often enough for eyes.
 const PACE: Duration = Duration::from_millis(100);
 
+/// A rate says nothing before: what came first may have waited in a queue.
+const STEADY: Duration = Duration::from_millis(500);
+
 /// A line on standard error that says how far something is; nothing where that is no terminal, or all is to be quiet. What it drew is
 /// gone when it is dropped.
 #[derive(Debug)]
@@ -31,11 +34,6 @@ impl ProgressBar {
     pub fn new(output: Output, what: &'static str, before: u64, in_all: Option<u64>) -> Self {
         let is_shown = !output.quiet && io::stderr().is_terminal();
         Self { is_shown, what, done: before, in_all, begun: Instant::now(), before, drawn: None }
-    }
-
-    /// Whether anybody sees it.
-    pub const fn is_shown(&self) -> bool {
-        self.is_shown
     }
 
     /// So many bytes more.
@@ -75,7 +73,9 @@ impl fmt::Display for ProgressBar {
         } else {
             write!(f, "{}", ByteCount(self.done))?;
         }
-        let rate = ByteCount(self.done.saturating_sub(self.before)).per_second(self.begun.elapsed());
+        let elapsed = Some(self.begun.elapsed()).filter(|elapsed| *elapsed >= STEADY);
+        let more = ByteCount(self.done.saturating_sub(self.before));
+        let rate = elapsed.and_then(|elapsed| more.per_second(elapsed));
         rate.map_or(Ok(()), |rate| write!(f, "  {}/s", ByteCount(rate)))
     }
 }
@@ -90,11 +90,20 @@ mod tests {
         let quiet = Output { form: Form::Lines, quiet: true };
         let mut bar = ProgressBar::new(quiet, "sent", 50_000, Some(200_000));
         bar.add(50_000);
-        assert!(bar.to_string().starts_with("sent:  50 %  100 kB of 200 kB  "), "{bar}");
+        assert_eq!(bar.to_string(), "sent:  50 %  100 kB of 200 kB");
         bar.set(300_000, Some(200_000));
-        assert!(bar.to_string().starts_with("sent: 100 %  300 kB of 200 kB"), "{bar}");
+        assert_eq!(bar.to_string(), "sent: 100 %  300 kB of 200 kB");
         bar.set(7, None);
-        assert!(bar.to_string().starts_with("sent: 7 B"), "{bar}");
-        assert!(!bar.is_shown());
+        assert_eq!(bar.to_string(), "sent: 7 B");
+    }
+
+    #[test]
+    fn it_tells_a_rate_once_there_is_one() {
+        let quiet = Output { form: Form::Lines, quiet: true };
+        let mut bar = ProgressBar::new(quiet, "sent", 50_000, None);
+        bar.begun = bar.begun.checked_sub(Duration::from_secs(10)).unwrap();
+        bar.add(100_000);
+        let text = bar.to_string();
+        assert!(text.starts_with("sent: 150 kB  ") && text.ends_with("B/s"), "{text}");
     }
 }

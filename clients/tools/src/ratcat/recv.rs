@@ -176,8 +176,11 @@ impl Receiver {
         }
         let name = told_name.unwrap_or_else(|| nameless(stream.id()));
         told.file = sink.keep(&name)?;
-        stream.taken().await.map_err(|error| {
-            let Failure { exit, message } = error.into();
+        let taken = tokio::select! {
+            taken = stream.taken() => taken.map_err(Failure::from),
+            () = interrupt.came() => Err(Failure::interrupted("the router did not answer")),
+        };
+        taken.map_err(|Failure { exit, message }| {
             Failure::new(exit, format!("{message}; it was written, and may come again"))
         })?;
         self.tell(&told)

@@ -77,11 +77,8 @@ enum Reader {
 }
 
 impl Source {
-    async fn open(arguments: &SendArgs, output: Output) -> Result<Self> {
+    async fn open(arguments: &SendArgs) -> Result<Self> {
         let Some(path) = arguments.file.as_deref().filter(|path| path.as_os_str() != "-") else {
-            if std::io::stdin().is_terminal() {
-                output.note("type what to send, and end it with Ctrl-D on a line of its own");
-            }
             return Ok(Self { reader: Reader::Input(tokio::io::stdin()), size: arguments.size, file: None });
         };
         let failed = |error: std::io::Error| Failure::file(path, &error);
@@ -101,7 +98,11 @@ impl Source {
 /// Sends; the exit code says whether what was waited for has come for all recipients.
 pub(super) async fn send(global: &GlobalArgs, arguments: SendArgs, mut interrupt: Interrupt) -> Result<Exit> {
     let output = global.output();
-    let source = Source::open(&arguments, output).await?;
+    // To open a pipe waits for who writes to it.
+    let source = tokio::select! {
+        source = Source::open(&arguments) => source?,
+        () = interrupt.came() => return Err(Failure::interrupted("nothing was sent")),
+    };
     let sender = Sender { output, arguments, sends: KeptSends::of_user() };
     let (session, to, mut sending, kept) = tokio::select! {
         begun = Box::pin(sender.begin(global, &source)) => begun?,
@@ -110,7 +111,7 @@ pub(super) async fn send(global: &GlobalArgs, arguments: SendArgs, mut interrupt
     let mut fates = Fates::new(sending.resume_token().streams(), sender.arguments.wait);
     let written = tokio::select! {
         written = Box::pin(sender.write(&mut sending, source)) => written,
-        () = interrupt.came() => return sender.give_up(sending, kept).await,
+        () = interrupt.came() => return sender.give_up(sending, kept, interrupt).await,
     };
     match written {
         // The news tell why it is over.
@@ -133,7 +134,9 @@ pub(super) async fn send(global: &GlobalArgs, arguments: SendArgs, mut interrupt
                 Err(failure) => Err(left_behind(failure)),
             }
         }
-        (Err(failure), false) if failure.exit == Exit::Interrupted => sender.give_up(sending, kept).await,
+        (Err(failure), false) if failure.exit == Exit::Interrupted => {
+            sender.give_up(sending, kept, interrupt).await
+        }
         (Err(failure), false) => Err(failure),
         // It is over without news, which breaks the protocol.
         (Ok(()), false) => Err(Failure::failed("the router says nothing of what it took")),
@@ -218,7 +221,12 @@ impl Sender {
                 }
                 copy(&mut file, sending, &mut bar).await?;
             }
-            Reader::Input(mut input) => copy(&mut input, sending, &mut bar).await?,
+            Reader::Input(mut input) => {
+                if std::io::stdin().is_terminal() {
+                    self.output.note("type what to send, and end it with Ctrl-D on a line of its own");
+                }
+                copy(&mut input, sending, &mut bar).await?;
+            }
         }
         sending.finish().await
     }
@@ -289,7 +297,12 @@ impl Sender {
     }
 
     /// The user wants no more of it.
-    async fn give_up(&self, sending: Sending, kept: Option<KeptSend>) -> Result<Exit> {
+    async fn give_up(
+        &self,
+        sending: Sending,
+        kept: Option<KeptSend>,
+        mut interrupt: Interrupt,
+    ) -> Result<Exit> {
         if self.arguments.resume && kept.is_some() {
             drop(sending);
             return Err(Failure::interrupted(
@@ -299,7 +312,12 @@ impl Sender {
         if let Some(kept) = kept {
             kept.forget();
         }
-        match sending.cancel().await {
+        let cancelled = tokio::select! {
+            cancelled = sending.cancel() => cancelled,
+            // Who presses it twice does not want to wait for a router.
+            () = interrupt.came() => return Err(Failure::interrupted("given up; the router may not know it yet")),
+        };
+        match cancelled {
             Ok(()) => Err(Failure::interrupted("given up: the router forgets what it has")),
             Err(error) => {
                 Err(Failure::interrupted(format!("given up, but the router does not know: {error}")))
