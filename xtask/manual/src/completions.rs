@@ -21,15 +21,19 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::program::Program;
 
     #[test]
     fn every_command_is_completed_in_every_shell() {
         let folder = tempfile::tempdir().unwrap();
-        write(irdest_gateway::cli::command(), folder.path()).unwrap();
-        for file in ["irdest-gateway.bash", "_irdest-gateway", "irdest-gateway.fish"] {
-            let text = fs::read_to_string(folder.path().join(file)).unwrap();
-            for command in irdest_gateway::cli::command().get_subcommands() {
-                assert!(text.contains(command.get_name()), "{} in {file}", command.get_name());
+        for program in Program::all() {
+            write(program.command.clone(), folder.path()).unwrap();
+            let name = program.command.get_name();
+            for file in [format!("{name}.bash"), format!("_{name}"), format!("{name}.fish")] {
+                let text = fs::read_to_string(folder.path().join(&file)).unwrap();
+                for command in program.command.get_subcommands() {
+                    assert!(text.contains(command.get_name()), "{} in {file}", command.get_name());
+                }
             }
         }
     }

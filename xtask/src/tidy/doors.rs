@@ -85,8 +85,8 @@ const HOUSE: &[Room] = &[
         kind: Kind::Program,
     },
     room("xtask", &["irdest-lab", "irdest-system-tests"], Kind::Program),
-    // The command line as data.
-    room("irdest-manual", &["irdest-gateway"], Kind::Program),
+    // The command lines as data.
+    room("irdest-manual", &["irdest-gateway", "irdest-tools"], Kind::Program),
     // It feeds the parsers of every package.
     room(
         "irdest-fuzz",
