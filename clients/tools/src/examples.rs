@@ -93,6 +93,7 @@ pub const RATCAT_RECV: &[Example] = &[
         "of a namespace, or exit code 5",
         "hello\nfrom ADDRESS: 6 bytes as hello.txt, sent … UTC",
     ),
+    example("ratcat recv -q --space-key team.key", "of the namespace whose key somebody gave you", "hello"),
 ];
 
 /// Of `ratctl`.

@@ -17,6 +17,7 @@ pub mod private_file;
 pub mod progress_bar;
 pub mod ratcat;
 pub mod ratctl;
+mod space_key;
 mod table;
 pub mod time_span;
 mod tool;

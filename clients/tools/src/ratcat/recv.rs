@@ -14,6 +14,7 @@ use super::sink::{Sink, Target};
 use super::{file_name, namespace};
 use crate::output::{Form, Output, complain, print};
 use crate::progress_bar::ProgressBar;
+use crate::space_key::read_key;
 use crate::{Exit, Failure, GlobalArgs, Interrupt, Result, Session, Whom, time_span};
 
 /// What is read at once.
@@ -36,6 +37,9 @@ pub(super) struct RecvArgs {
     /// What is sent to this namespace, whose key the router knows
     #[arg(short, long, value_name = "NAMESPACE", value_parser = namespace)]
     space: Option<Namespace>,
+    /// What is sent to the namespace whose key is in this file; the router is told the key, which it may have forgotten
+    #[arg(short = 'k', long, value_name = "FILE", conflicts_with = "space")]
+    space_key: Option<PathBuf>,
     /// End where none is there, and do not wait for one
     #[arg(long)]
     no_wait: bool,
@@ -65,7 +69,7 @@ fn as_text<S: Serializer>(time: &DateTime, serializer: S) -> Result<S::Ok, S::Er
 
 /// Receives; the exit code says whether there were as many as were wanted.
 pub(super) async fn recv(global: &GlobalArgs, arguments: RecvArgs, mut interrupt: Interrupt) -> Result<Exit> {
-    let RecvArgs { from, count, output, dir, space, no_wait, timeout } = arguments;
+    let RecvArgs { from, count, output, dir, space, space_key, no_wait, timeout } = arguments;
     let target = match (output, dir) {
         (Some(_), _) if count != 1 => {
             return Err(Failure::usage("--output is for one stream: use --dir for more"));
@@ -85,6 +89,10 @@ pub(super) async fn recv(global: &GlobalArgs, arguments: RecvArgs, mut interrupt
         if let Some(from) = from {
             options = options.from(from.find_address(&session.ipc).await?);
         }
+        let space = match space_key {
+            Some(file) => Some(session.ipc.space_create(&session.auth, &read_key(&file)?).await?),
+            None => space,
+        };
         if let Some(namespace) = space {
             enter(&session, namespace).await?;
             options = options.to(Recipient::Namespace(namespace));
@@ -126,7 +134,7 @@ async fn enter(session: &Session, namespace: Namespace) -> Result<()> {
         Ok(()) => Ok(()),
         // A router says either of a key that it does not know.
         Err(Error::NotFound(_) | Error::Input(_)) => Err(Failure::failed(format!(
-            "namespace:{namespace}: the router does not know its key: `ratctl space register -f FILE`"
+            "namespace:{namespace}: the router does not know its key: say --space-key FILE"
         ))),
         Err(error) => Err(error.into()),
     }

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! `ratctl space`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use ratman_client::types::{AnycastReply, LocalNamespace, Namespace, NamespaceSeed};
+use ratman_client::types::{AnycastReply, LocalNamespace, Namespace};
 use ratman_client::{HexText, fresh_seed};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use crate::space_key::read_key;
 use crate::time_span::{self, NoTimeSpan};
 use crate::{Failure, GlobalArgs, Result, Session, Table, private_file};
 
@@ -145,16 +146,6 @@ fn told(namespace: Namespace) -> Value {
     json!({ "namespace": namespace })
 }
 
-/// Reads the key of a namespace: 64 hexadecimal digits, as `irdest-gateway stream namespace` writes them.
-fn read_key(path: &Path) -> Result<NamespaceSeed> {
-    let wrong = |reason: &str| Failure::failed(format!("{}: {reason}", path.display()));
-    let bytes = private_file::read(path)?
-        .ok_or_else(|| wrong("there is no such file: `ratctl space create` makes one"))?;
-    let text = std::str::from_utf8(&bytes).ok();
-    text.and_then(|text| NamespaceSeed::from_hex(text).ok())
-        .ok_or_else(|| wrong("expected the key of a namespace: 64 hexadecimal digits"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,16 +155,5 @@ mod tests {
         let millis = |text| timeout(text).map(|time| time.as_millis()).ok();
         assert_eq!(["500", "2s", "4000000000"].map(millis), [Some(500), Some(2000), Some(600_000)]);
         assert_eq!(["-1", "x", ""].map(millis), [None; 3]);
-    }
-
-    #[test]
-    fn keys_of_the_gateway_are_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("key");
-        assert!(read_key(&path).unwrap_err().message.contains("space create"));
-        private_file::write(&path, format!("{}\n", "07".repeat(32)).as_bytes(), true).unwrap();
-        assert!(read_key(&path).unwrap() == NamespaceSeed::from_bytes([7; 32]));
-        private_file::write(&path, b"0707", true).unwrap();
-        assert!(read_key(&path).unwrap_err().message.contains("64 hexadecimal digits"));
     }
 }
