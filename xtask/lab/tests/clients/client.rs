@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/client.py");
+const CROWD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/crowd.py");
 
 /// An address on a router, with the file of its token there.
 pub(crate) struct Client {
@@ -91,6 +92,11 @@ impl Waiting<'_> {
         assert!(status.success(), "{status}\n{}", self.process.log());
         self.said()
     }
+}
+
+/// Runs many clients to their end, and says what they measured.
+pub(crate) fn crowd(gateway: &Gateway, arguments: &[&str]) -> Value {
+    run_program(gateway, CROWD, arguments).pop().unwrap()
 }
 
 fn run(gateway: &Gateway, arguments: &[&str]) -> Vec<Value> {

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests end and report tests, too")]
 
 mod client;
+mod crowd;
 mod protocol;
 mod stopped;
