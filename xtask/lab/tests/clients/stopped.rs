@@ -18,6 +18,9 @@ fn a_subscriber_that_was_killed_gets_what_it_missed_once_and_in_order() {
     waiting.line(2);
     assert_come(&come(&waiting.said()), &alice, &bob.address, &before);
 
+    // That it was taken has to be durable: who is killed before brings it again.
+    routers.b.wait_for_streams("none is left", |s| (s.receiving, s.journal_bytes) == (0, 0)).unwrap();
+
     // Killed, both of them; R has the three when their sender goes.
     drop(waiting);
     routers.b.kill().unwrap();
