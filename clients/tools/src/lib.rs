@@ -13,6 +13,7 @@ mod global_args;
 pub mod identity;
 mod interrupt;
 pub mod output;
+pub mod ping;
 pub mod private_file;
 pub mod progress_bar;
 pub mod ratcat;
