@@ -6,6 +6,7 @@
 //! up; [`GlobalArgs::output`] is how the tool answers.
 #![forbid(unsafe_code)]
 
+pub mod echo;
 pub mod examples;
 mod exit;
 mod failure;
