@@ -75,6 +75,7 @@ const HOUSE: &[Room] = &[
         tests: &["ratman-wire"],
         kind: Kind::Program,
     },
+    room("irdest-mblog", &["irdest-tools", "ratman-client"], Kind::Program),
     room("irdest-lab", &[], Kind::Program),
     room("irdest-system-tests", &["irdest-lab"], Kind::Program),
     // The same device and the same cutting of super-packets as the gateway has, and nothing else of it.

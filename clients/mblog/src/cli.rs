@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! `irdest-mblog`: posts from the command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use irdest_tools::{Exit, GlobalArgs, Interrupt, Result, run};
+
+mod post;
+mod read;
+mod show;
+mod topics;
+
+use crate::{Store, TopicFilter};
+
+/// The name of the program.
+const NAME: &str = "irdest-mblog";
+
+/// What stands under `--help`.
+const MORE: &str = "\
+Examples:
+  ratctl address create                          once: who you are
+  irdest-mblog post -t /net/irdest/hello Hello!  a post
+  irdest-mblog post -t /net/irdest/hello -n ann - < text.txt   a longer one, under a name
+  irdest-mblog read                              what has come, the newest last
+  irdest-mblog read /net/irdest --follow         a part of it, and what comes, until Ctrl-C
+  irdest-mblog read -c 0 --json                  all of it, for programs
+  irdest-mblog topics                            under what there is something
+
+Posts are public. Everybody whose router is reached within a day gets them, once, in whatever order they come; a nick is what its
+author says, and the address behind it is what is proven. They are kept in irdest/mblog in $XDG_DATA_HOME or ~/.local/share, the
+newest 10,000 at most. `send` and `recv` are what deployed programs call `post` and `read --follow`.
+
+";
+
+/// Short posts under topics, for everybody on an Irdest mesh.
+#[derive(Debug, Parser)]
+#[command(name = NAME, version, after_long_help = [MORE, Exit::HELP].concat(), after_help = "More and examples with --help.")]
+struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    /// Where posts are kept [default: irdest/mblog in $XDG_DATA_HOME or ~/.local/share]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send a post
+    #[command(alias = "send")]
+    Post(post::PostArgs),
+    /// Show what has come
+    Read(read::ReadArgs),
+    /// Show what comes, until Ctrl-C: what deployed programs call `read --follow`
+    #[command(hide = true)]
+    Recv {
+        /// Only topics that begin so
+        topic: Option<TopicFilter>,
+    },
+    /// Show under what there is something
+    Topics(topics::TopicsArgs),
+}
+
+/// The command line as data, for the manual and for completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the program with the words that it was called with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    run(NAME, async move |interrupt| Box::pin(work(cli, interrupt)).await)
+}
+
+async fn work(cli: Cli, interrupt: Interrupt) -> Result<Exit> {
+    let store = match &cli.data {
+        Some(folder) => Store::open(folder)?,
+        None => Store::open(&Store::folder()?)?,
+    };
+    let global = &cli.global;
+    match cli.command {
+        Command::Post(arguments) => Box::pin(post::post(global, arguments, store, interrupt)).await,
+        Command::Read(arguments) => Box::pin(read::read(global, arguments, store, interrupt)).await,
+        Command::Recv { topic } => {
+            let arguments = read::ReadArgs::following(topic);
+            Box::pin(read::read(global, arguments, store, interrupt)).await
+        }
+        Command::Topics(arguments) => topics::topics(global, &arguments, &store),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_examples_of_the_help_are_commands() {
+        let lines: Vec<_> = MORE.lines().filter_map(|line| line.strip_prefix("  irdest-mblog ")).collect();
+        assert_eq!(lines.len(), 6);
+        for line in lines {
+            let (words, _) = line.split_once("  ").unwrap();
+            let words = words.split(" < ").next().unwrap_or_default().split(' ');
+            Cli::try_parse_from([NAME].into_iter().chain(words)).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_words_of_deployed_programs_work() {
+        for words in [&["send", "-n", "ann", "-t", "/a/b/c", "hello"][..], &["recv"], &["recv", "/a"]] {
+            Cli::try_parse_from([&[NAME], words].concat()).unwrap();
+        }
+        for wrong in [&["post", "hello"][..], &["post", "-t", "/a/b", "x"], &["post", "-t", "/a/b/c"], &[]] {
+            assert!(Cli::try_parse_from([&[NAME], wrong].concat()).is_err(), "{wrong:?}");
+        }
+    }
+}
