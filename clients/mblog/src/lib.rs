@@ -17,6 +17,8 @@ mod post;
 pub mod space;
 mod store;
 mod topic;
+#[cfg(feature = "mblog-gtk")]
+pub mod window;
 
 pub use feed::{Feed, send};
 pub use kept_post::KeptPost;
