@@ -75,7 +75,13 @@ const HOUSE: &[Room] = &[
         tests: &["ratman-wire"],
         kind: Kind::Program,
     },
-    room("irdest-mblog", &["irdest-tools", "ratman-client"], Kind::Program),
+    Room {
+        package: "irdest-mblog",
+        doors: &["irdest-tools", "ratman-client"],
+        // As for irdest-tools.
+        tests: &["ratman-wire"],
+        kind: Kind::Program,
+    },
     room("irdest-lab", &[], Kind::Program),
     room("irdest-system-tests", &["irdest-lab"], Kind::Program),
     // The same device and the same cutting of super-packets as the gateway has, and nothing else of it.
