@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! `cargo xtask build`: the daemon, under both of its names.
+//! `cargo xtask build`: the daemon, under both of its names, and the programs of clients.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,10 +10,10 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::bpf::cargo_with_probes;
-use crate::cargo::{built, run, without_folders};
+use crate::cargo::{built, cargo, run, without_folders};
 use crate::programs::{TO_BUILD, require};
 
-/// Builds the daemon: `irdest-gateway`, and `ratmand` for the router alone.
+/// Builds the daemon, `irdest-gateway`, and `ratmand` for the router alone; and the programs of clients.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Build {
     /// Build for use, not for debugging.
@@ -26,6 +26,9 @@ impl Build {
         let profile = if self.release { Profile::Release } else { Profile::Dev };
         let daemon = daemon(profile)?;
         println!("{}\n{}", daemon.display(), daemon.with_file_name("ratmand").display());
+        for tool in tools(profile)? {
+            println!("{}", tool.display());
+        }
         Ok(())
     }
 }
@@ -54,6 +57,30 @@ pub(crate) fn daemon(profile: Profile) -> Result<PathBuf> {
     let daemon = built(folder)?.join("irdest-gateway");
     link_name(&daemon, "ratmand")?;
     Ok(daemon)
+}
+
+/// The programs of clients, by the packages that they are built from.
+pub(crate) const TOOLS: [(&str, &[&str]); 2] = [
+    ("irdest-tools", &["ratcat", "ratctl", "irdest-ping", "irdest-echo"]),
+    ("irdest-mblog", &["irdest-mblog"]),
+];
+
+/// Builds the programs of clients and returns their files.
+pub(crate) fn tools(profile: Profile) -> Result<Vec<PathBuf>> {
+    let mut build = cargo(&["build"]);
+    let folder = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => {
+            for_use(&mut build);
+            "release"
+        }
+    };
+    for (package, _) in TOOLS {
+        build.args(["--package", package]);
+    }
+    run(&mut build)?;
+    let folder = built(folder)?;
+    Ok(TOOLS.iter().flat_map(|(_, names)| *names).map(|name| folder.join(name)).collect())
 }
 
 /// Lets a call of cargo build what people run.

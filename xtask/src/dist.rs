@@ -16,13 +16,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::bpf::require_probes;
-use crate::build::{Profile, daemon};
+use crate::build::{Profile, daemon, tools};
 use crate::cargo::{built, metadata, run};
 use crate::programs::{TO_PACKAGE, require};
 
 pub(crate) use before::Commit;
 
-/// Builds the daemon for use and makes its Debian package.
+/// Builds the daemon and the programs of clients for use and makes their Debian package.
 ///
 /// The package is target/debian/irdest-gateway_VERSION_ARCHITECTURE.deb, whose path is the last line printed. Of one commit in
 /// one folder it is always the same, byte for byte.
@@ -57,6 +57,7 @@ impl Dist {
         let output = output.canonicalize().with_context(|| output.display().to_string())?;
         require_probes().context("a package is not made without the probes")?;
         daemon(Profile::Release)?;
+        tools(Profile::Release)?;
         contents::place(&built("release")?.join("package"))?;
         let version = version(&self.version_suffix);
         let packager = packager::find(&target)?;

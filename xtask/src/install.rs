@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! `cargo xtask install`: binary, systemd unit and configuration in their places, for a machine that is to run the
+//! `cargo xtask install`: programs, systemd unit and configuration in their places, for a machine that is to run the
 //! daemon or, below a folder of its own, for a package.
 
 use std::fs::{self, Permissions};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::build::{Profile, daemon};
+use crate::build::{Profile, daemon, tools};
 use crate::cargo::workspace;
 
 /// Where the daemon looks for its configuration, whatever the prefix is.
@@ -20,7 +20,7 @@ const PREFIXES_OF_SYSTEMD: [&str; 2] = ["/usr", "/usr/local"];
 /// What stands for the prefix in the files that are installed.
 const PREFIX: &str = "@PREFIX@";
 
-/// Builds the daemon for use and installs it with its systemd unit and a configuration to begin with.
+/// Builds the daemon and the programs of clients for use, and installs them with the systemd unit and a configuration to begin with.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Install {
     /// The folder for program, unit and documentation.
@@ -34,8 +34,8 @@ pub(crate) struct Install {
 impl Install {
     pub(crate) fn run(self) -> Result<()> {
         self.check()?;
-        let program = daemon(Profile::Release)?;
-        for line in self.place(&program)? {
+        let (program, tools) = (daemon(Profile::Release)?, tools(Profile::Release)?);
+        for line in self.place(&program, &tools)? {
             println!("{line}");
         }
         println!("\n{}", self.next_steps());
@@ -55,9 +55,9 @@ impl Install {
     }
 
     /// Puts everything in place and says what went where.
-    fn place(&self, program: &Path) -> Result<Vec<String>> {
+    fn place(&self, program: &Path, tools: &[PathBuf]) -> Result<Vec<String>> {
         let binary = self.below(&self.prefix.join("sbin/irdest-gateway"));
-        replace(&binary, &fs::read(program).with_context(|| program.display().to_string())?, 0o755)?;
+        copy(program, &binary)?;
         let router = binary.with_file_name("ratmand");
         link(&router, "irdest-gateway")?;
         let unit = self.below(&self.unit());
@@ -71,6 +71,12 @@ impl Install {
         let mut placed: Vec<String> = [&binary, &router, &unit, &user, &device, &defaults]
             .map(|path| path.display().to_string())
             .into();
+        for tool in tools {
+            let name = tool.file_name().expect("invariant: a program is a file");
+            let place = self.below(&self.prefix.join("bin").join(name));
+            copy(tool, &place)?;
+            placed.push(place.display().to_string());
+        }
         let configuration = self.below(Path::new(CONFIGURATION));
         if configuration.exists() {
             placed.push(format!("{} (was there, and stays as it is)", configuration.display()));
@@ -131,6 +137,11 @@ pub(crate) fn filled(path: &str, prefix: &Path) -> Result<String> {
     Ok(text.replace(PREFIX, &prefix.display().to_string()))
 }
 
+/// Copies a program to its place.
+fn copy(program: &Path, place: &Path) -> Result<()> {
+    replace(place, &fs::read(program).with_context(|| program.display().to_string())?, 0o755)
+}
+
 /// Writes a file beside its place and moves it there: a program that runs cannot be written to.
 fn replace(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let failed = || format!("installing {}", path.display());
@@ -172,7 +183,9 @@ mod tests {
         fn install(&self, prefix: &str) -> (Install, Vec<String>) {
             let install = Install { prefix: prefix.into(), destdir: self.0.join("root") };
             install.check().unwrap();
-            let placed = install.place(&self.0.join("program")).unwrap();
+            let (program, tool) = (self.0.join("program"), self.0.join("tool"));
+            fs::copy(&program, &tool).unwrap();
+            let placed = install.place(&program, &[tool]).unwrap();
             (install, placed)
         }
 
@@ -199,7 +212,7 @@ mod tests {
     fn everything_is_in_its_place() {
         let folder = Folder::new("places");
         let (_, placed) = folder.install("/opt/irdest");
-        assert_eq!(placed.len(), 7, "{placed:?}");
+        assert_eq!(placed.len(), 8, "{placed:?}");
         let unit = "opt/irdest/lib/systemd/system/irdest-gateway.service";
         let user = "opt/irdest/lib/sysusers.d/irdest-gateway.conf";
         let device = "opt/irdest/lib/tmpfiles.d/irdest-gateway.conf";
@@ -209,7 +222,9 @@ mod tests {
             assert_eq!(folder.mode(path), 0o644, "{path}");
             assert!(!folder.text(path).contains(PREFIX), "{path} is filled in");
         }
-        assert_eq!(folder.mode("opt/irdest/sbin/irdest-gateway"), 0o755);
+        for program in ["sbin/irdest-gateway", "bin/tool"] {
+            assert_eq!(folder.mode(&format!("opt/irdest/{program}")), 0o755, "{program}");
+        }
         let router = fs::read_link(folder.path("opt/irdest/sbin/ratmand")).unwrap();
         assert_eq!(router, Path::new("irdest-gateway"));
         assert!(folder.text(unit).contains("\nExecStart=/opt/irdest/sbin/irdest-gateway\n"));
@@ -223,7 +238,7 @@ mod tests {
         fs::write(folder.path("etc/irdest-gateway/gateway.toml"), "peers = []\n").unwrap();
         fs::write(folder.path("usr/sbin/irdest-gateway"), "old").unwrap();
         let (_, placed) = folder.install("/usr");
-        assert!(placed[6].contains("stays"), "{placed:?}");
+        assert!(placed.last().unwrap().contains("stays"), "{placed:?}");
         assert_eq!(folder.text("etc/irdest-gateway/gateway.toml"), "peers = []\n");
         assert_eq!(folder.text("usr/sbin/irdest-gateway"), "#!/bin/sh\n");
         let names = fs::read_dir(folder.path("usr/sbin")).unwrap();

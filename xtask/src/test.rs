@@ -13,7 +13,7 @@ use cargo_metadata::Metadata;
 use irdest_lab::isolated;
 
 use crate::bpf::cargo_with_probes;
-use crate::build::{Profile, daemon};
+use crate::build::{Profile, daemon, tools};
 use crate::cargo::{metadata, run};
 use crate::programs::{TO_TEST, require};
 
@@ -52,6 +52,8 @@ impl Test {
         run(cargo_with_probes(&["test", "--workspace"]).env("IRDEST_LONG", repetitions))?;
         // Built here, as the namespaces of a normal user have no network to fetch anything from.
         let daemon = daemon(Profile::Dev)?;
+        // Beside it.
+        tools(Profile::Dev)?;
         let metadata = metadata()?;
         run(cargo_with_probes(&["test", "--no-run"]).args(with_those_inside(lab_tests(&metadata, |_| true))))?;
         let command = |lab_tests: Vec<String>| {

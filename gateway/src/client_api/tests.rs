@@ -457,7 +457,8 @@ async fn one_who_cannot_have_it_keeps_nobody_else_from_it() {
     let receive = receive(address, Some(1));
     assert_eq!(client.ask(&receive, Some(&token)).await, Reply::Ok);
     assert!(client.stream(&receive).await.1 == content);
-    let many: Letterheads = (0..=sending_places::MAX_SENDINGS_OF_ONE).map(|_| letterhead(address, address)).collect();
+    let many: Letterheads =
+        (0..=sending_places::MAX_SENDINGS_OF_ONE).map(|_| letterhead(address, address)).collect();
     let told = client.ask(&Request::SendMany(many), Some(&token)).await;
     assert!(matches!(told, Reply::Error(ClientError::User(_))), "{told:?}");
     api.end().await;

@@ -2,7 +2,7 @@
 //! The programs that have a manual.
 
 use clap::Command;
-use irdest_tools::{ratcat, ratctl};
+use irdest_tools::{echo, ping, ratcat, ratctl};
 
 /// A program, and what its command line does not know.
 pub(crate) struct Program {
@@ -16,11 +16,14 @@ pub(crate) struct Program {
 
 impl Program {
     /// All of them.
-    pub(crate) fn all() -> [Self; 3] {
+    pub(crate) fn all() -> [Self; 6] {
         [
             Self { command: irdest_gateway::cli::command(), section: "8", more: GATEWAY },
             Self { command: ratcat::command(), section: "1", more: RATCAT },
             Self { command: ratctl::command(), section: "1", more: RATCTL },
+            Self { command: ping::command(), section: "1", more: PING },
+            Self { command: echo::command(), section: "1", more: ECHO },
+            Self { command: irdest_mblog::cli::command(), section: "1", more: MBLOG },
         ]
     }
 }
@@ -104,4 +107,24 @@ Where the router of this host listens; who is root or in its group may change co
 .SH SEE ALSO
 .BR ratcat (1),
 .BR irdest\-gateway (8)
+"#;
+
+const PING: &str = r#".SH SIGNALS
+.TP
+.B SIGINT
+Print the statistics, and end.
+.SH SEE ALSO
+.BR irdest\-echo (1),
+.BR ratctl (1),
+.BR ping (8)
+"#;
+
+const ECHO: &str = r#".SH SEE ALSO
+.BR irdest\-ping (1),
+.BR ratctl (1)
+"#;
+
+const MBLOG: &str = r#".SH SEE ALSO
+.BR ratcat (1),
+.BR ratctl (1)
 "#;

@@ -57,6 +57,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_package_has_every_tool_and_what_shells_complete_of_it() {
+        let manifest = fs::read_to_string(workspace().join("gateway/Cargo.toml")).unwrap();
+        for tool in crate::build::TOOLS.iter().flat_map(|(_, names)| *names) {
+            assert!(manifest.contains(&format!("\"target/release/{tool}\"")), "{tool}");
+            for file in [format!("{tool}.bash"), format!("_{tool}"), format!("{tool}.fish")] {
+                assert!(
+                    manifest.contains(&format!("\"target/release/package/completions/{file}\"")),
+                    "{file}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn the_package_names_every_file_that_is_placed() {
         let manifest = fs::read_to_string(workspace().join("gateway/Cargo.toml")).unwrap();
         for (file, name) in FILLED {

@@ -93,7 +93,7 @@ const HOUSE: &[Room] = &[
     },
     room("xtask", &["irdest-lab", "irdest-system-tests"], Kind::Program),
     // The command lines as data.
-    room("irdest-manual", &["irdest-gateway", "irdest-tools"], Kind::Program),
+    room("irdest-manual", &["irdest-gateway", "irdest-mblog", "irdest-tools"], Kind::Program),
     // It feeds the parsers of every package.
     room(
         "irdest-fuzz",
