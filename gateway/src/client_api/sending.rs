@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::connection::IDLE;
 use super::failure::Failure;
 use super::sending_places::{MAX_SENDINGS_OF_ONE, SendingPlace};
 use super::session::{Session, missing};
@@ -108,7 +109,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 // A client that is killed closes both connections: what it sent until then is no whole content.
                 biased;
                 left = self.connection.left() => return Err(left.into()),
-                read = content.read_buf(&mut piece) => drop(read.map_err(broken)?),
+                read = timeout(IDLE, content.read_buf(&mut piece)) => match read {
+                    Ok(read) => drop(read.map_err(broken)?),
+                    // Others wait for its place.
+                    Err(_) => return Err(Failure::internal("no content came for too long")),
+                },
             }
             if piece.is_empty() {
                 return match self.connection.has_left().await {

@@ -30,8 +30,8 @@ pub(super) struct Going {
     /// Bytes of the content so far.
     pub(super) offset: ByteCount,
     pub(super) is_complete: bool,
-    /// Let go when the content is complete.
-    places: Option<SendingPlace>,
+    /// Let go when the content is complete, and while none comes.
+    pub(super) places: Option<SendingPlace>,
 }
 
 /// What happens to them, by the place of each.

@@ -11,11 +11,11 @@ use ratman_wire::api::{
 use router_core::stream::Routing;
 use router_core::streams::SendError;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use super::going::{Going, Happening};
 use super::refused;
-use crate::client_api::connection::Left;
+use crate::client_api::connection::{IDLE, Left};
 use crate::client_api::failure::Failure;
 use crate::client_api::session::Session;
 use crate::message_plane::{self, Outgoing};
@@ -106,6 +106,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     async fn stay_with(&mut self, going: &mut Going, progress: bool) -> Result<Parting, Failure> {
         let mut ticks = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
         while !going.are_over() {
             // More is read only once the last piece was taken.
             let is_taking = going.is_taking();
@@ -120,8 +121,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                     }
                 },
                 _ = ticks.tick(), if progress => self.tell_progress(going).await?,
-                heard = self.connection.heard(is_taking) => {
-                    let Some(frame) = heard? else { return Ok(Parting::GivenUp) };
+                // What comes by a pipe may take any time, and needs no place meanwhile.
+                () = sleep_until(heard + IDLE), if going.places.is_some() => going.places = None,
+                frame = self.connection.heard(is_taking) => {
+                    let Some(frame) = frame? else { return Ok(Parting::GivenUp) };
+                    heard = Instant::now();
+                    if going.places.is_none() && !going.is_complete {
+                        let number = going.names().len();
+                        going.places = Some(self.places(number).await?);
+                    }
                     if let Some(parting) = self.go_on(going, &frame).await? {
                         return Ok(parting);
                     }

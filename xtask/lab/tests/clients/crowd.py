@@ -244,9 +244,9 @@ async def hostile(unix_socket):
     return told
 
 
-async def idle_senders():
-    """Programs that are about to send, as many as may, and do not; and one that sends."""
-    good = await Session.open()
+async def idle_senders(path):
+    """Programs that are about to send, as many as may of one user, and do not; and one of another user, on the unix socket, that sends."""
+    good = await Session.open(path)
     own = await good.address()
     told, kept = {"alone": await longest(good, own)}, []
     for _ in range(SENDINGS):
@@ -264,7 +264,7 @@ async def main(what, *arguments):
     elif what == "hostile":
         told = await hostile(*arguments)
     else:
-        told = await idle_senders()
+        told = await idle_senders(*arguments)
     print(json.dumps(told), flush=True)
 
 
