@@ -260,8 +260,12 @@ impl Desk {
     ///
     /// # Errors
     /// As there, and [`DeskError::Ending`].
-    pub async fn subscribe(&self, subscription: Subscription) -> Result<SubscriptionId, DeskError> {
-        Ok(self.on_disk(move |records| records.subscriptions.make(subscription)).await??)
+    pub async fn subscribe(
+        &self,
+        subscription: Subscription,
+        in_use: BTreeSet<SubscriptionId>,
+    ) -> Result<SubscriptionId, DeskError> {
+        Ok(self.on_disk(move |records| records.subscriptions.make(subscription, &in_use)).await??)
     }
 
     /// [`Subscriptions::remove`].

@@ -21,6 +21,13 @@ pub const MAX_SUBSCRIPTIONS: usize = 4096;
 /// The version of a record.
 const VERSION: u8 = 1;
 
+/// One that is noted, and how many were before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Noted {
+    number: u64,
+    subscription: Subscription,
+}
+
 /// Why nothing is subscribed to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,13 +54,14 @@ pub struct Subscription {
     pub recipient: Option<Recipient>,
 }
 
-impl Subscription {
-    /// Version ‖ address 32 ‖ recipient.
+impl Noted {
+    /// Version ‖ number ‖ address 32 ‖ recipient.
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut writer = Writer::new(&mut bytes);
-        writer.u8(VERSION).bytes(self.address.as_bytes());
-        match &self.recipient {
+        let Subscription { address, recipient } = &self.subscription;
+        writer.u8(VERSION).u64(self.number).bytes(address.as_bytes());
+        match recipient {
             None => writer.u8(0),
             Some(recipient) => writer.recipient(recipient),
         };
@@ -66,10 +74,11 @@ impl Subscription {
             VERSION => {}
             other => return Err(DecodeError::Version(other)),
         }
+        let number = reader.u64("number")?;
         let address = Address::from_bytes(reader.array("address")?);
         let recipient = reader.recipient("recipient")?;
         reader.end()?;
-        Ok(Self { address, recipient })
+        Ok(Self { number, subscription: Subscription { address, recipient } })
     }
 }
 
@@ -78,7 +87,7 @@ impl Subscription {
 pub struct Subscriptions {
     store: Arc<Store>,
     // INVARIANT: what the database holds, but for what is damaged; at most MAX_SUBSCRIPTIONS.
-    all: Mutex<BTreeMap<SubscriptionId, Subscription>>,
+    all: Mutex<BTreeMap<SubscriptionId, Noted>>,
 }
 
 impl Subscriptions {
@@ -93,42 +102,57 @@ impl Subscriptions {
             let Ok(id) = <[u8; 32]>::try_from(key.as_bytes()).map(SubscriptionId::from_bytes) else {
                 continue;
             };
-            match Subscription::decode(&value) {
-                Ok(subscription) => _ = all.insert(id, subscription),
+            match Noted::decode(&value) {
+                Ok(noted) => _ = all.insert(id, noted),
                 Err(damage) => error!(?id, %damage, "a subscription is lost"),
             }
         }
         Ok(Self { store, all: Mutex::new(all) })
     }
 
-    /// Notes one, under a name that nobody can guess.
+    /// Notes one, under a name that nobody can guess. Where the address has as many as may be, its oldest goes that is not `in_use`:
+    /// programs that subscribe whenever they are started would be locked out otherwise.
     ///
     /// # Errors
     /// Every variant of [`SubscriptionError`].
-    pub fn make(&self, subscription: Subscription) -> Result<SubscriptionId, SubscriptionError> {
+    pub fn make(
+        &self,
+        subscription: Subscription,
+        in_use: &BTreeSet<SubscriptionId>,
+    ) -> Result<SubscriptionId, SubscriptionError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(SubscriptionError::Random)?;
         let id = SubscriptionId::from_bytes(bytes);
         let mut all = self.all();
-        let of_one = all.values().filter(|other| other.address == subscription.address).count();
-        if all.len() >= MAX_SUBSCRIPTIONS || of_one >= MAX_OF_ONE {
+        let theirs = || all.iter().filter(|(_, noted)| noted.subscription.address == subscription.address);
+        let mut old = None;
+        if theirs().count() >= MAX_OF_ONE {
+            let unused = theirs().filter(|(id, _)| !in_use.contains(id));
+            old = unused.min_by_key(|(_, noted)| noted.number).map(|(id, _)| *id);
+        }
+        if old.is_none() && (theirs().count() >= MAX_OF_ONE || all.len() >= MAX_SUBSCRIPTIONS) {
             return Err(SubscriptionError::Full);
         }
-        let (table, value) = (Table::Subscriptions, subscription.encode());
-        self.store.commit(&[Change::Put { table, key: key(&id), value }])?;
-        all.insert(id, subscription);
+        let number = all.values().map(|noted| noted.number + 1).max().unwrap_or_default();
+        let noted = Noted { number, subscription };
+        let table = Table::Subscriptions;
+        let put = Change::Put { table, key: key(&id), value: noted.encode() };
+        let remove = old.map(|old| Change::Remove { table, key: key(&old) });
+        self.store.commit(remove.iter().chain([&put]))?;
+        old.and_then(|old| all.remove(&old));
+        all.insert(id, noted);
         Ok(id)
     }
 
     /// One of them.
     pub fn find(&self, id: &SubscriptionId) -> Option<Subscription> {
-        self.all().get(id).copied()
+        self.all().get(id).map(|noted| noted.subscription)
     }
 
     /// Those of an address.
     pub fn of(&self, address: &Address) -> Vec<SubscriptionId> {
         let all = self.all();
-        all.iter().filter(|(_, of)| of.address == *address).map(|(id, _)| *id).collect()
+        all.iter().filter(|(_, of)| of.subscription.address == *address).map(|(id, _)| *id).collect()
     }
 
     /// Forgets one of an address; false where it has none of this name.
@@ -137,7 +161,7 @@ impl Subscriptions {
     /// The database does not do it.
     pub fn remove(&self, id: &SubscriptionId, address: &Address) -> Result<bool, StoreError> {
         let mut all = self.all();
-        if all.get(id).is_none_or(|subscription| subscription.address != *address) {
+        if all.get(id).is_none_or(|noted| noted.subscription.address != *address) {
             return Ok(false);
         }
         self.remove_all(&mut all, BTreeSet::from([*id])).map(|()| true)
@@ -161,13 +185,14 @@ impl Subscriptions {
 
     fn forget_if(&self, is_gone: impl Fn(&Address) -> bool) -> Result<(), StoreError> {
         let mut all = self.all();
-        let gone = all.iter().filter(|(_, of)| is_gone(&of.address)).map(|(id, _)| *id).collect();
+        let gone =
+            all.iter().filter(|(_, of)| is_gone(&of.subscription.address)).map(|(id, _)| *id).collect();
         self.remove_all(&mut all, gone)
     }
 
     fn remove_all(
         &self,
-        all: &mut BTreeMap<SubscriptionId, Subscription>,
+        all: &mut BTreeMap<SubscriptionId, Noted>,
         gone: BTreeSet<SubscriptionId>,
     ) -> Result<(), StoreError> {
         if gone.is_empty() {
@@ -180,7 +205,7 @@ impl Subscriptions {
         Ok(())
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<SubscriptionId, Subscription>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<SubscriptionId, Noted>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -214,9 +239,10 @@ mod tests {
         let subscriptions = open(&dir);
         let made = recipients.map(|recipient| {
             let subscription = Subscription { address: address(1), recipient };
-            (subscriptions.make(subscription).unwrap(), subscription)
+            (subscriptions.make(subscription, &BTreeSet::new()).unwrap(), subscription)
         });
-        let other = subscriptions.make(Subscription { address: address(2), recipient: None }).unwrap();
+        let of_other = Subscription { address: address(2), recipient: None };
+        let other = subscriptions.make(of_other, &BTreeSet::new()).unwrap();
         drop(subscriptions);
         let subscriptions = open(&dir);
         for (id, subscription) in &made {
@@ -242,20 +268,35 @@ mod tests {
     fn an_address_has_so_many() {
         let dir = tempfile::tempdir().unwrap();
         let subscriptions = open(&dir);
-        let make = |byte| subscriptions.make(Subscription { address: address(byte), recipient: None });
-        assert_eq!((0..MAX_OF_ONE + 1).filter(|_| make(1).is_ok()).count(), MAX_OF_ONE);
-        assert!(matches!(make(1), Err(SubscriptionError::Full)));
-        assert!(make(2).is_ok());
+        let make = |byte, in_use: &BTreeSet<_>| {
+            subscriptions.make(Subscription { address: address(byte), recipient: None }, in_use)
+        };
+        let none = BTreeSet::new();
+        let made: Vec<_> = (0..MAX_OF_ONE).map(|_| make(1, &none).unwrap()).collect();
+        let all: BTreeSet<_> = made.iter().copied().collect();
+        assert!(matches!(make(1, &all), Err(SubscriptionError::Full)), "all have a client");
+        let first = BTreeSet::from([made[0]]);
+        let next = make(1, &first).unwrap();
+        assert_eq!(subscriptions.find(&made[1]), None, "the oldest that has none went");
+        assert!(subscriptions.find(&made[0]).is_some() && subscriptions.find(&made[2]).is_some());
+        assert!(make(2, &none).is_ok());
+        drop(subscriptions);
+        let subscriptions = open(&dir);
+        assert_eq!(subscriptions.of(&address(1)).len(), MAX_OF_ONE);
+        let last = subscriptions.make(Subscription { address: address(1), recipient: None }, &none).unwrap();
+        assert!(subscriptions.find(&made[0]).is_none(), "the order outlives a restart");
+        assert!(subscriptions.find(&next).is_some() && subscriptions.find(&last).is_some());
     }
 
     #[test]
     fn other_bytes_are_refused() {
         let recipient = Some(Recipient::Address(address(7)));
-        let bytes = Subscription { address: address(1), recipient }.encode();
+        let subscription = Subscription { address: address(1), recipient };
+        let bytes = Noted { number: 3, subscription }.encode();
         for length in 0..bytes.len() {
-            assert!(Subscription::decode(&bytes[..length]).is_err());
+            assert!(Noted::decode(&bytes[..length]).is_err());
         }
-        assert!(Subscription::decode(&[&bytes[..], &[0]].concat()).is_err());
-        assert_eq!(Subscription::decode(&[&[9], &bytes[1..]].concat()), Err(DecodeError::Version(9)));
+        assert!(Noted::decode(&[&bytes[..], &[0]].concat()).is_err());
+        assert_eq!(Noted::decode(&[&[9], &bytes[1..]].concat()), Err(DecodeError::Version(9)));
     }
 }

@@ -3,7 +3,7 @@
 //! of, one after the other. What is sent while nobody is connected waits in the journal, and comes when the subscription is taken up
 //! again (decisions/client-subscriptions.md).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,6 +63,13 @@ impl Subscribers {
         true
     }
 
+    /// Which they are.
+    fn ids(&self) -> BTreeSet<SubscriptionId> {
+        let mut all = self.all();
+        all.retain(|_, Serving(task)| !task.is_finished());
+        all.keys().copied().collect()
+    }
+
     fn end(&self, id: &SubscriptionId) {
         self.all().remove(id);
     }
@@ -79,7 +86,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         self.authorise(&address, frame)?;
         self.may_receive(address, recipient).await?;
         let subscription = Subscription { address, recipient };
-        let id = self.doors.desk.subscribe(subscription).await?;
+        let id = self.doors.desk.subscribe(subscription, self.doors.subscribers.ids()).await?;
         let brought = self.bring(id, subscription, frame).await;
         if brought.is_err() {
             // Nobody knows it.

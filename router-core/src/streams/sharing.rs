@@ -107,7 +107,7 @@ impl Streams {
     /// Tells a recipient of shared content: an address until it has it, a namespace for as long as what is flooded is kept. Who was
     /// told and has it is not given it again.
     ///
-    /// [`StreamEvent::Accepted`] follows when it is durable, unless it [was before](Streams::is_announced_for_good), and
+    /// [`StreamEvent::Accepted`] follows when it is durable, unless it [was before](Streams::is_accepted), and
     /// [`StreamEvent::Ended`] when there is nothing more to tell.
     ///
     /// # Errors

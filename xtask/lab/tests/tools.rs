@@ -173,14 +173,12 @@ fn a_namespace_with_subscribers_everywhere() {
 
 /// The first text in it that names a namespace.
 fn find_namespace(value: &serde_json::Value) -> Option<String> {
-    match value {
-        serde_json::Value::Array(values) => values.iter().find_map(find_namespace),
-        serde_json::Value::Object(fields) => match fields.get("namespace") {
-            Some(serde_json::Value::String(name)) => Some(name.clone()),
-            _ => fields.values().find_map(find_namespace),
-        },
-        _ => None,
+    if let Some(name) = value.get("namespace").and_then(serde_json::Value::as_str) {
+        return Some(name.to_owned());
     }
+    let of_list = value.as_array().into_iter().flatten();
+    let of_fields = value.as_object().into_iter().flat_map(serde_json::Map::values);
+    of_list.chain(of_fields).find_map(find_namespace)
 }
 
 #[test]
