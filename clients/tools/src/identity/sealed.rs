@@ -92,7 +92,7 @@ impl SealedToken {
     /// Opens what [`seal`](Self::seal) made.
     ///
     /// # Errors
-    /// [`OpenError`].
+    /// The passphrase is another one, or what was kept is not as it was made.
     pub fn open(&self, address: &Address, passphrase: &[u8]) -> Result<AuthToken, OpenError> {
         let payload = Payload { msg: &self.sealed, aad: &self.beside(address) };
         let plain = self.cipher(passphrase)?.decrypt(&self.nonce.into(), payload);
