@@ -20,7 +20,7 @@ pub struct Incoming {
 /// A stream that is here, as a reader of exactly its content; errors of reading are [`Error`]s within.
 ///
 /// Dropping it before [`taken`](Self::taken) leaves it with the router, and it comes again: with the next
-/// [`Incoming::next`] of whoever asks first. A stream that nobody wants is denied with [`RatmanIpc::stream_destroy`].
+/// [`Incoming::next`] of whoever asks first. A stream that nobody wants has to be taken, too: its sender has heard that it is delivered.
 #[derive(Debug)]
 pub struct IncomingStream<'a> {
     receiver: &'a mut Receiver,

@@ -21,7 +21,9 @@ pub(crate) fn write(program: Program, folder: &Path) -> io::Result<()> {
 }
 
 fn pages_of_commands(command: &Command, section: &str, folder: &Path) -> io::Result<()> {
-    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+    // What another name does, for those who are used to it, is on no page.
+    let shown = |subcommand: &&Command| subcommand.get_name() != "help" && !subcommand.is_hide_set();
+    for subcommand in command.get_subcommands().filter(shown) {
         page(subcommand, section, folder, "")?;
         pages_of_commands(subcommand, section, folder)?;
     }
@@ -50,7 +52,7 @@ mod tests {
             let name = command.get_name();
             let main = text(&format!("{name}.{section}"));
             assert!(main.contains("SH FILES") && main.contains("Exit codes"), "{main}");
-            for command in command.get_subcommands() {
+            for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
                 let page = format!("{name}-{}({section})", command.get_name()).replace('-', "\\-");
                 assert!(main.contains(&page), "{page} in {main}");
                 text(&format!("{name}-{}.{section}", command.get_name()));

@@ -109,7 +109,15 @@ Where the router of this host listens; who is root or in its group may change co
 .BR irdest\-gateway (8)
 "#;
 
-const PING: &str = r#".SH SIGNALS
+const PING: &str = r#".SH FILES
+.TP
+.I ~/.config/irdest/identity
+Your address and its token, for
+.BR \-\-own ;
+in
+.I $XDG_CONFIG_HOME
+if that is set.
+.SH SIGNALS
 .TP
 .B SIGINT
 Print the statistics, and end.
@@ -119,12 +127,35 @@ Print the statistics, and end.
 .BR ping (8)
 "#;
 
-const ECHO: &str = r#".SH SEE ALSO
+const ECHO: &str = r#".SH FILES
+.TP
+.I ~/.config/irdest/echo
+Its address and token, made when it is first started; in
+.I $XDG_CONFIG_HOME
+if that is set.
+.SH SIGNALS
+.TP
+.B SIGUSR1
+Print the figures.
+.TP
+.BR SIGINT ", " SIGTERM
+Take the address down, print the figures, and end.
+.SH SEE ALSO
 .BR irdest\-ping (1),
 .BR ratctl (1)
 "#;
 
-const MBLOG: &str = r#".SH SEE ALSO
+const MBLOG: &str = r#".SH FILES
+.TP
+.I ~/.config/irdest/identity
+Your address and its token, made by
+.BR "ratctl address create" .
+.TP
+.I ~/.local/share/irdest/mblog
+The posts that have come; in
+.I $XDG_DATA_HOME
+if that is set.
+.SH SEE ALSO
 .BR ratcat (1),
 .BR ratctl (1)
 "#;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ratman_wire::api::{
-    List, Microframe, NewStream, News, Opened, Progress, RefusalReason, Reply, Request, ResumedStream,
-    StreamNews,
+    ApiMode, List, Microframe, NewStream, News, Opened, Progress, RefusalReason, Reply, Request,
+    ResumedStream, StreamNews,
 };
 use router_core::stream::Routing;
 use router_core::streams::SendError;
@@ -126,7 +126,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 frame = self.connection.heard(is_taking) => {
                     let Some(frame) = frame? else { return Ok(Parting::GivenUp) };
                     heard = Instant::now();
-                    if going.places.is_none() && !going.is_complete {
+                    if frame.mode == ApiMode::CONTENT && going.places.is_none() && !going.is_complete {
                         let number = going.names().len();
                         going.places = Some(self.places(number).await?);
                     }

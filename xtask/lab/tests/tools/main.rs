@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! The programs of clients over three routers: what people do with ratcat and ratctl.
+//! The programs of clients over three routers: what people do with them.
 #![allow(clippy::unwrap_used, reason = "helpers of tests end tests, too")]
 
+mod asking;
+mod user;
+
 use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use irdest_lab::{Dials, Gateway, ThreeRouters, TimeLimit, gateway_program, repetitions, same_content};
+use irdest_lab::{Dials, ThreeRouters, TimeLimit, repetitions, same_content};
+use user::{User, told};
 
 /// Exit codes that the tools' help tells of.
 const NO_ROUTER: i32 = 3;
 const NOT_ALLOWED: i32 = 4;
-const NOTHING_THERE: i32 = 5;
 const REFUSED: i32 = 6;
 
 fn running(seconds: u64, extra: &str) -> ThreeRouters {
@@ -22,96 +23,6 @@ fn running(seconds: u64, extra: &str) -> ThreeRouters {
     routers.start().unwrap();
     routers.wait_for_routes().unwrap();
     routers
-}
-
-/// Somebody on the host of a gateway, with an identity.
-struct User<'a> {
-    gateway: &'a Gateway,
-    home: PathBuf,
-    address: String,
-}
-
-impl<'a> User<'a> {
-    fn new(gateway: &'a Gateway, name: &str) -> Self {
-        let home = gateway.node().directory().join(name);
-        fs::create_dir_all(&home).unwrap();
-        let mut user = Self { gateway, home, address: String::new() };
-        user.done("ratctl", &["address", "create"]);
-        user.address = user.says("ratcat", &["id"]);
-        user
-    }
-
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let program = gateway_program().unwrap().with_file_name(program);
-        let mut command = self.gateway.node().command(program);
-        command.args(arguments).current_dir(&self.home).env("HOME", &self.home);
-        for unset in
-            ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "IRDEST_SOCKET", "IRDEST_IDENTITY"]
-        {
-            command.env_remove(unset);
-        }
-        command
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) -> Output {
-        self.command(program, arguments).stdin(Stdio::null()).output().unwrap()
-    }
-
-    #[track_caller]
-    fn done(&self, program: &str, arguments: &[&str]) -> Vec<u8> {
-        let output = self.run(program, arguments);
-        assert!(output.status.success(), "{program} {arguments:?}: {}", told(&output));
-        output.stdout
-    }
-
-    /// The line that it prints.
-    #[track_caller]
-    fn says(&self, program: &str, arguments: &[&str]) -> String {
-        String::from_utf8(self.done(program, arguments)).unwrap().trim().to_owned()
-    }
-
-    /// It fails so, and says why.
-    #[track_caller]
-    fn fails(&self, (program, arguments): (&str, &[&str]), code: i32, why: &str) {
-        let output = self.run(program, arguments);
-        assert_eq!(output.status.code(), Some(code), "{program} {arguments:?}: {}", told(&output));
-        assert!(told(&output).contains(why), "{}", told(&output));
-    }
-
-    /// Nothing is there for it.
-    #[track_caller]
-    fn has_nothing(&self, arguments: &[&str]) {
-        self.fails(("ratcat", arguments), NOTHING_THERE, "nothing is here");
-    }
-
-    fn begin(&self, program: &str, arguments: &[&str]) -> Child {
-        let mut command = self.command(program, arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-
-    /// Sends what a pipe has.
-    #[track_caller]
-    fn pipe(&self, content: &[u8], arguments: &[&str]) {
-        let mut child = self.begin("ratcat", &[&["send"], arguments].concat());
-        child.stdin.take().unwrap().write_all(content).unwrap();
-        assert_done(child);
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.home.join(name)
-    }
-}
-
-#[track_caller]
-fn assert_done(child: Child) -> Vec<u8> {
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", told(&output));
-    output.stdout
-}
-
-fn told(output: &Output) -> String {
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    format!("{}: {}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
 
 #[test]
