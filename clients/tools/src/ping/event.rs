@@ -92,7 +92,8 @@ struct Hops {
 
 impl Hops {
     async fn to(&mut self, ipc: &RatmanIpc, whom: Address) -> Option<u8> {
-        if self.asked.is_none_or(|asked| asked.elapsed() >= HOPS_HOLD) {
+        // A reply can be here before there is a route: what is carried needs none.
+        if self.known.is_none() || self.asked.is_none_or(|asked| asked.elapsed() >= HOPS_HOLD) {
             let route = ipc.route_query(whom).await.ok().flatten();
             self.known = route.and_then(|route| if route.local { Some(0) } else { route.hops });
             self.asked = Some(Instant::now());

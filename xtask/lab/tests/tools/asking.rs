@@ -36,8 +36,9 @@ fn a_ping_tells_who_answers_and_what_was_lost_on_the_way() {
     let summary = lines.last().unwrap();
     let [transmitted, received] = ["transmitted", "received"].map(|field| number(summary, field));
     assert_eq!((transmitted, received), (5, 5), "{summary}");
-    let reply = lines.iter().find(|line| line["event"] == "reply").unwrap();
-    assert!((2..=9).contains(&number(reply, "hops")), "{reply}");
+    // The first may be answered before there is a route back, by what R carries.
+    let last = lines.iter().rfind(|line| line["event"] == "reply").unwrap();
+    assert!((2..=9).contains(&number(last, "hops")), "{last}");
 
     // R does nothing for a while: what is asked in it but the last second is not answered in time.
     let mut ping = Staying::begin(&alice, "irdest-ping", &["-i", "0.2", "-W", "1", "--json", &address]);
