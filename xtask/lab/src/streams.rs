@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Streams of the lab: `irdest-gateway stream` on a node, and what it tells.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -87,7 +88,12 @@ impl Gateway {
     /// Waits until this holds of its streams, as `status` counts them.
     pub fn wait_for_streams(&self, what: &str, holds: impl Fn(Streams) -> bool) -> Result<()> {
         let what = format!("streams of node {}: {what}", self.node().name());
-        self.node().limit().wait_for(&what, || Ok(holds(self.status()?.streams()).then_some(())))
+        let seen = Cell::new(Streams::default());
+        let look = || {
+            seen.set(self.status()?.streams());
+            Ok(holds(seen.get()).then_some(()))
+        };
+        self.node().limit().wait_for(&what, look).with_context(|| format!("seen last: {:?}", seen.get()))
     }
 
     /// Begins to send a file to another gateway. The client stays until it is told `until`, which is `accepted`, `stored` or

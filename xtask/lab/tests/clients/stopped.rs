@@ -20,6 +20,9 @@ fn a_subscriber_that_was_killed_gets_what_it_missed_once_and_in_order() {
 
     // That it was taken has to be durable: who is killed before brings it again.
     routers.b.wait_for_streams("none is left", |s| (s.receiving, s.journal_bytes) == (0, 0)).unwrap();
+    // And its sender has to know: R would go on to carry it.
+    routers.a.wait_for_streams("it is delivered", |streams| streams.sending == 0).unwrap();
+    routers.r.wait_for_streams("nothing is carried", |streams| streams.carried == 0).unwrap();
 
     // Killed, both of them; R has the three when their sender goes.
     drop(waiting);
