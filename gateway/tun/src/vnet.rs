@@ -97,39 +97,3 @@ fn set_offload(file: &File, offloads: &[(c_uint, bool)]) -> io::Result<bool> {
     }
     Err(refusal)
 }
-
-#[cfg(test)]
-#[cfg(feature = "lab-tests")]
-mod tests {
-    use nix::sched::{CloneFlags, unshare};
-
-    use super::*;
-
-    /// In a network namespace and on a runtime of its own.
-    fn open_with(offloads: &'static [(c_uint, bool)]) -> Answer {
-        let open = move || {
-            unshare(CloneFlags::CLONE_NEWNET).expect("CAP_SYS_ADMIN is needed");
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-            runtime.block_on(async {
-                {
-                    let one = Queues { count: 1, multi: false };
-                    VnetQueue::open_with(&"irdest7".parse().unwrap(), one, offloads).unwrap()
-                }
-            })
-        };
-        std::thread::spawn(open).join().unwrap()
-    }
-
-    #[test]
-    fn the_best_set_that_the_kernel_takes_is_used() {
-        // USO4 without USO6 is an error on every kernel.
-        assert!(matches!(open_with(&[(0x21, true), (0x0f, false)]), Answer::Granted { udp: false, .. }));
-        assert!(matches!(open_with(&[(0x0f, false), (0x21, true)]), Answer::Granted { udp: false, .. }));
-    }
-
-    #[test]
-    fn a_kernel_that_takes_none_is_a_refusal_with_its_reason() {
-        let Answer::Refused(source) = open_with(&[(0x21, true), (0x02, false)]) else { panic!("granted") };
-        assert_eq!(source.raw_os_error(), Some(nix::libc::EINVAL));
-    }
-}
