@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::bpf::cargo_with_probes;
-use crate::cargo::{built, cargo, run, without_folders};
+use crate::cargo::{built, run, without_folders};
 use crate::programs::{TO_BUILD, require};
 
 /// Builds the daemon, `irdest-gateway`, and `ratmand` for the router alone; and the programs of clients.
@@ -24,9 +24,9 @@ pub(crate) struct Build {
 impl Build {
     pub(crate) fn run(self) -> Result<()> {
         let profile = if self.release { Profile::Release } else { Profile::Dev };
-        let daemon = daemon(profile)?;
+        let (daemon, tools) = all(profile)?;
         println!("{}\n{}", daemon.display(), daemon.with_file_name("ratmand").display());
-        for tool in tools(profile)? {
+        for tool in tools {
             println!("{}", tool.display());
         }
         Ok(())
@@ -42,22 +42,8 @@ pub(crate) enum Profile {
     Release,
 }
 
-/// Builds the daemon and returns its file, with `ratmand` beside it.
-pub(crate) fn daemon(profile: Profile) -> Result<PathBuf> {
-    require(TO_BUILD)?;
-    let mut build = cargo_with_probes(&["build", "--package", "irdest-gateway"]);
-    let folder = match profile {
-        Profile::Dev => "debug",
-        Profile::Release => {
-            for_use(&mut build);
-            "release"
-        }
-    };
-    run(&mut build)?;
-    let daemon = built(folder)?.join("irdest-gateway");
-    link_name(&daemon, "ratmand")?;
-    Ok(daemon)
-}
+/// The package of the daemon.
+const DAEMON: &str = "irdest-gateway";
 
 /// The programs of clients, by the packages that they are built from.
 pub(crate) const TOOLS: [(&str, &[&str]); 2] = [
@@ -65,9 +51,26 @@ pub(crate) const TOOLS: [(&str, &[&str]); 2] = [
     ("irdest-mblog", &["irdest-mblog"]),
 ];
 
-/// Builds the programs of clients and returns their files.
-pub(crate) fn tools(profile: Profile) -> Result<Vec<PathBuf>> {
-    let mut build = cargo(&["build"]);
+/// Builds the daemon and returns its file, with `ratmand` beside it.
+pub(crate) fn daemon(profile: Profile) -> Result<PathBuf> {
+    let daemon = packages(profile, &[DAEMON])?.join("irdest-gateway");
+    link_name(&daemon, "ratmand")?;
+    Ok(daemon)
+}
+
+/// Builds the daemon and the programs of clients, and returns their files. All in one call: what they share is built once.
+pub(crate) fn all(profile: Profile) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let folder = packages(profile, &[&[DAEMON][..], &TOOLS.map(|(package, _)| package)].concat())?;
+    let daemon = folder.join("irdest-gateway");
+    link_name(&daemon, "ratmand")?;
+    let tools = TOOLS.iter().flat_map(|(_, names)| *names).map(|name| folder.join(name));
+    Ok((daemon, tools.collect()))
+}
+
+/// Builds packages and returns the folder of their programs.
+fn packages(profile: Profile, packages: &[&str]) -> Result<PathBuf> {
+    require(TO_BUILD)?;
+    let mut build = cargo_with_probes(&["build"]);
     let folder = match profile {
         Profile::Dev => "debug",
         Profile::Release => {
@@ -75,12 +78,9 @@ pub(crate) fn tools(profile: Profile) -> Result<Vec<PathBuf>> {
             "release"
         }
     };
-    for (package, _) in TOOLS {
-        build.args(["--package", package]);
-    }
+    build.args(packages.iter().map(|package| format!("--package={package}")));
     run(&mut build)?;
-    let folder = built(folder)?;
-    Ok(TOOLS.iter().flat_map(|(_, names)| *names).map(|name| folder.join(name)).collect())
+    built(folder)
 }
 
 /// Lets a call of cargo build what people run.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::bpf::require_probes;
-use crate::build::{Profile, daemon, tools};
+use crate::build::{Profile, all};
 use crate::cargo::{built, metadata, run};
 use crate::programs::{TO_PACKAGE, require};
 
@@ -56,8 +56,7 @@ impl Dist {
         fs::create_dir_all(&output).with_context(|| output.display().to_string())?;
         let output = output.canonicalize().with_context(|| output.display().to_string())?;
         require_probes().context("a package is not made without the probes")?;
-        daemon(Profile::Release)?;
-        tools(Profile::Release)?;
+        all(Profile::Release)?;
         contents::place(&built("release")?.join("package"))?;
         let version = version(&self.version_suffix);
         let packager = packager::find(&target)?;

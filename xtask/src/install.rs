@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::build::{Profile, daemon, tools};
+use crate::build::{Profile, all};
 use crate::cargo::workspace;
 
 /// Where the daemon looks for its configuration, whatever the prefix is.
@@ -34,7 +34,7 @@ pub(crate) struct Install {
 impl Install {
     pub(crate) fn run(self) -> Result<()> {
         self.check()?;
-        let (program, tools) = (daemon(Profile::Release)?, tools(Profile::Release)?);
+        let (program, tools) = all(Profile::Release)?;
         for line in self.place(&program, &tools)? {
             println!("{line}");
         }

@@ -9,20 +9,21 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use cargo_metadata::Metadata;
+use cargo_metadata::{Metadata, Target};
 use irdest_lab::isolated;
 
 use crate::bpf::cargo_with_probes;
-use crate::build::{Profile, daemon, tools};
+use crate::build::{Profile, all};
 use crate::cargo::{metadata, run};
 use crate::programs::{TO_TEST, require};
 
 /// The feature of tests that make network namespaces, and so need the rights for it.
 const LAB_TESTS: &str = "lab-tests";
-/// Lab tests that measure no times and mostly wait: they are run two at a time, in two lanes of about the same length.
-const PATIENT: [&[&str]; 2] = [
-    &["service", "doctor", "device", "refusals", "lab_itself", "reload", "privileges", "streams"],
-    &["hostile", "host", "kills", "captured"],
+/// Lab tests that measure no times and mostly wait: they are run side by side, in lanes of about the same length.
+const PATIENT: [&[&str]; 3] = [
+    &["service", "doctor", "refusals", "streams", "reload", "lab_itself", "privileges"],
+    &["hostile", "kills", "captured", "device", "namespaces", "sharing"],
+    &["firewall", "host", "tools", "clients"],
 ];
 /// The feature of tests that boot Debian trees, and so need root.
 const SYSTEM_TESTS: &str = "system-tests";
@@ -49,29 +50,33 @@ impl Test {
         }
         require(TO_TEST)?;
         let repetitions = repetitions(self.long);
-        run(cargo_with_probes(&["test", "--workspace"]).env("IRDEST_LONG", repetitions))?;
-        // Built here, as the namespaces of a normal user have no network to fetch anything from.
-        let daemon = daemon(Profile::Dev)?;
-        // Beside it.
-        tools(Profile::Dev)?;
         let metadata = metadata()?;
-        run(cargo_with_probes(&["test", "--no-run"]).args(with_those_inside(lab_tests(&metadata, |_| true))))?;
-        let command = |lab_tests: Vec<String>| {
-            let mut tests = cargo_with_probes(&["test", "--offline"]);
-            tests.args(lab_tests).args(["--", "--test-threads=1", "--nocapture"]);
-            tests.env("IRDEST_GATEWAY", &daemon).env("IRDEST_LONG", repetitions);
+        let features = format!("--features={}", in_all_packages(&metadata, LAB_TESTS));
+        // All calls of cargo for tests have the same packages and features, so that nothing is built twice.
+        let test = |arguments: Vec<String>| {
+            let mut test = cargo_with_probes(&["test", "--workspace", &features]);
+            test.env("IRDEST_LONG", repetitions).args(arguments);
+            test
+        };
+        run(&mut test(outside_the_lab(&metadata)))?;
+        run(&mut test(vec!["--doc".to_owned()]))?;
+        // Built here, as the namespaces of a normal user have no network to fetch anything from; by itself, as people build it.
+        let (daemon, _) = all(Profile::Dev)?;
+        let in_lab = |chosen: &dyn Fn(&str) -> bool| {
+            let mut tests = test(lab_tests(&metadata, chosen));
+            tests.args(["--offline", "--", "--test-threads=1", "--nocapture"]).env("IRDEST_GATEWAY", &daemon);
             isolated(tests)
         };
-        let lanes = PATIENT.map(|lane| command(lab_tests(&metadata, |test| lane.contains(&test))));
+        run(test(lab_tests(&metadata, &|_| true)).arg("--no-run"))?;
+        let lanes = PATIENT.map(|lane| in_lab(&|test| lane.contains(&test)));
         side_by_side(lanes, metadata.target_directory.as_std_path())?;
         // One after the other: what they measure are times.
-        let others = lab_tests(&metadata, |test| !PATIENT.iter().any(|lane| lane.contains(&test)));
-        run(&mut command(with_those_inside(others))?)
+        run(&mut in_lab(&|test| !PATIENT.iter().any(|lane| lane.contains(&test)))?)
     }
 }
 
 /// Runs commands at the same time, and shows what each has printed when it has ended.
-fn side_by_side(commands: [Result<Command>; 2], folder: &Path) -> Result<()> {
+fn side_by_side(commands: [Result<Command>; PATIENT.len()], folder: &Path) -> Result<()> {
     let mut running = Vec::new();
     for (number, command) in commands.into_iter().enumerate() {
         let (mut command, path) = (command?, folder.join(format!("lane-{number}.log")));
@@ -85,7 +90,7 @@ fn side_by_side(commands: [Result<Command>; 2], folder: &Path) -> Result<()> {
         copy(&mut File::open(path)?, &mut std::io::stdout())?;
         failed += usize::from(!status.success());
     }
-    ensure!(failed == 0, "{failed} of the two halves of the tests above failed");
+    ensure!(failed == 0, "{failed} of the lanes of tests above failed");
     Ok(())
 }
 
@@ -106,27 +111,27 @@ fn in_all_packages(metadata: &Metadata, feature: &str) -> String {
     with.map(|package| format!("{}/{feature}", package.name)).collect::<Vec<_>>().join(",")
 }
 
-/// Arguments of `cargo test` that choose lab tests by their names, and nothing else. Packages and features are always the
-/// same, so that nothing is built twice.
-fn lab_tests(metadata: &Metadata, chosen: impl Fn(&str) -> bool) -> Vec<String> {
-    let mut arguments = vec![format!("--features={}", in_all_packages(metadata, LAB_TESTS))];
-    for package in metadata.workspace_packages() {
-        let needs_lab = |features: &[String]| features.iter().any(|feature| feature == LAB_TESTS);
-        let mut targets =
-            package.targets.iter().filter(|target| needs_lab(&target.required_features)).peekable();
-        if targets.peek().is_some() {
-            arguments.push(format!("--package={}", package.name));
-        }
-        let targets = targets.filter(|target| chosen(&target.name));
-        arguments.extend(targets.map(|target| format!("--test={}", target.name)));
-    }
+/// Arguments of `cargo test` that choose lab tests by their names, and nothing else.
+fn lab_tests(metadata: &Metadata, chosen: &dyn Fn(&str) -> bool) -> Vec<String> {
+    named(metadata, &|target| needs_lab(target) && chosen(&target.name))
+}
+
+/// Those that choose everything but lab tests and the tests in booted trees; documentation has a call of its own.
+fn outside_the_lab(metadata: &Metadata) -> Vec<String> {
+    let mut arguments = ["--lib", "--bins", "--examples"].map(str::to_owned).to_vec();
+    let needs_nothing = |target: &Target| target.required_features.is_empty();
+    arguments.extend(named(metadata, &|target| target.is_test() && needs_nothing(target)));
     arguments
 }
 
-/// Lab tests and those inside of packages, which the feature also switches on.
-fn with_those_inside(mut lab_tests: Vec<String>) -> Vec<String> {
-    lab_tests.push("--lib".to_owned());
-    lab_tests
+fn named(metadata: &Metadata, chosen: &dyn Fn(&Target) -> bool) -> Vec<String> {
+    let packages = metadata.workspace_packages().into_iter();
+    let targets = packages.flat_map(|package| &package.targets).filter(|target| chosen(target));
+    targets.map(|target| format!("--test={}", target.name)).collect()
+}
+
+fn needs_lab(target: &Target) -> bool {
+    target.required_features.iter().any(|feature| feature == LAB_TESTS)
 }
 
 #[cfg(test)]
@@ -135,13 +140,20 @@ mod tests {
 
     #[test]
     fn finds_the_lab_tests_of_the_workspace() {
-        let arguments = lab_tests(&metadata().unwrap(), |_| true);
-        assert!(arguments[0].contains("irdest-lab/lab-tests"), "{arguments:?}");
-        for expected in ["--package=irdest-lab", "--test=lab_itself", "--test=main_job", "--test=failures"] {
+        let metadata = metadata().unwrap();
+        let arguments = lab_tests(&metadata, &|_| true);
+        for expected in ["--test=lab_itself", "--test=main_job", "--test=failures"] {
             assert!(arguments.iter().any(|argument| argument == expected), "{expected} in {arguments:?}");
         }
-        for other in ["--package=ratman-wire", "--package=irdest-system-tests"] {
-            assert!(!arguments.iter().any(|argument| argument == other), "{other} in {arguments:?}");
+        // Between them they have every test but those in booted trees.
+        let others = outside_the_lab(&metadata);
+        assert!(others.iter().any(|argument| argument == "--test=same_seed"), "{others:?}");
+        let tests = metadata.workspace_packages().into_iter().flat_map(|package| &package.targets);
+        for test in tests.filter(|target| target.is_test()) {
+            let name = format!("--test={}", test.name);
+            let is_of_system = test.required_features.iter().any(|feature| feature == SYSTEM_TESTS);
+            let runs = [&arguments, &others].map(|of| usize::from(of.contains(&name)));
+            assert_eq!(runs.iter().sum::<usize>(), usize::from(!is_of_system), "{name}");
         }
     }
 
@@ -149,7 +161,7 @@ mod tests {
     fn every_test_that_is_called_patient_is_there() {
         let metadata = metadata().unwrap();
         for name in PATIENT.into_iter().flatten() {
-            let arguments = lab_tests(&metadata, |test| test == *name);
+            let arguments = lab_tests(&metadata, &|test| test == *name);
             assert!(arguments.iter().any(|argument| *argument == format!("--test={name}")), "{name}");
         }
     }
