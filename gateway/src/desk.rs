@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ratman_types::{Address, Digest, Now, SecretKey, Signer, blake2b};
+use ratman_types::{Address, Digest, Namespace, Now, SecretKey, Signer, blake2b};
 use ratman_wire::api::{FilterEntry, FilterRule, SubscriptionId};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::warn;
@@ -19,6 +19,8 @@ use crate::clock::Clock;
 use crate::contacts::{Contact, ContactError, Contacts, Edit, Whose};
 use crate::driver::Order;
 use crate::filters::{FilterError, Filters};
+use crate::memberships::Memberships;
+use crate::store::{Store, StoreError};
 use crate::subscriptions::{Subscription, SubscriptionError, Subscriptions};
 use pace::{AT_ONCE, EVERY, Pace, Who};
 
@@ -41,6 +43,9 @@ pub enum DeskError {
     /// Something about a filter.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// The database does not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// This user makes addresses, or brings them up, more often than may be.
     #[error(
         "addresses are made and brought up too often, expected at most {AT_ONCE} at once and then one in {} s: try again in {} s",
@@ -100,8 +105,49 @@ impl fmt::Debug for Desk {
 struct Records {
     addresses: Addresses,
     contacts: Contacts,
-    subscriptions: Subscriptions,
-    filters: Filters,
+    of_clients: ClientRecords,
+}
+
+/// What clients have noted of their addresses.
+#[derive(Debug)]
+pub struct ClientRecords {
+    /// What is brought to them.
+    pub subscriptions: Subscriptions,
+    /// What they take.
+    pub filters: Filters,
+    /// In which namespaces they take part.
+    pub memberships: Memberships,
+}
+
+impl ClientRecords {
+    /// Those in `store`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn open(store: &Arc<Store>) -> Result<Self, StoreError> {
+        Ok(Self {
+            subscriptions: Subscriptions::open(Arc::clone(store))?,
+            filters: Filters::open(Arc::clone(store))?,
+            memberships: Memberships::open(Arc::clone(store))?,
+        })
+    }
+
+    /// Forgets those of all addresses but these: of one that was destroyed just before the daemon ended.
+    ///
+    /// # Errors
+    /// The database does not do it.
+    pub fn keep(&self, addresses: &BTreeSet<Address>) -> Result<(), StoreError> {
+        self.subscriptions.keep(addresses)?;
+        self.filters.keep(addresses)?;
+        self.memberships.keep(addresses)
+    }
+
+    /// Forgets all of an address that is gone for good.
+    fn forget(&self, address: &Address) -> Result<(), StoreError> {
+        self.subscriptions.forget(address)?;
+        self.filters.forget(address)?;
+        self.memberships.forget(address)
+    }
 }
 
 impl Desk {
@@ -109,9 +155,9 @@ impl Desk {
     pub fn new(
         addresses: Addresses,
         contacts: Contacts,
-        (subscriptions, filters): (Subscriptions, Filters),
+        of_clients: ClientRecords,
     ) -> (Self, mpsc::Receiver<Order>) {
-        let records = Records { addresses, contacts, subscriptions, filters };
+        let records = Records { addresses, contacts, of_clients };
         Self::with_time(records, Arc::new(|| Clock.now()))
     }
 
@@ -198,10 +244,9 @@ impl Desk {
                 Some(token) => records.addresses.destroy(&address, &token),
                 None => records.addresses.destroy_without_token(&address),
             }?;
-            let forgotten = records.subscriptions.forget(&address);
-            if let Err(error) = forgotten.and_then(|()| records.filters.forget(&address)) {
+            if let Err(error) = records.of_clients.forget(&address) {
                 // They go with the next start.
-                warn!(%error, "subscriptions and filters of an address that is gone stay");
+                warn!(%error, "what is kept of an address that is gone stays");
             }
             Ok::<_, AddressError>(())
         };
@@ -265,7 +310,9 @@ impl Desk {
         subscription: Subscription,
         in_use: BTreeSet<SubscriptionId>,
     ) -> Result<SubscriptionId, DeskError> {
-        Ok(self.on_disk(move |records| records.subscriptions.make(subscription, &in_use)).await??)
+        Ok(self
+            .on_disk(move |records| records.of_clients.subscriptions.make(subscription, &in_use))
+            .await??)
     }
 
     /// [`Subscriptions::remove`].
@@ -273,7 +320,8 @@ impl Desk {
     /// # Errors
     /// As there, and [`DeskError::Ending`].
     pub async fn unsubscribe(&self, id: SubscriptionId, address: Address) -> Result<bool, DeskError> {
-        let removed = self.on_disk(move |records| records.subscriptions.remove(&id, &address)).await?;
+        let removed =
+            self.on_disk(move |records| records.of_clients.subscriptions.remove(&id, &address)).await?;
         Ok(removed.map_err(SubscriptionError::from)?)
     }
 
@@ -283,7 +331,7 @@ impl Desk {
     /// [`DeskError::Ending`].
     pub async fn subscription(&self, id: SubscriptionId) -> Result<Option<Subscription>, DeskError> {
         // A change that waits for the disk holds them.
-        self.on_disk(move |records| records.subscriptions.find(&id)).await
+        self.on_disk(move |records| records.of_clients.subscriptions.find(&id)).await
     }
 
     /// [`Subscriptions::of`].
@@ -291,7 +339,7 @@ impl Desk {
     /// # Errors
     /// [`DeskError::Ending`].
     pub async fn subscriptions_of(&self, address: Address) -> Result<Vec<SubscriptionId>, DeskError> {
-        self.on_disk(move |records| records.subscriptions.of(&address)).await
+        self.on_disk(move |records| records.of_clients.subscriptions.of(&address)).await
     }
 
     /// [`Filters::add`], heeded at once.
@@ -300,7 +348,7 @@ impl Desk {
     /// As there, and [`DeskError::Ending`].
     pub async fn add_filter(&self, address: Address, rule: FilterRule) -> Result<u32, DeskError> {
         let _last = self.heeding.lock().await;
-        let filter = self.on_disk(move |records| records.filters.add(address, rule)).await??;
+        let filter = self.on_disk(move |records| records.of_clients.filters.add(address, rule)).await??;
         self.heed_filters(address).await?;
         Ok(filter)
     }
@@ -311,7 +359,7 @@ impl Desk {
     /// As there, and [`DeskError::Ending`].
     pub async fn remove_filter(&self, address: Address, filter: u32) -> Result<bool, DeskError> {
         let _last = self.heeding.lock().await;
-        let removed = self.on_disk(move |records| records.filters.remove(address, filter)).await?;
+        let removed = self.on_disk(move |records| records.of_clients.filters.remove(address, filter)).await?;
         let was_there = removed.map_err(FilterError::from)?;
         self.heed_filters(address).await?;
         Ok(was_there)
@@ -322,11 +370,30 @@ impl Desk {
     /// # Errors
     /// [`DeskError::Ending`].
     pub async fn filters_of(&self, address: Address) -> Result<Vec<FilterEntry>, DeskError> {
-        self.on_disk(move |records| records.filters.of(&address)).await
+        self.on_disk(move |records| records.of_clients.filters.of(&address)).await
+    }
+
+    /// [`Memberships::note`].
+    ///
+    /// # Errors
+    /// The database does not do it; [`DeskError::Ending`].
+    pub async fn note_membership(&self, address: Address, namespace: Namespace) -> Result<bool, DeskError> {
+        let noted =
+            self.on_disk(move |records| records.of_clients.memberships.note(address, namespace)).await?;
+        Ok(noted?)
+    }
+
+    /// [`Memberships::remove`].
+    ///
+    /// # Errors
+    /// The database does not do it; [`DeskError::Ending`].
+    pub async fn forget_membership(&self, address: Address, namespace: Namespace) -> Result<(), DeskError> {
+        let forget = move |records: &Records| records.of_clients.memberships.remove(address, &namespace);
+        Ok(self.on_disk(forget).await??)
     }
 
     async fn heed_filters(&self, address: Address) -> Result<(), DeskError> {
-        let rules = self.on_disk(move |records| records.filters.rules_of(&address)).await?;
+        let rules = self.on_disk(move |records| records.of_clients.filters.rules_of(&address)).await?;
         self.order(|done| Order::Filters(address, rules, done)).await
     }
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Filters: which streams an address of a client takes, as its clients say.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ratman_types::{Address, ByteCount};
 use ratman_wire::api::{FilterAction, FilterEntry, FilterRule, Senders};
 use ratman_wire::{DecodeError, Reader, Writer};
-use tracing::error;
 
-use crate::store::{Change, Key, Store, StoreError, Table};
+use crate::by_address::{ByAddress, Record};
+use crate::store::{Store, StoreError, Table};
 
 /// Filters of one address: each stream to it is held against all of them.
 pub const MAX_FILTERS: usize = 64;
@@ -38,7 +38,9 @@ struct Kept {
     entries: Vec<FilterEntry>,
 }
 
-impl Kept {
+impl Record for Kept {
+    const TABLE: Table = Table::Filters;
+
     /// Version ‖ next number ‖ entries: number ‖ 0 anybody, 1 and an address, 2 contacts or 3 strangers ‖ least length ‖ 1 accept or 2
     /// deny.
     fn encode(&self) -> Vec<u8> {
@@ -96,11 +98,7 @@ impl Kept {
 
 /// Those of all addresses. Changes wait for the disk: not to be made where others wait.
 #[derive(Debug)]
-pub struct Filters {
-    store: Arc<Store>,
-    // INVARIANT: what the database holds, but for what is damaged.
-    all: Mutex<BTreeMap<Address, Kept>>,
-}
+pub struct Filters(ByAddress<Kept>);
 
 impl Filters {
     /// Those in `store`. What is damaged is told with an ERROR each, and left where it is.
@@ -108,16 +106,7 @@ impl Filters {
     /// # Errors
     /// The database cannot be read.
     pub fn open(store: Arc<Store>) -> Result<Self, StoreError> {
-        let mut all = BTreeMap::new();
-        for entry in store.scan(Table::Filters, Key::EMPTY) {
-            let (key, value) = entry?;
-            let Ok(address) = <[u8; 32]>::try_from(key.as_bytes()).map(Address::from_bytes) else { continue };
-            match Kept::decode(&value) {
-                Ok(kept) => _ = all.insert(address, kept),
-                Err(damage) => error!(%address, %damage, "the filters of an address are lost"),
-            }
-        }
-        Ok(Self { store, all: Mutex::new(all) })
+        ByAddress::open(store).map(Self)
     }
 
     /// Adds one behind those that an address has, and says its number, which no other of the address has or had.
@@ -125,16 +114,15 @@ impl Filters {
     /// # Errors
     /// Every variant of [`FilterError`].
     pub fn add(&self, address: Address, rule: FilterRule) -> Result<u32, FilterError> {
-        let mut all = self.all();
-        let mut kept = all.get(&address).cloned().unwrap_or_default();
-        let filter = kept.next;
-        if kept.entries.len() >= MAX_FILTERS {
-            return Err(FilterError::Full);
-        }
-        kept.next = filter.checked_add(1).ok_or(FilterError::Full)?;
-        kept.entries.push(FilterEntry { filter, rule });
-        self.put(&mut all, address, kept)?;
-        Ok(filter)
+        self.0.change(address, |kept| {
+            let filter = kept.next;
+            if kept.entries.len() >= MAX_FILTERS {
+                return Err(FilterError::Full);
+            }
+            kept.next = filter.checked_add(1).ok_or(FilterError::Full)?;
+            kept.entries.push(FilterEntry { filter, rule });
+            Ok(filter)
+        })
     }
 
     /// Takes one back; false where the address has none of this number.
@@ -142,19 +130,16 @@ impl Filters {
     /// # Errors
     /// The database does not do it.
     pub fn remove(&self, address: Address, filter: u32) -> Result<bool, StoreError> {
-        let mut all = self.all();
-        let Some(mut kept) = all.get(&address).cloned() else { return Ok(false) };
-        let before = kept.entries.len();
-        kept.entries.retain(|entry| entry.filter != filter);
-        if kept.entries.len() == before {
-            return Ok(false);
-        }
-        self.put(&mut all, address, kept).map(|()| true)
+        self.0.change(address, |kept| {
+            let before = kept.entries.len();
+            kept.entries.retain(|entry| entry.filter != filter);
+            Ok(kept.entries.len() < before)
+        })
     }
 
     /// Those of an address, in their order.
     pub fn of(&self, address: &Address) -> Vec<FilterEntry> {
-        self.all().get(address).map(|kept| kept.entries.clone()).unwrap_or_default()
+        self.0.of(address).entries
     }
 
     /// What those of an address say, in their order.
@@ -167,7 +152,7 @@ impl Filters {
     /// # Errors
     /// The database does not do it.
     pub fn forget(&self, address: &Address) -> Result<(), StoreError> {
-        self.forget_if(|of| of == address)
+        self.0.forget(address)
     }
 
     /// Forgets those of all addresses but these: of one that was destroyed just before the daemon ended.
@@ -175,34 +160,7 @@ impl Filters {
     /// # Errors
     /// The database does not do it.
     pub fn keep(&self, addresses: &BTreeSet<Address>) -> Result<(), StoreError> {
-        self.forget_if(|of| !addresses.contains(of))
-    }
-
-    fn forget_if(&self, is_gone: impl Fn(&Address) -> bool) -> Result<(), StoreError> {
-        let mut all = self.all();
-        let gone: Vec<_> = all.keys().copied().filter(is_gone).collect();
-        if gone.is_empty() {
-            return Ok(());
-        }
-        let remove = |address: &Address| Change::Remove {
-            table: Table::Filters,
-            key: Key::address(address.as_bytes()),
-        };
-        let changes: Vec<_> = gone.iter().map(remove).collect();
-        self.store.commit(&changes)?;
-        gone.iter().for_each(|address| _ = all.remove(address));
-        Ok(())
-    }
-
-    fn put(&self, all: &mut BTreeMap<Address, Kept>, address: Address, kept: Kept) -> Result<(), StoreError> {
-        let (table, key, value) = (Table::Filters, Key::address(address.as_bytes()), kept.encode());
-        self.store.commit(&[Change::Put { table, key, value }])?;
-        all.insert(address, kept);
-        Ok(())
-    }
-
-    fn all(&self) -> MutexGuard<'_, BTreeMap<Address, Kept>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.keep(addresses)
     }
 }
 

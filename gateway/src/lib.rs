@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod addresses;
+mod by_address;
 pub mod cli;
 pub mod client_api;
 pub mod clock;
@@ -27,6 +28,7 @@ pub mod identity;
 pub mod irdest_proxy;
 pub mod links;
 pub mod local_socket;
+pub mod memberships;
 pub mod message_plane;
 pub mod namespace_key;
 pub mod netlink;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Namespaces: a client makes a key known, and has its addresses take part. Keys are in memory only: after a restart of the daemon they
-//! are made known again, as addresses are brought up again.
+//! are made known again, as addresses are brought up again; who takes part is remembered, and what comes waits for them.
 
 use ratman_types::SecretKey;
 use ratman_wire::api::{
@@ -39,11 +39,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     ) -> Result<Reply, Failure> {
         let Membership { address, namespace } = membership;
         self.authorise(&address, frame)?;
+        // Before: once it takes part, the router has to know after a restart.
+        let is_new = self.doors.desk.note_membership(address, namespace).await?;
         let streams = self.doors.streams.clone();
-        tokio::select! {
-            joined = streams.join_namespace(namespace, address) => joined?.map(|()| Reply::Ok).map_err(told),
-            left = self.connection.left() => Err(left.into()),
+        let joined = tokio::select! {
+            joined = streams.join_namespace(namespace, address) => joined?,
+            left = self.connection.left() => return Err(left.into()),
+        };
+        if joined.is_err() && is_new {
+            self.doors.desk.forget_membership(address, namespace).await?;
         }
+        joined.map(|()| Reply::Ok).map_err(told)
     }
 
     /// Has an address take part no more, whether it did or not.
@@ -55,6 +61,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         let Membership { address, namespace } = membership;
         self.authorise(&address, frame)?;
         self.doors.streams.leave_namespace(namespace, address).await?;
+        self.doors.desk.forget_membership(address, namespace).await?;
         Ok(Reply::Ok)
     }
 
@@ -66,7 +73,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     ) -> Result<Reply, Failure> {
         let Membership { address, namespace } = membership;
         self.authorise(&address, frame)?;
-        match self.doors.streams.forget_namespace(namespace, address).await? {
+        let forgotten = self.doors.streams.forget_namespace(namespace, address).await?;
+        if forgotten.is_ok() {
+            self.doors.desk.forget_membership(address, namespace).await?;
+        }
+        match forgotten {
             Ok(true) => Ok(Reply::Ok),
             Ok(false) => Err(Failure::refused(RefusalReason::NotFound, "the key is not known")),
             Err(error) => Err(Failure::refused(RefusalReason::InUse, &error.to_string())),

@@ -93,6 +93,7 @@ fn done(outcome: Result<(), DeskError>) -> Result<Reply, Failure> {
             error @ (DeskError::Address(_)
             | DeskError::Subscription(_)
             | DeskError::Filter(_)
+            | DeskError::Store(_)
             | DeskError::TooOften { .. }
             | DeskError::NotOperator),
         ) => Err(error.into()),

@@ -4,6 +4,7 @@
 //! again (decisions/client-subscriptions.md).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +17,8 @@ use ratman_wire::api::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{debug, error};
 
@@ -39,34 +41,60 @@ const MAX_CONNECTED: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Subscribers(Arc<Mutex<BTreeMap<SubscriptionId, Serving>>>);
 
-/// A subscription that has a socket; it ends when this is dropped.
+/// A subscription that has a socket; it is told to end when this is dropped.
 #[derive(Debug)]
-struct Serving(AbortHandle);
+struct Serving {
+    task: JoinHandle<()>,
+    _stop: oneshot::Sender<Infallible>,
+}
 
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.0.abort();
+impl Serving {
+    fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+/// Ends when a subscription is to.
+struct Stop(oneshot::Receiver<Infallible>);
+
+impl Stop {
+    /// Waits until it is to end. Cancel safe, and at once whenever it was so before.
+    async fn told(&mut self) {
+        if !self.0.is_terminated() {
+            let _ = (&mut self.0).await;
+        }
     }
 }
 
 impl Subscribers {
     /// Has `serve` serve a subscription from now on.
-    fn replace(&self, id: SubscriptionId, serve: impl Future<Output = ()> + Send + 'static) -> bool {
+    fn replace<F>(&self, id: SubscriptionId, serve: impl FnOnce(Stop) -> F) -> bool
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let mut all = self.all();
-        all.retain(|_, Serving(task)| !task.is_finished());
+        all.retain(|_, serving| !serving.is_over());
         if all.len() >= MAX_CONNECTED && !all.contains_key(&id) {
             return false;
         }
-        // The one before gives back what it has in its hands.
-        all.remove(&id);
-        all.insert(id, Serving(tokio::spawn(serve).abort_handle()));
+        let before = all.remove(&id).map(|serving| serving.task);
+        let (stop, stopped) = oneshot::channel();
+        let serve = serve(Stop(stopped));
+        let task = tokio::spawn(async move {
+            // What its client has by now is not brought again, and what it has not is there to be brought.
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            serve.await;
+        });
+        all.insert(id, Serving { task, _stop: stop });
         true
     }
 
     /// Which they are.
     fn ids(&self) -> BTreeSet<SubscriptionId> {
         let mut all = self.all();
-        all.retain(|_, Serving(task)| !task.is_finished());
+        all.retain(|_, serving| !serving.is_over());
         all.keys().copied().collect()
     }
 
@@ -140,8 +168,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(no_socket)?;
         let bind = socket.local_addr().map_err(no_socket)?;
         let (streams, token) = (self.doors.streams.clone(), frame.auth.clone());
-        let serve = async move {
-            if let Err(over) = serve(socket, subscription, &streams, token.as_ref()).await {
+        let serve = |stop| async move {
+            if let Err(over) = serve(socket, subscription, &streams, (token.as_ref(), stop)).await {
                 debug!(?id, %over, "a subscription has no client any more");
             }
         };
@@ -156,14 +184,17 @@ fn no_socket(error: io::Error) -> Failure {
     Failure::internal(&format!("the socket of the subscription: {error}"))
 }
 
-/// Brings streams to the one client that connects, for as long as it takes them.
+/// Brings streams to the one client that connects, for as long as it takes them and is not to stop.
 async fn serve(
     socket: TcpListener,
     Subscription { address, recipient }: Subscription,
     streams: &Clients,
-    token: Option<&AuthToken>,
+    (token, mut stop): (Option<&AuthToken>, Stop),
 ) -> io::Result<()> {
-    let (mut client, _) = timeout(TO_CONNECT, socket.accept()).await??;
+    let (mut client, _) = tokio::select! {
+        accepted = timeout(TO_CONNECT, socket.accept()) => accepted??,
+        () = stop.told() => return Ok(()),
+    };
     // Nobody else is to wait for its turn there.
     drop(socket);
     let wanted = Wanted { by: Some(address), to: recipient, first: true, wait: true, ..Wanted::default() };
@@ -171,39 +202,47 @@ async fn serve(
         let held = tokio::select! {
             held = streams.receive(wanted) => held.map_err(io::Error::other)?,
             gone = gone(&client) => return Err(gone),
+            () = stop.told() => return Ok(()),
         };
         let Some(held) = held else { continue };
-        match give(&mut client, &held, streams, token).await? {
-            Ok(()) => {
-                if let Err(error) = held.take().await.map_err(io::Error::other)? {
-                    error!(%error, "a stream may be brought to a client twice");
-                }
-            }
-            Err(unreadable) => {
-                held.cannot_be_read(&unreadable).await;
-                return Err(io::Error::other(unreadable));
-            }
+        let mut left = held.arrival().size;
+        let given = tokio::select! {
+            biased;
+            given = give(&mut client, &held, streams, (token, &mut left)) => given?,
+            // Where all was written it may be there.
+            () = stop.told() => if left == ByteCount(0) { Ok(()) } else { return Ok(()) },
+        };
+        if let Err(unreadable) = given {
+            held.cannot_be_read(&unreadable).await;
+            return Err(io::Error::other(unreadable));
+        }
+        // The client has it once nothing of it waits on our side any more.
+        tokio::select! {
+            biased;
+            is_there = timeout(TO_TAKE, unsent::is_acknowledged(&client)) => is_there??,
+            () = stop.told() => if unsent::waits(&client)? { return Ok(()) },
+        }
+        if let Err(error) = held.take().await.map_err(io::Error::other)? {
+            error!(%error, "a stream may be brought to a client twice");
         }
     }
 }
 
-/// Gives a stream; the client has it once nothing of it waits on our side any more.
+/// Gives a stream, and says how much of its content is left to be written.
 async fn give(
     client: &mut TcpStream,
     held: &Held,
     streams: &Clients,
-    token: Option<&AuthToken>,
+    (token, left): (Option<&AuthToken>, &mut ByteCount),
 ) -> io::Result<Result<(), ContentError>> {
     let header = StreamHeader { way: StreamWay::Subscription, letterhead: letterhead(held.arrival()) };
     write(client, &header.to_frame(token).encode()).await?;
     let mut pieces = streams.pieces(held.arrival(), ByteCount(0));
     while let Some(piece) = pieces.next().await {
         write(client, &piece).await?;
+        left.0 = left.0.saturating_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX));
     }
-    if let Err(unreadable) = pieces.end().map_err(io::Error::other)? {
-        return Ok(Err(unreadable));
-    }
-    timeout(TO_TAKE, unsent::is_acknowledged(client)).await?.map(Ok)
+    pieces.end().map_err(io::Error::other)
 }
 
 /// Waits until the client is gone; what it says is passed over. Cancel safe.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
 mod filters;
+mod hostile;
 mod operator;
 mod queries;
 mod replay;
@@ -26,15 +27,14 @@ use super::*;
 use crate::addresses::Addresses;
 use crate::contacts::Contacts;
 use crate::control::{Answer, Query, requests};
+use crate::desk::ClientRecords;
 use crate::driver::Order;
-use crate::filters::Filters;
 use crate::links::tests::measured;
 use crate::links::{Links, MeasuredLink};
 use crate::message_plane::tests::{Bed, content, own};
 use crate::status::Status;
 use crate::status::tests::sample;
 use crate::store::Store;
-use crate::subscriptions::Subscriptions;
 
 /// An API with a message plane and a desk behind it, whose orders are carried out.
 struct Api {
@@ -64,9 +64,8 @@ impl Api {
         let store = Arc::clone(bed.plane.store());
         fill(&store);
         let contacts = Contacts::open(Arc::clone(&store), BTreeMap::new()).unwrap();
-        let subscriptions = Subscriptions::open(Arc::clone(&store)).unwrap();
-        let filters = Filters::open(Arc::clone(&store)).unwrap();
-        let (desk, mut orders) = Desk::new(Addresses::new(store, own()), contacts, (subscriptions, filters));
+        let of_clients = ClientRecords::open(&store).unwrap();
+        let (desk, mut orders) = Desk::new(Addresses::new(store, own()), contacts, of_clients);
         let inlet = bed.plane.door().inlet().clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {

@@ -13,13 +13,11 @@ use super::random;
 use crate::addresses::Addresses;
 use crate::config::Config;
 use crate::contacts::Contacts;
-use crate::desk::Desk;
+use crate::desk::{ClientRecords, Desk};
 use crate::driver::Order;
-use crate::filters::Filters;
 use crate::identity::Identity;
 use crate::message_plane::{Local, MessagePlane, Restored};
 use crate::state::State;
-use crate::subscriptions::Subscriptions;
 
 /// What an earlier run has left, where there are to be streams; or why there are none though there should be.
 pub(super) type Opened = (Option<Restored>, Option<String>);
@@ -60,20 +58,20 @@ pub(super) fn desk(
     let contacts =
         contacts.inspect_err(|error| warn!(%error, "neither addresses nor contacts are kept")).ok()?;
     let addresses = Addresses::new(Arc::clone(store), own);
-    let subscriptions = Subscriptions::open(Arc::clone(store));
-    let subscriptions =
-        subscriptions.inspect_err(|error| warn!(%error, "subscriptions are not kept")).ok()?;
-    let filters = Filters::open(Arc::clone(store));
-    let filters = filters.inspect_err(|error| warn!(%error, "filters are not kept")).ok()?;
+    let of_clients = ClientRecords::open(store);
+    let of_clients =
+        of_clients.inspect_err(|error| warn!(%error, "nothing is kept of clients' addresses")).ok()?;
     if let Ok(kept) = addresses.list() {
         let kept: BTreeSet<_> = kept.iter().map(|kept| kept.address).collect();
-        if let Err(error) = subscriptions.keep(&kept).and_then(|()| filters.keep(&kept)) {
-            warn!(%error, "subscriptions and filters of addresses that are gone stay");
+        if let Err(error) = of_clients.keep(&kept) {
+            warn!(%error, "what is kept of addresses that are gone stays");
         }
         // Before any of them is up.
         let door = plane.door();
-        kept.iter().for_each(|address| door.inlet().rules(*address, filters.rules_of(address)));
+        kept.iter().for_each(|address| door.inlet().rules(*address, of_clients.filters.rules_of(address)));
+        let took_part = of_clients.memberships.list().into_iter();
+        took_part.for_each(|(address, namespaces)| door.inlet().took_part(address, namespaces));
         door.inlet().keep(kept);
     }
-    Some(Desk::new(addresses, contacts, (subscriptions, filters)))
+    Some(Desk::new(addresses, contacts, of_clients))
 }

@@ -21,9 +21,8 @@ pub(crate) struct Bed {
 }
 
 fn records(store: Arc<Store>, own: Address, contacts: Contacts) -> Records {
-    let subscriptions = Subscriptions::open(Arc::clone(&store)).unwrap();
-    let filters = Filters::open(Arc::clone(&store)).unwrap();
-    Records { addresses: Addresses::new(store, own), contacts, subscriptions, filters }
+    let of_clients = ClientRecords::open(&store).unwrap();
+    Records { addresses: Addresses::new(store, own), contacts, of_clients }
 }
 
 impl Bed {

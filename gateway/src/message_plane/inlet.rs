@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ratman_types::{Address, Hop, LinkId, SecretKey};
+use ratman_types::{Address, Hop, LinkId, Namespace, SecretKey};
 use ratman_wire::FrameId;
 use ratman_wire::api::FilterRule;
 use router_core::Via;
@@ -49,6 +49,8 @@ pub(super) enum Input {
     Filter(StreamFilter),
     /// Other streams are taken for one address than before.
     Rules(Address, Vec<FilterRule>),
+    /// An address of ours took part in these namespaces before the daemon began, and does.
+    TookPart(Address, Vec<Namespace>),
     /// Others are contacts than before.
     Contacts(BTreeSet<Address>),
     /// It is to end.
@@ -186,6 +188,12 @@ impl Inlet {
     /// For this address, up or not, other streams are taken than before.
     pub fn rules(&self, address: Address, rules: Vec<FilterRule>) {
         self.put(Input::Rules(address, rules));
+    }
+
+    /// An address of ours, which is not up yet, took part in these namespaces before the daemon began: what comes to them is for it, too,
+    /// once it has shown their keys again.
+    pub fn took_part(&self, address: Address, namespaces: Vec<Namespace>) {
+        self.put(Input::TookPart(address, namespaces));
     }
 
     /// Rules of addresses mean others by contacts than before.

@@ -44,12 +44,20 @@ pub(super) struct Members {
     own: Address,
     // INVARIANT: at most MAX_NAMESPACES.
     namespaces: BTreeMap<Namespace, Known>,
+    /// Who took part before the daemon began, and has not left since: what comes is for them, too, whether they have shown the key again or
+    /// not.
+    before: BTreeSet<(Namespace, Address)>,
 }
 
 impl Members {
     /// None.
     pub(super) const fn new(own: Address) -> Self {
-        Self { own, namespaces: BTreeMap::new() }
+        Self { own, namespaces: BTreeMap::new(), before: BTreeSet::new() }
+    }
+
+    /// An address took part in these before the daemon began.
+    pub(super) fn took_part(&mut self, address: Address, namespaces: Vec<Namespace>) {
+        self.before.extend(namespaces.into_iter().map(|namespace| (namespace, address)));
     }
 
     /// Makes a key known; nothing happens where it is.
@@ -84,11 +92,13 @@ impl Members {
 
     /// Has an address take part no more; whether it did.
     pub(super) fn leave(&mut self, namespace: &Namespace, member: &Address) -> bool {
-        self.namespaces.get_mut(namespace).is_some_and(|known| known.members.remove(member))
+        let was_before = self.before.remove(&(*namespace, *member));
+        self.namespaces.get_mut(namespace).is_some_and(|known| known.members.remove(member)) || was_before
     }
 
     /// Forgets that an address has shown a key that nobody else takes part with; whether it had.
     pub(super) fn forget(&mut self, namespace: &Namespace, by: &Address) -> Result<bool, NamespaceError> {
+        self.before.remove(&(*namespace, *by));
         let Some(known) = self.namespaces.get_mut(namespace) else { return Ok(false) };
         if known.members.iter().any(|member| member != by) {
             return Err(NamespaceError::InUse);
@@ -98,8 +108,10 @@ impl Members {
     }
 
     /// An address is gone for good, and what it knew with it; says in which namespaces it took part.
-    pub(super) fn forget_address(&mut self, address: &Address) -> Vec<Namespace> {
-        let theirs = self.of(address).collect();
+    pub(super) fn forget_address(&mut self, address: &Address) -> BTreeSet<Namespace> {
+        let before = self.before.extract_if(.., |(_, member)| member == address);
+        let before: BTreeSet<_> = before.map(|(namespace, _)| namespace).collect();
+        let theirs = self.of(address).chain(before).collect::<BTreeSet<_>>();
         for known in self.namespaces.values_mut() {
             known.by.remove(address);
             known.members.remove(address);
@@ -123,9 +135,19 @@ impl Members {
         self.namespaces.get(namespace).is_some_and(|known| known.members.contains(member))
     }
 
-    /// Who takes part.
+    /// Who takes part, whether they have shown the key since the daemon began or not.
     pub(super) fn who(&self, namespace: &Namespace) -> impl Iterator<Item = &Address> + '_ {
-        self.namespaces.get(namespace).into_iter().flat_map(|known| &known.members)
+        let known = self.namespaces.get(namespace);
+        let is_known = move |member: &&Address| known.is_some_and(|known| known.members.contains(*member));
+        let [first, last] = [[0; 32], [u8::MAX; 32]].map(|bytes| (*namespace, Address::from_bytes(bytes)));
+        let before = self.before.range(first..=last).map(|(_, member)| member);
+        let now = known.into_iter().flat_map(|known| &known.members);
+        now.chain(before.filter(move |member| !is_known(member)))
+    }
+
+    /// Whether somebody takes part who has shown the key.
+    pub(super) fn is_open(&self, namespace: &Namespace) -> bool {
+        self.namespaces.get(namespace).is_some_and(|known| !known.members.is_empty())
     }
 
     /// In which of them an address takes part.

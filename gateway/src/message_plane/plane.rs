@@ -180,6 +180,9 @@ impl Plane {
             Input::Keep(addresses) => self.streams.forget_all_but(&addresses),
             Input::Filter(filter) => self.streams.set_filter(filter),
             Input::Rules(address, rules) => self.streams.set_rules(address, rules),
+            Input::TookPart(address, namespaces) => {
+                self.registry.takers.members().took_part(address, namespaces);
+            }
             Input::Contacts(contacts) => self.streams.set_contacts(contacts),
             Input::End => return false,
             #[cfg(test)]

@@ -142,7 +142,7 @@ impl Takers {
 
     /// What the others have taken that still take part is over; without them nobody opens what comes.
     fn has_left(&mut self, namespace: &Namespace, streams: &mut Streams, now: Now) {
-        if self.members.who(namespace).next().is_none() {
+        if !self.members.is_open(namespace) {
             streams.remove_namespace(namespace);
             return;
         }

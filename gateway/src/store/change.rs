@@ -29,11 +29,13 @@ pub enum Table {
     Subscriptions,
     /// Which streams addresses of clients take: [`Key::address`].
     Filters,
+    /// In which namespaces addresses of clients take part: [`Key::address`].
+    Memberships,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Blocks,
         Self::References,
         Self::Streams,
@@ -41,6 +43,7 @@ impl Table {
         Self::Contacts,
         Self::Subscriptions,
         Self::Filters,
+        Self::Memberships,
     ];
 
     /// How long its keys are, in bytes.
@@ -48,7 +51,7 @@ impl Table {
         match self {
             Self::Blocks | Self::References => 12,
             Self::Streams => 8,
-            Self::Addresses | Self::Contacts | Self::Subscriptions | Self::Filters => 32,
+            Self::Addresses | Self::Contacts | Self::Subscriptions | Self::Filters | Self::Memberships => 32,
         }
     }
 
@@ -62,6 +65,7 @@ impl Table {
             Self::Contacts => "contacts",
             Self::Subscriptions => "subscriptions",
             Self::Filters => "filters",
+            Self::Memberships => "memberships",
         }
     }
 
@@ -76,6 +80,7 @@ impl Table {
             Self::Contacts => 6,
             Self::Subscriptions => 7,
             Self::Filters => 8,
+            Self::Memberships => 9,
         }
     }
 }

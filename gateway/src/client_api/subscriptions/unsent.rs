@@ -49,7 +49,11 @@ pub(super) async fn is_acknowledged(client: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn waits(client: &TcpStream) -> io::Result<bool> {
+/// Whether something that was written is not at the other end yet.
+///
+/// # Errors
+/// As [`is_acknowledged`].
+pub(super) fn waits(client: &TcpStream) -> io::Result<bool> {
     let info = TcpInfo.get(client)?;
     if ![ESTABLISHED, CLOSE_WAIT].contains(&info[STATE]) {
         return Err(io::ErrorKind::ConnectionReset.into());

@@ -55,7 +55,7 @@ async fn the_router_says_what_it_is() {
         ("0.1.0", status.address, status.router_id, status.overlay)
     );
     assert_eq!((router.uptime, router.clock_correction_us), (Duration::from_secs(3_700), -90_500_000));
-    assert_eq!(router.payload_limit, 1 << 20);
+    assert_eq!(router.payload_limit, 256 << 10);
     assert_eq!(router.warnings[0].as_str(), "reload refused: gateway.toml:3: not TOML");
     assert_eq!((router.drops[0].name.as_str(), router.drops[0].value), ("replayed frame", 7));
     let streams = router.streams.unwrap();

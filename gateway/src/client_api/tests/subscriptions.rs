@@ -123,6 +123,24 @@ async fn the_newest_socket_of_a_subscription_counts_and_goes_before_who_receives
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_again_at_once_is_brought_nothing_twice() {
+    let api = Api::new();
+    let mut alice = api.client().await;
+    let (address, token) = alice.address().await;
+    let new = Request::Subscribe(NewSubscription { address, recipient: None });
+    let SubscriptionSocket { id, mut bind } = alice.subscribed(&new, &token).await;
+    let send = letter(address, Recipient::Address(address));
+    for round in 0..50_u32 {
+        let mut brought = api.subscriber(bind).await;
+        let content = round.to_be_bytes();
+        assert_eq!(alice.send(&send, &token, &content).await, Reply::Ok);
+        assert_eq!(brought.brought().await.1, content);
+        bind = alice.subscribed(&Request::Resubscribe(held(id, address)), &token).await.bind;
+    }
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_is_its_addresss_and_ends() {
     let api = Api::new();
     let mut alice = api.client().await;

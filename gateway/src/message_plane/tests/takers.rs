@@ -108,6 +108,39 @@ async fn what_the_rest_have_taken_is_over_when_the_last_other_leaves() {
 }
 
 #[tokio::test]
+async fn who_took_part_before_a_restart_has_what_came_when_it_is_back_after_the_others() {
+    for comes_back in [false, true] {
+        let bed = Bed::new();
+        let [one, other] = [51, 52].map(|seed| bed.address(seed));
+        for member in [one, other] {
+            bed.join(member).await;
+        }
+        let post = bed.publish(b"post").await;
+        bed.reported(|report| report.streams.waiting == 1).await;
+        let bed = bed.restart();
+        for (seed, member) in [(51, one), (52, other)] {
+            bed.address(seed);
+            bed.plane.door().inlet().took_part(member, vec![namespace()]);
+        }
+        bed.join(one).await;
+        let clients = bed.plane.clients().clone();
+        clients.receive(for_(one)).await.unwrap().unwrap().take().await.unwrap().unwrap();
+        assert_eq!(bed.here(other).await, None, "it has not shown the key");
+        bed.reported(|report| report.streams.waiting == 1).await;
+        if comes_back {
+            bed.join(other).await;
+            let held = clients.receive(for_(other)).await.unwrap().unwrap();
+            assert_eq!(held.arrival().key, post);
+            held.take().await.unwrap().unwrap();
+        } else {
+            assert!(clients.leave_namespace(namespace(), other).await.unwrap());
+        }
+        bed.reported(|report| report.streams.waiting == 0).await;
+        bed.plane.end();
+    }
+}
+
+#[tokio::test]
 async fn who_waits_is_served_when_its_address_takes_part() {
     let bed = Bed::new();
     let [one, late] = [51, 52].map(|seed| bed.address(seed));

@@ -34,9 +34,9 @@ const MAX_HEADER: usize = 42;
 pub struct PayloadLimit(u32);
 
 impl PayloadLimit {
-    /// What a router takes of a client unless it is told otherwise: 1 MiB, room for a request to as many recipients as may
-    /// be with some auxiliary data each.
-    pub const REQUEST: Self = Self(1 << 20);
+    /// What a router takes of a client unless it is told otherwise: 256 KiB, room for a request to as many recipients as may
+    /// be with some auxiliary data each. A connection can make a router hold two of them.
+    pub const REQUEST: Self = Self(256 << 10);
     /// What a client takes of a router unless it is told otherwise: 8 MiB. The longest reply is a deployed list of peers,
     /// 65 535 times 103 bytes.
     pub const REPLY: Self = Self(8 << 20);
