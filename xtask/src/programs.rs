@@ -64,6 +64,17 @@ pub(crate) const MMDEBSTRAP: Program = Program { probe: &["mmdebstrap"], package
 /// What enters it.
 pub(crate) const NSENTER: Program = Program { probe: &["nsenter"], packages: &["util-linux"] };
 
+/// What the window is made with.
+pub(crate) const GTK: Program =
+    Program { probe: &["pkg-config", "--exists", "gtk4"], packages: &["pkg-config", "libgtk-4-dev"] };
+/// A screen that nobody sees.
+pub(crate) const XVFB: Program = Program { probe: &["Xvfb"], packages: &["xvfb", "fonts-dejavu-core"] };
+/// Pictures of it.
+pub(crate) const IMPORT: Program = Program { probe: &["import", "-version"], packages: &["imagemagick"] };
+/// What reads them.
+pub(crate) const TESSERACT: Program =
+    Program { probe: &["tesseract"], packages: &["tesseract-ocr", "tesseract-ocr-eng"] };
+
 /// A Rust compiler with a library for the kernel's own programs.
 pub(crate) const RUSTC_BPF: Program = Program {
     probe: &["sh", "-c", "test -x /usr/bin/cargo && test -d /usr/lib/rustlib/bpfel-unknown-none"],
@@ -101,6 +112,8 @@ pub(crate) const TO_TEST: &[Program] =
     &[IP, TC, PING, IPERF3, PYTHON, SSH, SSHD, NFT, FAKETIME, SHELLCHECK, SYSTEMD_ANALYZE];
 /// What boots trees; what runs inside is theirs.
 pub(crate) const TO_TEST_THE_SYSTEM: &[Program] = &[IP, NSPAWN, MMDEBSTRAP, NSENTER];
+/// What shows the window, and reads what it shows.
+pub(crate) const TO_TEST_THE_WINDOW: &[Program] = &[CC, IP, GTK, XVFB, IMPORT, TESSERACT];
 /// What the bench measures with.
 pub(crate) const TO_MEASURE: &[Program] = &[IP, PING, IPERF3];
 /// What the bench of links measures with.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! `cargo xtask test`: every test that there is, those in the lab included; with `--system` those in booted trees instead.
+//! `cargo xtask test`: every test that there is, those in the lab included; with `--system` those in booted trees instead, with
+//! `--window` that of the window.
 
 mod system;
+mod window;
 
 use std::fs::File;
 use std::io::copy;
@@ -16,6 +18,7 @@ use crate::bpf::cargo_with_probes;
 use crate::build::{Profile, all};
 use crate::cargo::{metadata, run};
 use crate::programs::{TO_TEST, require};
+use window::WINDOW_TESTS;
 
 /// The feature of tests that make network namespaces, and so need the rights for it.
 const LAB_TESTS: &str = "lab-tests";
@@ -38,6 +41,9 @@ pub(crate) struct Test {
     /// see that it is the same.
     #[arg(long)]
     system: bool,
+    /// Try the window of posts on a screen that nobody sees, with GTK; a picture of it is kept.
+    #[arg(long, conflicts_with = "system")]
+    window: bool,
     /// Where `--system` upgrades from: a commit, as git calls it [default: the one before, HEAD~1].
     #[arg(long, value_name = "REVISION", requires = "system")]
     upgrade_from: Option<String>,
@@ -47,6 +53,9 @@ impl Test {
     pub(crate) fn run(self) -> Result<()> {
         if self.system {
             return system::run_tests(self.long, self.upgrade_from.as_deref());
+        }
+        if self.window {
+            return window::run_tests();
         }
         require(TO_TEST)?;
         let repetitions = repetitions(self.long);
@@ -101,7 +110,7 @@ fn repetitions(long: bool) -> &'static str {
 
 /// The features that switch on all tests of every package, for `--features`.
 pub(crate) fn all_test_features(metadata: &Metadata) -> String {
-    [LAB_TESTS, SYSTEM_TESTS].map(|feature| in_all_packages(metadata, feature)).join(",")
+    [LAB_TESTS, SYSTEM_TESTS, WINDOW_TESTS].map(|feature| in_all_packages(metadata, feature)).join(",")
 }
 
 /// A feature of every package that has it, for `--features`.
@@ -145,15 +154,16 @@ mod tests {
         for expected in ["--test=lab_itself", "--test=main_job", "--test=failures"] {
             assert!(arguments.iter().any(|argument| argument == expected), "{expected} in {arguments:?}");
         }
-        // Between them they have every test but those in booted trees.
+        // Between them they have every test but those in booted trees and those of the window.
         let others = outside_the_lab(&metadata);
         assert!(others.iter().any(|argument| argument == "--test=same_seed"), "{others:?}");
         let tests = metadata.workspace_packages().into_iter().flat_map(|package| &package.targets);
         for test in tests.filter(|target| target.is_test()) {
             let name = format!("--test={}", test.name);
-            let is_of_system = test.required_features.iter().any(|feature| feature == SYSTEM_TESTS);
+            let apart = |feature: &String| [SYSTEM_TESTS, WINDOW_TESTS].contains(&feature.as_str());
+            let is_apart = test.required_features.iter().any(apart);
             let runs = [&arguments, &others].map(|of| usize::from(of.contains(&name)));
-            assert_eq!(runs.iter().sum::<usize>(), usize::from(!is_of_system), "{name}");
+            assert_eq!(runs.iter().sum::<usize>(), usize::from(!is_apart), "{name}");
         }
     }
 

@@ -74,7 +74,12 @@ impl<'a> User<'a> {
     }
 
     pub(crate) fn begin(&self, program: &str, arguments: &[&str]) -> Child {
+        self.begin_with(program, arguments, &[])
+    }
+
+    fn begin_with(&self, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
         let mut command = self.command(program, arguments);
+        command.envs(environment.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
@@ -111,7 +116,16 @@ pub(crate) struct Staying {
 
 impl Staying {
     pub(crate) fn begin(user: &User<'_>, program: &str, arguments: &[&str]) -> Self {
-        let mut child = user.begin(program, arguments);
+        Self::begin_with(user, (program, arguments), &[])
+    }
+
+    /// In this environment.
+    pub(crate) fn begin_with(
+        user: &User<'_>,
+        (program, arguments): (&str, &[&str]),
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut child = user.begin_with(program, arguments, environment);
         let output = BufReader::new(child.stdout.take().unwrap());
         Self { child, output }
     }
