@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! One client's connection: microframes in, microframes and content out, each within its time.
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
 use std::time::Duration;
@@ -18,6 +19,12 @@ pub(super) const IDLE: Duration = Duration::from_secs(120);
 
 /// A client has so long to take what it is given, a reply or a piece of content: what it writes to may be slow.
 pub(super) const TO_TAKE: Duration = Duration::from_secs(60);
+
+/// While a client waits for something, so many requests behind it are read, to see that it is gone: programs say them at once, and no more.
+const MOST_AHEAD: usize = 64;
+
+/// Bytes of these, but for the last.
+const BYTES_AHEAD: usize = 64 * 1024;
 
 /// Why a connection is over.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +53,8 @@ pub(super) enum Left {
 pub(super) struct Connection<R, W> {
     reader: WipedReader<R>,
     /// What the client asked for while it was waited for.
-    next: Option<Microframe>,
+    // INVARIANT: at most MOST_AHEAD, and BYTES_AHEAD beside the last.
+    ahead: VecDeque<Microframe>,
     writer: W,
     decoder: MicroframeDecoder,
 }
@@ -55,12 +63,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     /// With nothing read from it.
     pub(super) fn new(reader: R, writer: W) -> Self {
         let decoder = MicroframeDecoder::new(PayloadLimit::REQUEST);
-        Self { reader: WipedReader::new(reader), next: None, writer, decoder }
+        Self { reader: WipedReader::new(reader), ahead: VecDeque::new(), writer, decoder }
     }
 
     /// The next microframe, which has to be whole within [`IDLE`].
     pub(super) async fn next(&mut self) -> Result<Microframe, Left> {
-        match self.next.take() {
+        match self.ahead.pop_front() {
             Some(frame) => Ok(frame),
             None => timeout(IDLE, self.read()).await.map_err(|_| Left::Idle)?,
         }
@@ -68,7 +76,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
 
     /// The next microframe, which may take any time. Cancel safe.
     pub(super) async fn frame(&mut self) -> Result<Microframe, Left> {
-        match self.next.take() {
+        match self.ahead.pop_front() {
             Some(frame) => Ok(frame),
             None => self.read().await,
         }
@@ -110,25 +118,25 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
         timeout(TO_TAKE, self.writer.write_all(bytes)).await?
     }
 
-    /// Waits until the client is gone, or says that it goes; for ever where it has asked for something else already, which waits its
-    /// turn. Cancel safe.
+    /// Waits until the client is gone, or says that it goes; what else it asks for waits its turn. Cancel safe.
     pub(super) async fn left(&mut self) -> Left {
         match self.look_ahead().await.map(Request::decode) {
             Err(left) => left,
             Ok(Ok(Request::Disconnect(_))) => Left::Goodbye,
-            Ok(_) => pending().await,
+            Ok(_) => self.end().await,
         }
     }
 
-    /// Waits until the client gives up what the connection is about; for ever where it has asked for something else already, which
+    /// Waits until the client gives up what the connection is about; for ever where it has said something else already, which
     /// waits its turn. Cancel safe.
     async fn gives_up(&mut self) -> Result<(), Left> {
         match Request::decode(self.look_ahead().await?) {
             Ok(Request::Disconnect(_)) => Err(Left::Goodbye),
             Ok(Request::Cancel(_)) => {
-                self.next = None;
+                self.ahead.pop_front();
                 Ok(())
             }
+            // That is content, and counts although the connection ends behind it.
             _ => pending().await,
         }
     }
@@ -139,11 +147,25 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Connection<R, W> {
     }
 
     async fn look_ahead(&mut self) -> Result<&Microframe, Left> {
-        let next = match self.next.take() {
-            Some(next) => next,
-            None => self.read().await?,
-        };
-        Ok(self.next.insert(next))
+        if self.ahead.is_empty() {
+            let next = self.read().await?;
+            self.ahead.push_back(next);
+        }
+        Ok(self.ahead.front().expect("invariant: something was read"))
+    }
+
+    /// Reads on behind what the client has asked for already, as far as there is room for it, until the connection ends. Cancel safe.
+    async fn end(&mut self) -> Left {
+        loop {
+            let bytes: usize = self.ahead.iter().map(|frame| frame.payload.len()).sum();
+            if self.ahead.len() >= MOST_AHEAD || bytes >= BYTES_AHEAD {
+                return pending().await;
+            }
+            match self.read().await {
+                Ok(frame) => self.ahead.push_back(frame),
+                Err(left) => return left,
+            }
+        }
     }
 
     /// Whether the client is gone by now.

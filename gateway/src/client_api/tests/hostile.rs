@@ -7,7 +7,12 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use ratman_wire::api::{ApiMode, ApiNamespace, Operation, PageOf};
+use ratman_wire::api::{
+    Anycast, ApiMode, ApiNamespace, Content, FilterAction, FilterRule, FiltersOf, HeldFilter,
+    HeldSubscription, Lifetime, List, Membership, NamespaceSeed, NamespacesOf, NewFilter, NewNamespace,
+    NewStream, NewSubscription, Operation, PageOf, Receive, Senders, StreamId, StreamKey, StreamsOf,
+    SubscriptionId,
+};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -33,11 +38,85 @@ enum Shown {
     Wrong,
 }
 
+/// What a frame says.
+#[derive(Clone, Debug)]
+enum What {
+    /// A request as it should be, by its place among [`requests_of`].
+    Request(prop::sample::Index),
+    /// The same with a byte that is another, or without its end.
+    Damaged(prop::sample::Index, prop::sample::Index, Option<u8>),
+    /// Anything.
+    Any(ApiMode, Vec<Part>),
+}
+
 #[derive(Clone, Debug)]
 struct Said {
-    mode: ApiMode,
+    what: What,
     shown: Shown,
-    parts: Vec<Part>,
+}
+
+/// A request of each kind by an address to itself, but for those that would end it.
+fn requests_of(own: Address) -> Vec<Request> {
+    let (to, nothing, page) = (Recipient::Address(own), Nothing, PageOf::first);
+    let seed = NamespaceSeed::from_bytes([60; 32]);
+    let namespace = seed.namespace();
+    let member = || Membership { address: own, namespace };
+    let held = || HeldSubscription { id: SubscriptionId::from_bytes([1; 32]), address: own };
+    let stream = || StreamKey { from: own, to, stream: StreamId::from_bytes([1; 32]) };
+    let recipients = || List::new(vec![to]).unwrap();
+    let letters = List::new(vec![letterhead(own, own)]).unwrap();
+    let receive = |wait| Receive { address: own, from: None, to: None, limit: None, wait, resume: None };
+    let rule = FilterRule { from: Senders::Strangers, at_least: None, action: FilterAction::Deny };
+    let created = |size| NewStream {
+        from: own,
+        to: recipients(),
+        size,
+        lifetime: Lifetime::MAX,
+        progress: true,
+        auxiliary_data: Default::default(),
+    };
+    vec![
+        Request::StreamCreate(created(Some(ByteCount(3)))),
+        Request::StreamCreate(created(None)),
+        Request::Content(Content::new(vec![7; 3]).unwrap()),
+        Request::End(nothing),
+        Request::Cancel(nothing),
+        Request::Taken(nothing),
+        Request::StreamReceive(receive(true)),
+        Request::StreamReceive(receive(false)),
+        Request::StreamStatus(stream()),
+        Request::StreamDestroy(stream()),
+        Request::StreamQuery(StreamsOf { address: own, page: page() }),
+        Request::SendOne(letterhead(own, own)),
+        Request::SendMany(letters),
+        Request::RecvOne(RecvOne { address: own, recipient: None }),
+        Request::RecvMany(RecvMany { address: own, recipient: Some(to), limit: Some(1) }),
+        Request::Subscribe(NewSubscription { address: own, recipient: None }),
+        Request::Resubscribe(held()),
+        Request::Unsubscribe(held()),
+        Request::SubscriptionList(own),
+        Request::FilterAdd(NewFilter { address: own, rule }),
+        Request::FilterDelete(HeldFilter { address: own, filter: 0 }),
+        Request::FilterList(FiltersOf { address: own, page: page() }),
+        Request::NamespaceCreate(NewNamespace { namespace, seed }),
+        Request::NamespaceUp(member()),
+        Request::NamespaceDown(member()),
+        Request::NamespaceDestroy(member()),
+        Request::NamespaceList(NamespacesOf { address: own, page: page() }),
+        Request::Anycast(Anycast { address: own, namespace, timeout: Duration::from_millis(1) }),
+        Request::AddressUp(own),
+        Request::AddressList(nothing),
+        Request::AddressQuery(page()),
+        Request::RouterQuery(nothing),
+        Request::RouteList(page()),
+        Request::RouteQuery(own),
+        Request::PeerList(nothing),
+        Request::PeerQuery(page()),
+        Request::LinkQuery(1),
+        Request::Status(nothing),
+        Request::Connect(ApiVersion::OURS),
+        Request::Disconnect(nothing),
+    ]
 }
 
 fn modes() -> impl Strategy<Value = ApiMode> {
@@ -58,30 +137,54 @@ fn part() -> impl Strategy<Value = Part> {
 }
 
 fn said() -> impl Strategy<Value = Said> {
-    let shown = prop_oneof![1 => Just(Shown::Nothing), 4 => Just(Shown::Own), 1 => Just(Shown::Wrong)];
-    (modes(), shown, vec(part(), 0..5)).prop_map(|(mode, shown, parts)| Said { mode, shown, parts })
+    let shown = prop_oneof![1 => Just(Shown::Nothing), 12 => Just(Shown::Own), 1 => Just(Shown::Wrong)];
+    let index = any::<prop::sample::Index>;
+    let what = prop_oneof![
+        8 => index().prop_map(What::Request),
+        1 => (index(), index(), any::<Option<u8>>()).prop_map(|(which, at, byte)| What::Damaged(which, at, byte)),
+        1 => (modes(), vec(part(), 0..5)).prop_map(|(mode, parts)| What::Any(mode, parts)),
+    ];
+    (what, shown).prop_map(|(what, shown)| Said { what, shown })
 }
 
 impl Said {
     fn frame(&self, (own, token): (&Address, &AuthToken)) -> Microframe {
-        // It is to be there for the next, too.
-        let ends_it = [Operation::DESTROY, Operation::DOWN].contains(&self.mode.operation());
-        let shown = if ends_it && self.shown == Shown::Own { Shown::Wrong } else { self.shown };
-        let auth = match shown {
-            Shown::Nothing => None,
-            Shown::Own => Some(token.clone()),
-            Shown::Wrong => Some(AuthToken::from_bytes([9; 32])),
-        };
-        let mut payload = Vec::new();
-        for part in &self.parts {
-            match part {
-                Part::Own => payload.extend(own.as_bytes()),
-                Part::Foreign => payload.extend([60; 32]),
-                Part::Number(number, length) => payload.extend(&number.to_be_bytes()[8 - length..]),
-                Part::Any(bytes) => payload.extend(bytes),
+        let request = |which: &prop::sample::Index| which.get(&requests_of(*own)).to_frame(None);
+        let (mode, payload) = match &self.what {
+            What::Request(which) => (request(which).mode, request(which).payload.to_vec()),
+            What::Damaged(which, at, byte) => {
+                let mut payload = request(which).payload.to_vec();
+                if !payload.is_empty() {
+                    let at = at.index(payload.len());
+                    match byte {
+                        Some(byte) => payload[at] = *byte,
+                        None => payload.truncate(at),
+                    }
+                }
+                (request(which).mode, payload)
             }
+            What::Any(mode, parts) => (*mode, parts.iter().flat_map(|part| part.bytes(own)).collect()),
+        };
+        // It is to be there for the next, too.
+        let ends_it = mode.namespace() == ApiNamespace::ADDRESS
+            && [Operation::DESTROY, Operation::DOWN].contains(&mode.operation());
+        let auth = match self.shown {
+            Shown::Own if !ends_it => Some(token.clone()),
+            Shown::Own | Shown::Wrong => Some(AuthToken::from_bytes([9; 32])),
+            Shown::Nothing => None,
+        };
+        Microframe { mode, auth, payload: Zeroizing::new(payload) }
+    }
+}
+
+impl Part {
+    fn bytes(&self, own: &Address) -> Vec<u8> {
+        match self {
+            Self::Own => own.as_bytes().to_vec(),
+            Self::Foreign => vec![60; 32],
+            Self::Number(number, length) => number.to_be_bytes()[8 - length..].to_vec(),
+            Self::Any(bytes) => bytes.clone(),
         }
-        Microframe { mode: self.mode, auth, payload: Zeroizing::new(payload) }
     }
 }
 
@@ -108,8 +211,12 @@ fn any_frames_are_answered_and_hang_nobody() {
     let api = runtime.block_on(async { Api::new() });
     let mut behaves = runtime.block_on(api.client());
     let (own, token) = runtime.block_on(behaves.address());
-    let config =
-        Config { cases: if long { 4096 } else { 192 }, failure_persistence: None, ..Config::default() };
+    let config = Config {
+        cases: if long { 4096 } else { 192 },
+        failure_persistence: None,
+        max_shrink_time: 100_000,
+        ..Config::default()
+    };
     let frames = (vec(said(), 1..12), vec(any::<u8>(), 0..8));
     let behaves = tokio::sync::Mutex::new(behaves);
     let tried = TestRunner::new(config).run(&frames, |(said, rest)| {
