@@ -116,7 +116,7 @@ pub(super) async fn send(global: &GlobalArgs, arguments: SendArgs, mut interrupt
     match written {
         // The news tell why it is over.
         Ok(()) | Err(Error::Ended) => {}
-        Err(error) => return Err(sender.broken(error, kept)),
+        Err(error) => return Err(with_way_on(error.into(), kept.as_ref())),
     }
     let waited = tokio::select! {
         waited = Box::pin(sender.wait(&session, &to, &mut sending, &mut fates)) => waited,
@@ -137,7 +137,8 @@ pub(super) async fn send(global: &GlobalArgs, arguments: SendArgs, mut interrupt
         (Err(failure), false) if failure.exit == Exit::Interrupted => {
             sender.give_up(sending, kept, interrupt).await
         }
-        (Err(failure), false) => Err(failure),
+        // All was written, and the router may not have had all of it.
+        (Err(failure), false) => Err(with_way_on(failure, kept.as_ref())),
         // It is over without news, which breaks the protocol.
         (Ok(()), false) => Err(Failure::failed("the router says nothing of what it took")),
     }
@@ -324,16 +325,14 @@ impl Sender {
             }
         }
     }
+}
 
-    /// It broke in the middle.
-    fn broken(&self, error: Error, kept: Option<KeptSend>) -> Failure {
-        let can_go_on = error.is_unreachable() && kept.is_some();
-        let mut failure = Failure::from(error);
-        if can_go_on {
-            failure.message.push_str("; go on with the same command and --resume");
-        }
-        failure
+/// It broke before the router answered for it.
+fn with_way_on(mut failure: Failure, kept: Option<&KeptSend>) -> Failure {
+    if failure.exit == Exit::NoRouter && kept.is_some() {
+        failure.message.push_str("; go on with the same command and --resume");
     }
+    failure
 }
 
 async fn copy(
