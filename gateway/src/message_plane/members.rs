@@ -98,11 +98,12 @@ impl Members {
 
     /// Forgets that an address has shown a key that nobody else takes part with; whether it had.
     pub(super) fn forget(&mut self, namespace: &Namespace, by: &Address) -> Result<bool, NamespaceError> {
-        self.before.remove(&(*namespace, *by));
-        let Some(known) = self.namespaces.get_mut(namespace) else { return Ok(false) };
-        if known.members.iter().any(|member| member != by) {
+        let known = self.namespaces.get_mut(namespace);
+        if known.as_ref().is_some_and(|known| known.members.iter().any(|member| member != by)) {
             return Err(NamespaceError::InUse);
         }
+        self.before.remove(&(*namespace, *by));
+        let Some(known) = known else { return Ok(false) };
         known.members.remove(by);
         Ok(known.by.remove(by))
     }
@@ -221,6 +222,11 @@ mod tests {
         assert!(members.leave(&namespace, &other) && !members.leave(&namespace, &other));
         assert_eq!(members.who(&namespace).collect::<Vec<_>>(), [&one]);
         assert!(members.is_in(&namespace, &one) && !members.is_in(&namespace, &other));
+        // Who took part before the daemon began, and is refused, goes on to do so.
+        members.took_part(other, vec![namespace]);
+        assert_eq!(members.forget(&namespace, &other), Err(NamespaceError::InUse));
+        assert_eq!(members.who(&namespace).collect::<Vec<_>>(), [&one, &other]);
+        assert!(members.leave(&namespace, &other));
         assert_eq!(members.forget(&namespace, &one), Ok(true));
         assert_eq!(members.forget(&namespace, &one), Ok(false));
         assert_eq!(members.sweep(), []);
