@@ -116,7 +116,10 @@ pub(super) async fn send(global: &GlobalArgs, arguments: SendArgs, mut interrupt
     match written {
         // The news tell why it is over.
         Ok(()) | Err(Error::Ended) => {}
-        Err(error) => return Err(with_way_on(error.into(), kept.as_ref())),
+        Err(error) => {
+            let can_go_on = error.is_unreachable() && kept.is_some();
+            return Err(with_way_on(error.into(), can_go_on));
+        }
     }
     let waited = tokio::select! {
         waited = Box::pin(sender.wait(&session, &to, &mut sending, &mut fates)) => waited,
@@ -138,7 +141,10 @@ pub(super) async fn send(global: &GlobalArgs, arguments: SendArgs, mut interrupt
             sender.give_up(sending, kept, interrupt).await
         }
         // All was written, and the router may not have had all of it.
-        (Err(failure), false) => Err(with_way_on(failure, kept.as_ref())),
+        (Err(failure), false) => {
+            let can_go_on = failure.exit == Exit::NoRouter && kept.is_some();
+            Err(with_way_on(failure, can_go_on))
+        }
         // It is over without news, which breaks the protocol.
         (Ok(()), false) => Err(Failure::failed("the router says nothing of what it took")),
     }
@@ -328,8 +334,8 @@ impl Sender {
 }
 
 /// It broke before the router answered for it.
-fn with_way_on(mut failure: Failure, kept: Option<&KeptSend>) -> Failure {
-    if failure.exit == Exit::NoRouter && kept.is_some() {
+fn with_way_on(mut failure: Failure, can_go_on: bool) -> Failure {
+    if can_go_on {
         failure.message.push_str("; go on with the same command and --resume");
     }
     failure
