@@ -42,7 +42,7 @@ pub(super) async fn hear(station: Station, whom: Address, longest: usize, events
         .to(Recipient::Address(station.address))
         .reconnect(Reconnect::default());
     let mut incoming = station.ipc.receive(&station.auth, station.address, options);
-    let mut hops = Hops { known: None, asked: None };
+    let mut hops = Hops { known: None };
     loop {
         let event = hear_one(&station, &mut incoming, whom, longest, &mut hops).await;
         let event = match event {
@@ -86,19 +86,19 @@ async fn hear_one(
 
 /// How far away somebody is.
 struct Hops {
-    known: Option<u8>,
-    asked: Option<Instant>,
+    /// And when that was asked.
+    known: Option<(u8, Instant)>,
 }
 
 impl Hops {
     async fn to(&mut self, ipc: &RatmanIpc, whom: Address) -> Option<u8> {
         // A reply can be here before there is a route: what is carried needs none.
-        if self.known.is_none() || self.asked.is_none_or(|asked| asked.elapsed() >= HOPS_HOLD) {
+        if self.known.is_none_or(|(_, asked)| asked.elapsed() >= HOPS_HOLD) {
             let route = ipc.route_query(whom).await.ok().flatten();
-            self.known = route.and_then(|route| if route.local { Some(0) } else { route.hops });
-            self.asked = Some(Instant::now());
+            let hops = route.and_then(|route| if route.local { Some(0) } else { route.hops });
+            self.known = hops.map(|hops| (hops, Instant::now()));
         }
-        self.known
+        self.known.map(|(hops, _)| hops)
     }
 }
 
