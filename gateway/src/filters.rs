@@ -68,10 +68,7 @@ impl Record for Kept {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        match reader.u8("version")? {
-            VERSION => {}
-            other => return Err(DecodeError::Version(other)),
-        }
+        reader.version(VERSION)?;
         let mut kept = Self { next: reader.u32("next")?, entries: Vec::new() };
         while !reader.rest().is_empty() && kept.entries.len() < MAX_FILTERS {
             let filter = reader.u32("filter")?;

@@ -34,10 +34,7 @@ impl Record for Joined {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        match reader.u8("version")? {
-            VERSION => {}
-            other => return Err(DecodeError::Version(other)),
-        }
+        reader.version(VERSION)?;
         let mut joined = Self::default();
         while !reader.rest().is_empty() && joined.0.len() < MAX_NAMESPACES_OF_ONE {
             joined.0.push(Namespace::from_bytes(reader.array("namespace")?));

@@ -70,10 +70,7 @@ impl Noted {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        match reader.u8("version")? {
-            VERSION => {}
-            other => return Err(DecodeError::Version(other)),
-        }
+        reader.version(VERSION)?;
         let number = reader.u64("number")?;
         let address = Address::from_bytes(reader.array("address")?);
         let recipient = reader.recipient("recipient")?;

@@ -99,10 +99,7 @@ impl Record {
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        match reader.u8("version")? {
-            VERSION => {}
-            other => return Err(DecodeError::Version(other)),
-        }
+        reader.version(VERSION)?;
         match reader.u8("kind")? {
             kind @ (SENT | PULLED | SHARED) => {
                 let key = read_key(&mut reader)?;

@@ -82,10 +82,7 @@ impl Announcement {
     /// Parses exactly one payload.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(payload);
-        match reader.u8("version")? {
-            VERSION => {}
-            other => return Err(DecodeError::Version(other)),
-        }
+        reader.version(VERSION)?;
         let announcement = Self {
             origin_time: WallTime::from_micros(reader.u64("origin time")?),
             origin_signature: Signature(reader.array("origin signature")?),

@@ -130,10 +130,7 @@ impl Header {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<(Self, usize), DecodeError> {
-        match reader.u8("version")? {
-            VERSION => {}
-            other => return Err(DecodeError::Version(other)),
-        }
+        reader.version(VERSION)?;
         let header = Self {
             hops_left: reader.u8("hops_left")?,
             mode: Mode(reader.u16("modes")?),

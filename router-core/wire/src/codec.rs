@@ -80,6 +80,17 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
+    /// The version that a structure begins with, of which one is read.
+    ///
+    /// # Errors
+    /// [`DecodeError::Version`] for another one, and where the input ends.
+    pub fn version(&mut self, expected: u8) -> Result<(), DecodeError> {
+        match self.u8("version")? {
+            version if version == expected => Ok(()),
+            other => Err(DecodeError::Version(other)),
+        }
+    }
+
     /// One byte.
     pub fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
         self.array(field).map(u8::from_be_bytes)

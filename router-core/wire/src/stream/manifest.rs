@@ -152,10 +152,7 @@ impl Manifest {
     /// nothing, since nothing is set aside for it.
     pub fn decode(plaintext: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(plaintext);
-        match reader.u8("version")? {
-            VERSION => {}
-            other => return Err(DecodeError::Version(other)),
-        }
+        reader.version(VERSION)?;
         let stream = StreamId::from_bytes(reader.array("stream id")?);
         let created = WallTime::from_micros(reader.u64("created")?);
         let lifetime = Lifetime::decode(reader.u32("lifetime")?)?;
