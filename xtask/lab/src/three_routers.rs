@@ -80,6 +80,14 @@ impl ThreeRouters {
         Self::prepare_with(limit, peers, extra)
     }
 
+    /// All three with these further lines in their configuration, running and with routes to each other.
+    pub fn running(limit: TimeLimit, extra: &str) -> Result<Self> {
+        let mut routers = Self::prepare_with_extra(limit, Dials::Edges, extra)?;
+        routers.start()?;
+        routers.wait_for_routes()?;
+        Ok(routers)
+    }
+
     /// As [`ThreeRouters::prepare`], with B dialling the second link at another port of R, where a
     /// [`Relay`](crate::Relay) is to listen.
     pub fn prepare_with_relay(limit: TimeLimit, port: u16) -> Result<Self> {

@@ -6,14 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use irdest_lab::StreamNews::{Delivered, Published};
-use irdest_lab::{Dials, Gateway, ThreeRouters, TimeLimit, same_content};
+use irdest_lab::{Gateway, ThreeRouters, TimeLimit, same_content};
 
 fn running() -> ThreeRouters {
-    let limit = TimeLimit::within(Duration::from_secs(120));
-    let mut routers = ThreeRouters::prepare(limit, Dials::Edges).unwrap();
-    routers.start().unwrap();
-    routers.wait_for_routes().unwrap();
-    routers
+    ThreeRouters::running(TimeLimit::within(Duration::from_secs(120)), "").unwrap()
 }
 
 fn publish(gateway: &Gateway, namespace: &str, file: &Path) -> String {

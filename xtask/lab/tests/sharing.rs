@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use irdest_lab::{Dials, Gateway, TakenStream, ThreeRouters, TimeLimit, same_content};
+use irdest_lab::{Gateway, TakenStream, ThreeRouters, TimeLimit, same_content};
 
 /// What is shared.
 const SIZE: u64 = 20 << 20;
@@ -14,11 +14,7 @@ const SIZE: u64 = 20 << 20;
 const MBIT_PER_SECOND: u32 = 40;
 
 fn running() -> ThreeRouters {
-    let limit = TimeLimit::within(Duration::from_secs(180));
-    let mut routers = ThreeRouters::prepare(limit, Dials::Edges).unwrap();
-    routers.start().unwrap();
-    routers.wait_for_routes().unwrap();
-    routers
+    ThreeRouters::running(TimeLimit::within(Duration::from_secs(180)), "").unwrap()
 }
 
 #[track_caller]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use irdest_lab::StreamNews::{Delivered, Stored};
 use irdest_lab::{
-    Dials, Gateway, StreamSender, Streams, TakenStream, ThreeRouters, TimeLimit, repetitions, same_content,
+    Gateway, StreamSender, Streams, TakenStream, ThreeRouters, TimeLimit, repetitions, same_content,
 };
 
 /// On both sides of what changes how contents are sent: none, the block sizes, what a manifest takes inline.
@@ -21,11 +21,7 @@ const MOST_MEMORY: u64 = 96 << 20;
 const QUOTA: &str = "[streams]\nquota = 4294967296\n";
 
 fn running(seconds: u64, extra: &str) -> ThreeRouters {
-    let limit = TimeLimit::within(Duration::from_secs(seconds));
-    let mut routers = ThreeRouters::prepare_with_extra(limit, Dials::Edges, extra).unwrap();
-    routers.start().unwrap();
-    routers.wait_for_routes().unwrap();
-    routers
+    ThreeRouters::running(TimeLimit::within(Duration::from_secs(seconds)), extra).unwrap()
 }
 
 fn take(gateway: &Gateway) -> TakenStream {

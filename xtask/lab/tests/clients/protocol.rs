@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use irdest_lab::{Dials, Gateway, ThreeRouters, TimeLimit, same_content};
+use irdest_lab::{Gateway, ThreeRouters, TimeLimit, same_content};
 use serde_json::Value;
 
 use crate::client::{Client, Come, come, text};
@@ -13,11 +13,7 @@ use crate::client::{Client, Come, come, text};
 const SIZES: [u64; 4] = [0, 1, 64 << 10, 3 << 20];
 
 pub(crate) fn running() -> ThreeRouters {
-    let limit = TimeLimit::within(Duration::from_secs(90));
-    let mut routers = ThreeRouters::prepare(limit, Dials::Edges).unwrap();
-    routers.start().unwrap();
-    routers.wait_for_routes().unwrap();
-    routers
+    ThreeRouters::running(TimeLimit::within(Duration::from_secs(90)), "").unwrap()
 }
 
 pub(crate) fn random_files(gateway: &Gateway, name: &str, sizes: &[u64]) -> Vec<PathBuf> {

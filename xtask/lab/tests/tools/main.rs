@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use irdest_lab::{Dials, ThreeRouters, TimeLimit, repetitions, same_content};
+use irdest_lab::{ThreeRouters, TimeLimit, repetitions, same_content};
 use user::{User, told};
 
 /// Exit codes that the tools' help tells of.
@@ -18,11 +18,7 @@ const NOT_ALLOWED: i32 = 4;
 const REFUSED: i32 = 6;
 
 fn running(seconds: u64, extra: &str) -> ThreeRouters {
-    let limit = TimeLimit::within(Duration::from_secs(seconds));
-    let mut routers = ThreeRouters::prepare_with_extra(limit, Dials::Edges, extra).unwrap();
-    routers.start().unwrap();
-    routers.wait_for_routes().unwrap();
-    routers
+    ThreeRouters::running(TimeLimit::within(Duration::from_secs(seconds)), extra).unwrap()
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs};
 
-use irdest_lab::{Dials, ThreeRouters, TimeLimit};
+use irdest_lab::{ThreeRouters, TimeLimit};
 use user::{Staying, User, told};
 
 /// Where what was seen is kept.
@@ -64,9 +64,7 @@ impl Drop for Screen {
 #[test]
 fn a_post_on_a_is_seen_in_the_window_on_b() {
     let limit = TimeLimit::within(Duration::from_secs(120));
-    let mut routers = ThreeRouters::prepare_with_extra(limit, Dials::Edges, "").unwrap();
-    routers.start().unwrap();
-    routers.wait_for_routes().unwrap();
+    let routers = ThreeRouters::running(limit, "").unwrap();
     let (alice, bob) = (User::new(&routers.a, "alice"), User::new(&routers.b, "bob"));
     let screen = Screen::start(&routers.b.node().directory());
     // Without a session bus, a sound of a bell, or a graphics card.
