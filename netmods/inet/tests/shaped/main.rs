@@ -50,10 +50,14 @@ impl Bench {
         *self.told.wait_while(writable, |writable| !*writable).unwrap() = false;
     }
 
-    /// Sends one frame after the other, each stamped when the link was ready for it.
+    /// Sends one frame after the other, each stamped when the link was ready for it, for some time.
     fn send(&self, time: Duration) {
+        self.send_while(|| self.start.elapsed() < time);
+    }
+
+    fn send_while(&self, more: impl Fn() -> bool) {
         let mut frame = vec![0xee; FRAME];
-        while self.start.elapsed() < time {
+        while more() {
             self.wait_until_ready();
             let stamp = u64::try_from(self.start.elapsed().as_micros()).unwrap();
             frame[1..9].copy_from_slice(&stamp.to_be_bytes());
