@@ -2,32 +2,22 @@
 //! `cargo xtask test`: every test that there is, those in the lab included; with `--system` those in booted trees instead, with
 //! `--window` that of the window.
 
+mod in_lab;
 mod system;
 mod window;
 
-use std::fs::File;
-use std::io::copy;
-use std::path::Path;
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use cargo_metadata::{Metadata, Target};
-use irdest_lab::isolated;
 
 use crate::bpf::cargo_with_probes;
 use crate::build::{Profile, all};
 use crate::cargo::{metadata, run};
 use crate::programs::{TO_TEST, require};
+use in_lab::InLab;
 use window::WINDOW_TESTS;
 
 /// The feature of tests that make network namespaces, and so need the rights for it.
 const LAB_TESTS: &str = "lab-tests";
-/// Lab tests that measure no times and mostly wait: they are run side by side, in lanes of about the same length.
-const PATIENT: [&[&str]; 3] = [
-    &["service", "doctor", "refusals", "streams", "reload", "lab_itself", "privileges"],
-    &["hostile", "kills", "captured", "device", "namespaces", "sharing"],
-    &["firewall", "host", "tools", "clients"],
-];
 /// The feature of tests that boot Debian trees, and so need root.
 const SYSTEM_TESTS: &str = "system-tests";
 
@@ -37,6 +27,9 @@ pub(crate) struct Test {
     /// Repeat what depends on chance or on time.
     #[arg(long)]
     long: bool,
+    /// Do not try tests in the lab again that failed.
+    #[arg(long)]
+    once: bool,
     /// Make the Debian package and try it in two Debian trees that are booted for it; as root. With --long it is made twice, to
     /// see that it is the same.
     #[arg(long)]
@@ -67,40 +60,17 @@ impl Test {
             test.env("IRDEST_LONG", repetitions).args(arguments);
             test
         };
-        run(&mut test(outside_the_lab(&metadata)))?;
+        run(test(outside_the_lab(&metadata)).arg("--no-fail-fast"))?;
         run(&mut test(vec!["--doc".to_owned()]))?;
-        // Built here, as the namespaces of a normal user have no network to fetch anything from; by itself, as people build it.
+        // By itself, as people build it.
         let (daemon, _) = all(Profile::Dev)?;
-        let in_lab = |chosen: &dyn Fn(&str) -> bool| {
-            let mut tests = test(lab_tests(&metadata, chosen));
-            tests.args(["--offline", "--", "--test-threads=1", "--nocapture"]).env("IRDEST_GATEWAY", &daemon);
-            isolated(tests)
+        let lab = InLab {
+            environment: vec![("IRDEST_GATEWAY", daemon), ("IRDEST_LONG", repetitions.into())],
+            logs: metadata.target_directory.join("lab-logs").into_std_path_buf(),
+            once: self.once,
         };
-        run(test(lab_tests(&metadata, &|_| true)).arg("--no-run"))?;
-        let lanes = PATIENT.map(|lane| in_lab(&|test| lane.contains(&test)));
-        side_by_side(lanes, metadata.target_directory.as_std_path())?;
-        // One after the other: what they measure are times.
-        run(&mut in_lab(&|test| !PATIENT.iter().any(|lane| lane.contains(&test)))?)
+        lab.run(in_lab::build(test(lab_tests(&metadata)))?)
     }
-}
-
-/// Runs commands at the same time, and shows what each has printed when it has ended.
-fn side_by_side(commands: [Result<Command>; PATIENT.len()], folder: &Path) -> Result<()> {
-    let mut running = Vec::new();
-    for (number, command) in commands.into_iter().enumerate() {
-        let (mut command, path) = (command?, folder.join(format!("lane-{number}.log")));
-        let log = File::create(&path).with_context(|| path.display().to_string())?;
-        command.stdout(log.try_clone()?).stderr(log);
-        running.push((command.spawn().context("starting tests")?, path));
-    }
-    let mut failed = 0;
-    for (mut child, path) in running {
-        let status = child.wait()?;
-        copy(&mut File::open(path)?, &mut std::io::stdout())?;
-        failed += usize::from(!status.success());
-    }
-    ensure!(failed == 0, "{failed} of the lanes of tests above failed");
-    Ok(())
 }
 
 /// What `IRDEST_LONG` has to be.
@@ -120,9 +90,9 @@ fn in_all_packages(metadata: &Metadata, feature: &str) -> String {
     with.map(|package| format!("{}/{feature}", package.name)).collect::<Vec<_>>().join(",")
 }
 
-/// Arguments of `cargo test` that choose lab tests by their names, and nothing else.
-fn lab_tests(metadata: &Metadata, chosen: &dyn Fn(&str) -> bool) -> Vec<String> {
-    named(metadata, &|target| needs_lab(target) && chosen(&target.name))
+/// Arguments of `cargo test` that choose the lab tests, and nothing else.
+fn lab_tests(metadata: &Metadata) -> Vec<String> {
+    named(metadata, &needs_lab)
 }
 
 /// Those that choose everything but lab tests and the tests in booted trees; documentation has a call of its own.
@@ -150,7 +120,7 @@ mod tests {
     #[test]
     fn finds_the_lab_tests_of_the_workspace() {
         let metadata = metadata().unwrap();
-        let arguments = lab_tests(&metadata, &|_| true);
+        let arguments = lab_tests(&metadata);
         for expected in ["--test=lab_itself", "--test=main_job", "--test=failures"] {
             assert!(arguments.iter().any(|argument| argument == expected), "{expected} in {arguments:?}");
         }
@@ -169,10 +139,9 @@ mod tests {
 
     #[test]
     fn every_test_that_is_called_patient_is_there() {
-        let metadata = metadata().unwrap();
-        for name in PATIENT.into_iter().flatten() {
-            let arguments = lab_tests(&metadata, &|test| test == *name);
-            assert!(arguments.iter().any(|argument| *argument == format!("--test={name}")), "{name}");
+        let arguments = lab_tests(&metadata().unwrap());
+        for name in in_lab::PATIENT {
+            assert!(arguments.contains(&format!("--test={name}")), "{name}");
         }
     }
 
