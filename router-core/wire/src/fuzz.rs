@@ -176,6 +176,17 @@ pub fn fuzz_notices(data: &[u8]) {
     }
 }
 
+/// The question who of a namespace is there, and its answer.
+pub fn fuzz_anycast(data: &[u8]) {
+    use crate::anycast::{Probe, ProbeAnswer};
+    if let Ok(probe) = Probe::decode(data) {
+        assert_eq!(encoded(|buffer| probe.encode_into(buffer)), data);
+    }
+    if let Ok(answer) = ProbeAnswer::decode(data) {
+        assert_eq!(encoded(|buffer| answer.encode_into(buffer)), data);
+    }
+}
+
 /// The request for blocks.
 pub fn fuzz_pull_request(data: &[u8]) {
     if let Ok(request) = crate::stream::PullRequest::decode(data) {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod announcement;
+pub mod anycast;
 pub mod api;
 pub mod carrier;
 pub mod carrier_v1;

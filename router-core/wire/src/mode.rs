@@ -56,7 +56,7 @@ impl Mode {
     pub const LEAP_FRAGMENT: Self = Self(73);
     /// A neighbour has stored frames durably; one hop.
     pub const CUSTODY: Self = Self(74);
-    /// Probe of a namespace, and its reply.
+    /// Probe of a namespace, and its answer.
     pub const ANYCAST: Self = Self(128);
     /// The first message of a session handshake.
     pub const SESSION_INITIATION: Self = Self(0x8001);

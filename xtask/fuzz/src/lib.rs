@@ -51,6 +51,7 @@ targets! {
     session_frame => gateway_core::session::fuzz::fuzz_session_frame,
     session_records => gateway_core::session::fuzz::fuzz_records,
     wire_announcement => ratman_wire::fuzz::fuzz_announcement,
+    wire_anycast => ratman_wire::fuzz::fuzz_anycast,
     wire_auxiliary => ratman_wire::fuzz::fuzz_auxiliary,
     wire_custody => ratman_wire::fuzz::fuzz_custody,
     wire_echo => ratman_wire::fuzz::fuzz_echo,
