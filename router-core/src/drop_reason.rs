@@ -118,10 +118,16 @@ drop_reasons! {
     Expired = "expired",
     /// A frame of a stream that is here already, or was refused.
     StreamOver = "stream_over",
-    /// A frame to a namespace that is here already.
+    /// A frame to a namespace that is, or was, here already.
     FloodedBefore = "flooded_before",
     /// A frame to a namespace of a stream larger, or to be kept longer, than streams to namespaces may be.
     FloodedTooLong = "flooded_too_long",
+    /// A probe of a namespace, or an answer to one, by who does not hold the namespace's key.
+    AnycastProof = "anycast_proof",
+    /// More probes of namespaces are remembered than may be.
+    AnycastFull = "anycast_full",
+    /// An answer to no probe of ours that is open, or one that was heard.
+    AnycastUnasked = "anycast_unasked",
     /// A stream that our rules refuse.
     StreamRefused = "stream_refused",
     /// Slices that do not make what they name.

@@ -14,7 +14,7 @@ pub enum Forward {
     Local,
     /// A frame for [`Router::handle_frame`](crate::Router::handle_frame).
     Control,
-    /// A frame of a stream, or of the user range, for [`Streams::handle_frame`](crate::streams::Streams::handle_frame).
+    /// A frame of a stream, of the user range, or the probe of a namespace, for [`Streams::handle_frame`](crate::streams::Streams::handle_frame).
     Stream,
     /// A session frame for somebody else: to be sent over this hop, `hops_left` already taken down by one.
     Send {
@@ -36,12 +36,10 @@ pub fn forward(fib: &Fib, from: Hop, frame: &mut [u8]) -> Forward {
     };
     match header.mode.class() {
         ModeClass::Session => {}
-        ModeClass::Stream | ModeClass::User => return Forward::Stream,
-        ModeClass::Announcement
-        | ModeClass::Peering
-        | ModeClass::OneHop
-        | ModeClass::Anycast
-        | ModeClass::Unknown => return Forward::Control,
+        ModeClass::Stream | ModeClass::User | ModeClass::Anycast => return Forward::Stream,
+        ModeClass::Announcement | ModeClass::Peering | ModeClass::OneHop | ModeClass::Unknown => {
+            return Forward::Control;
+        }
     }
     let to = match header.recipient {
         Some(Recipient::Address(to)) if header.encoded_len() == SESSION_HEADER => to,

@@ -26,6 +26,13 @@ pub(crate) const CLOCK_WINDOW: Duration = Duration::from_secs(5 * 60);
 pub(crate) const VERIFICATIONS: Rate = Rate { per_second: 2_000, burst: 2_000 };
 /// Frames to namespaces that we verify for one neighbour in a second: 5 Mbit/s of them, and two streams of the longest at once.
 pub(crate) const FLOODED_VERIFICATIONS: Rate = Rate { per_second: 500, burst: 4_000 };
+/// Probes of namespaces that one neighbour may bring, and our own clients may make, in a second: each goes to everybody, and is asked by a
+/// person or at the start of a program. One neighbour fills a tenth of what is remembered of them.
+pub(crate) const PROBES: Rate = Rate { per_second: 10, burst: 50 };
+/// Of how many probes it is remembered that they came (source: wire page, freshness).
+pub(crate) const REMEMBERED_PROBES: usize = 65_536;
+/// For how long: twice the clock window (source: wire page, freshness).
+pub(crate) const REMEMBER_PROBE: Duration = Duration::from_secs(10 * 60);
 /// One-hop frames that we verify for one neighbour in a second, apart from [`VERIFICATIONS`]: a burst of announcements
 /// must not make its links look dead. A dozen parallel links that are all probed urgently stay below it.
 pub(crate) const ONE_HOP_VERIFICATIONS: Rate = Rate { per_second: 500, burst: 500 };

@@ -6,6 +6,7 @@
 //! what the store did, and time, and takes frames, requests to the store, events and the next deadline out of it. Every
 //! frame of a stream carries the stream's name (decisions/every-frame-names-its-stream.md).
 
+mod anycast;
 mod asleep;
 mod carriage;
 mod config;
@@ -42,6 +43,7 @@ use crate::journal::{GroupNumber, Journal, Role};
 use crate::prng::Prng;
 use crate::stream::{Collector, Ended};
 use crate::{DropCounters, Fib, Via};
+use anycast::Anycast;
 use carriage::Carriage;
 use deadlines::Deadlines;
 use flooding::Flooding;
@@ -52,8 +54,12 @@ use sharing::{Answers, Shared};
 use store_queue::{Durable, Reader, StoreQueue};
 use way::{LOOPBACK, Way};
 
+pub use anycast::MAX_ANSWERS;
 pub use config::{StreamFilter, StreamsConfig};
-pub use event::{Arrival, NewShare, NewStream, SendError, StoreRequest, StreamEvent, StreamKey, Write};
+pub use event::{
+    Arrival, AskError, NewShare, NewStream, Question, QuestionId, SendError, StoreRequest, StreamEvent,
+    StreamKey, Write,
+};
 pub use flooding::{MAX_NAMESPACES, MAX_TO_NAMESPACE};
 pub use listed::{ListedStream, StreamStage};
 pub use sharing::MAX_ANSWERED;
@@ -124,6 +130,7 @@ pub struct Streams {
     answers: Answers,
     carriage: Carriage,
     flooding: Flooding,
+    anycast: Anycast,
     store: StoreQueue,
     /// Streams that may have something to send, and the one whose turn was last.
     active: BTreeSet<Turn>,
@@ -183,6 +190,7 @@ impl Streams {
             answers: Answers::default(),
             carriage: Carriage::default(),
             flooding: Flooding::default(),
+            anycast: Anycast::default(),
             store: StoreQueue::default(),
             active: BTreeSet::new(),
             turn: None,
@@ -397,6 +405,7 @@ impl Streams {
             self.sent_deadlines.next(),
             self.received_deadlines.next(),
             self.carriage.deadline(),
+            self.anycast.deadline(),
             // Where nothing can be read now, an answer of the store comes first.
             self.store.may_read().then(|| self.flooding.deadline()).flatten(),
             Some(self.next_sweep),
@@ -417,6 +426,7 @@ impl Streams {
         for key in due {
             self.received_timeout(&key, now);
         }
+        self.close_questions(now.at);
         self.pump(now);
         if self.next_sweep <= now.at {
             self.next_sweep = now.at + SWEEP;
@@ -427,6 +437,7 @@ impl Streams {
     fn sweep(&mut self, now: Now) {
         self.sweep_delivery(now);
         self.sweep_answers(now);
+        self.anycast.sweep(now.at);
         self.store.repeat();
         self.collector.forget_old(now.at);
         let wall = self.wall(now);

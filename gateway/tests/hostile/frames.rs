@@ -77,8 +77,7 @@ fn reason(bytes: &[u8]) -> &'static str {
             Mode::ECHO_REQUEST | Mode::ECHO_REPLY | Mode::ROUTER_META | Mode::CUSTODY => "malformed_payload",
             _ => "mode_not_served",
         },
-        ModeClass::Anycast => "mode_not_served",
-        ModeClass::Stream | ModeClass::User | ModeClass::Session => "no_recipient",
+        ModeClass::Stream | ModeClass::User | ModeClass::Anycast | ModeClass::Session => "no_recipient",
         ModeClass::Unknown => "unknown_mode",
         ModeClass::Peering => unreachable!("asked above"),
     }

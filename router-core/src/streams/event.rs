@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What goes into [`Streams`](super::Streams) beside frames and content, and what comes out of it.
 
+use core::time::Duration;
+
 use ratman_eris::ReadCapability;
-use ratman_types::{Address, ByteCount, Hop, Recipient, WallTime};
+use ratman_types::{Address, ByteCount, Hop, Namespace, Recipient, WallTime};
 use ratman_wire::FrameId;
 use ratman_wire::stream::{AuxiliaryData, Contents, Lifetime, StreamId};
 
@@ -124,6 +126,34 @@ pub struct Arrival {
     pub contents: Contents,
 }
 
+/// A question of ours who of a namespace is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuestionId(pub(super) u64);
+
+/// Why it is not asked who of a namespace is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The asker is no address of this router that is up.
+    #[error("the asker is not an address of this router that is up")]
+    Asker,
+    /// As many questions are open as may be, or were asked lately.
+    #[error("too much is being asked")]
+    TooMany,
+}
+
+/// A question of somebody who holds the key of a namespace: who of it is here?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Who asks.
+    pub asker: Address,
+    /// Which namespace.
+    pub namespace: Namespace,
+    /// When that was, by the asker's clock.
+    pub(super) time: WallTime,
+    pub(super) nonce: u64,
+}
+
 /// What the driver, or a client through it, is to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamEvent {
@@ -173,6 +203,16 @@ pub enum StreamEvent {
         member: Address,
         /// Whether that is stored; else it may be given to them once more after a restart.
         durable: bool,
+    },
+    /// Somebody asks who of a namespace is there: those who take part here are to answer ([`Streams::answer_question`](super::Streams::answer_question)).
+    Asked(Question),
+    /// Who answered [`Streams::ask_who`](super::Streams::ask_who), each once and after how long, the first to answer first. Told when the time is
+    /// over.
+    Answered {
+        /// Which question.
+        question: QuestionId,
+        /// Who, at most [`MAX_ANSWERS`](super::MAX_ANSWERS).
+        members: Vec<(Address, Duration)>,
     },
     /// A neighbour brought a frame whose signature does not hold: it should have verified it
     /// ([`Router::note_bad_signature`](crate::Router::note_bad_signature)).

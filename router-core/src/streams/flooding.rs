@@ -103,6 +103,16 @@ impl Flooding {
         self.neighbours.get_mut(&id)
     }
 
+    /// Whether a neighbour may bring one more probe.
+    pub(super) fn may_probe(&mut self, id: RouterId, now: Timestamp) -> bool {
+        self.neighbour(id, now).is_some_and(|neighbour| neighbour.probes.take(now))
+    }
+
+    /// The best links of all neighbours.
+    pub(super) fn links(&self) -> impl Iterator<Item = Via> {
+        self.neighbours.values().filter_map(|neighbour| neighbour.via)
+    }
+
     /// A neighbour has a frame.
     fn has(&mut self, id: RouterId, place: Order, now: Timestamp) {
         let Some(neighbour) = self.neighbour(id, now) else { return };
@@ -117,6 +127,8 @@ impl Flooding {
 impl Streams {
     /// The neighbours that may be sent to, each with its best link. Who has none any more is remembered for what it has.
     pub fn handle_neighbours(&mut self, neighbours: &[Via], now: Now) {
+        let wall = self.wall(now);
+        self.anycast.begin(wall);
         for (id, neighbour) in &mut self.flooding.neighbours {
             if !neighbours.iter().any(|via| via.hop.neighbour == *id) {
                 neighbour.disconnect();

@@ -19,7 +19,7 @@ use crate::{DropReason, sign_frame};
 /// How far ahead of our clock a stream may have been made (source: wire page, freshness).
 pub(super) const AHEAD: i64 = 5 * 60 * 1_000_000;
 /// Frames of others that wait to be sent on, for a driver that takes all of them in each turn; beyond, they are dropped.
-const MOST_RELAYED: usize = 256;
+pub(super) const MOST_RELAYED: usize = 256;
 /// Receipts and refusals name no end of their stream: they are carried as long as most streams are.
 const CARRIED_WORDS: Lifetime = Lifetime::USUAL;
 
@@ -51,8 +51,14 @@ impl Streams {
         let arrived = Arrived::decode(from, bytes)?;
         let address = match arrived.recipient {
             Recipient::Address(address) => address,
+            Recipient::Namespace(namespace) if arrived.frame.header.mode == Mode::ANYCAST => {
+                return self.receive_probe(&arrived, namespace, now);
+            }
             Recipient::Namespace(_) => return self.receive_flooded(&arrived, now),
         };
+        if arrived.frame.header.mode == Mode::ANYCAST {
+            self.check_probe_time(&arrived.frame, now)?;
+        }
         if self.locals.contains_key(&address) {
             return self.receive_for_us(&arrived, address, now);
         }
@@ -191,6 +197,7 @@ impl Streams {
                 self.tell_custody(arrived.from, vec![name]);
                 Ok(())
             }
+            Mode::ANYCAST => self.receive_probe_answer(arrived, us, now),
             Mode::PULL_REQUEST => {
                 let request = PullRequest::decode(payload).map_err(malformed)?;
                 self.verify(arrived)?;

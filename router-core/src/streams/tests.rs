@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+mod anycast;
 mod asleep;
 mod filters;
 mod full_disk;

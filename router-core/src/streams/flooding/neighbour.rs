@@ -10,7 +10,7 @@ use ratman_types::Timestamp;
 
 use super::{Held, Order};
 use crate::Via;
-use crate::limits::{FLOODED_VERIFICATIONS, TokenBucket};
+use crate::limits::{FLOODED_VERIFICATIONS, PROBES, TokenBucket};
 use crate::streams::deadlines::Deadlines;
 
 /// A new link gets nothing for so long: its ends say first what they have.
@@ -33,6 +33,8 @@ pub(super) struct Neighbour {
     pub(super) via: Option<Via>,
     /// What it may bring to be verified.
     pub(super) verifications: TokenBucket,
+    /// Probes that it may bring.
+    pub(super) probes: TokenBucket,
     begins: Timestamp,
     fresh: BTreeSet<Order>,
     /// Where the look at all frames is: behind this one, or at the beginning.
@@ -54,6 +56,7 @@ impl Neighbour {
             index,
             via: None,
             verifications: TokenBucket::new(FLOODED_VERIFICATIONS, now),
+            probes: TokenBucket::new(PROBES, now),
             begins: now,
             fresh: BTreeSet::new(),
             look: None,

@@ -70,6 +70,10 @@ impl Mesh {
         mesh
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     pub(super) fn node(&self, index: usize) -> &Node {
         &self.nodes[index]
     }

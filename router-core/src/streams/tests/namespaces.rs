@@ -13,11 +13,11 @@ use ratman_wire::{Header, Mode};
 
 const HOUR: Lifetime = Lifetime::from_secs(3600).unwrap();
 
-fn namespace_key() -> Arc<SecretKey> {
+pub(super) fn namespace_key() -> Arc<SecretKey> {
     Arc::new(SecretKey::from_seed([77; 32]))
 }
 
-fn namespace() -> Namespace {
+pub(super) fn namespace() -> Namespace {
     Namespace::from_bytes(namespace_key().public())
 }
 

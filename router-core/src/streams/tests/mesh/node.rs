@@ -28,7 +28,7 @@ pub(in crate::streams::tests) struct Node {
     pub(super) groups: BTreeMap<u64, Vec<u8>>,
     /// What the disk is doing, with when it is done; lost when the node stops.
     pub(super) disk: VecDeque<(Timestamp, StoreRequest)>,
-    pub(super) events: Vec<StreamEvent>,
+    pub(in crate::streams::tests) events: Vec<StreamEvent>,
     pub(super) starts: u8,
 }
 
