@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+mod anycast;
 mod connection;
 mod failure;
 mod figures;

@@ -99,6 +99,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
 }
 
 /// In the words of deployed clients.
-fn told(error: NamespaceError) -> Failure {
+pub(super) fn told(error: NamespaceError) -> Failure {
     ClientError::invalid_input(&error.to_string()).into()
 }

@@ -161,6 +161,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             Request::NamespaceDown(membership) => self.leave_namespace(membership, frame).await?,
             Request::NamespaceDestroy(membership) => self.destroy_namespace(membership, frame).await?,
             Request::NamespaceList(wanted) => self.list_namespaces(&wanted, frame).await?,
+            Request::Anycast(wanted) => self.who_is_there(wanted, frame).await?,
             Request::Content(_) | Request::End(_) => {
                 if !std::mem::replace(&mut self.is_told, true) {
                     self.out_of_turn().await?;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 
+mod anycast;
 mod filters;
 mod hostile;
 mod operator;
@@ -133,6 +134,19 @@ impl Api {
         let mut client = self.connect().await;
         assert_eq!(client.ask(&Request::Connect(ApiVersion::OURS), None).await, Reply::Ok);
         client
+    }
+
+    /// A client that has shaken hands, once there is a place: one is free when the server has seen its client leave.
+    async fn client_in_its_turn(&self) -> Client {
+        let place = async {
+            loop {
+                let mut client = self.connect().await;
+                if client.ask(&Request::Connect(ApiVersion::OURS), None).await == Reply::Ok {
+                    return client;
+                }
+            }
+        };
+        timeout(Duration::from_secs(30), place).await.unwrap()
     }
 
     async fn end(mut self) {
@@ -487,16 +501,7 @@ async fn a_client_that_finds_no_place_is_told_so() {
     assert!(matches!(told, Reply::Error(ClientError::Internal(_))), "{told:?}");
     assert_eq!(third.hear().await, None);
     drop(first);
-    // Its place is free once the server has seen it leave.
-    let place = async {
-        loop {
-            let mut client = api.connect().await;
-            if client.ask(&Request::Connect(ApiVersion::OURS), None).await == Reply::Ok {
-                return;
-            }
-        }
-    };
-    timeout(Duration::from_secs(30), place).await.unwrap();
+    api.client_in_its_turn().await;
     assert_eq!(second.ask(&Request::Connect(ApiVersion::OURS), None).await, Reply::Ok);
     api.end().await;
 }

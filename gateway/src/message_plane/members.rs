@@ -90,6 +90,16 @@ impl Members {
         Ok(Arc::clone(&known.key))
     }
 
+    /// The key of a namespace, for an address that has shown it itself.
+    pub(super) fn key_shown_by(
+        &self,
+        namespace: &Namespace,
+        by: &Address,
+    ) -> Result<Arc<SecretKey>, NamespaceError> {
+        let known = self.namespaces.get(namespace).filter(|known| known.by.contains(by));
+        known.map(|known| Arc::clone(&known.key)).ok_or(NamespaceError::Unknown)
+    }
+
     /// Has an address take part no more; whether it did.
     pub(super) fn leave(&mut self, namespace: &Namespace, member: &Address) -> bool {
         let was_before = self.before.remove(&(*namespace, *member));

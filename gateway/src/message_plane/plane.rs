@@ -15,7 +15,7 @@ use super::clients::News;
 use super::inlet::{Inlet, Input};
 use super::journal::{Done, Journal};
 use super::registry::Registry;
-use super::{PlaneReport, Word};
+use super::{PlaneReport, Word, questions};
 use crate::clock::Clock;
 use crate::egress::OURS;
 use crate::forward::Forwarder;
@@ -232,6 +232,12 @@ impl Plane {
                 if self.doors.words.try_send(Word::Custody(hop, frames)).is_err() {
                     self.counts.custodies_lost += 1;
                 }
+            }
+            StreamEvent::Asked(question) => {
+                questions::answer(&question, self.registry.takers.members(), &mut self.streams, now);
+            }
+            StreamEvent::Answered { question, members } => {
+                self.registry.questions.answered(&question, members);
             }
             // What finds no room has others before it, which count as much.
             StreamEvent::BadSignature { from } => _ = self.doors.words.try_send(Word::BadSignature(from)),

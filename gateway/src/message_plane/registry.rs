@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ratman_types::{Address, Namespace, Now, Recipient, SecretKey};
 use ratman_wire::stream::StreamId;
@@ -12,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::clients::{Listed, News, NotStored, Progress, Sending, Wanted};
 use super::inlet::Inlet;
 use super::members::NamespaceError;
+use super::questions::{Answers, Questions};
 use super::shares::{Announcing, TakeDownError};
 use super::takers::{Receiving, Takers};
 
@@ -41,6 +43,8 @@ pub(super) enum Ask {
     Unsubscribe { namespace: Namespace, reply: oneshot::Sender<bool> },
     /// To know of which namespaces a key is known, and whether an address takes part.
     Namespaces { by: Address, reply: oneshot::Sender<Vec<(Namespace, bool)>> },
+    /// To know who takes part in a namespace, anywhere; answered when the time is over.
+    Who { namespace: Namespace, asker: Address, time: Duration, reply: Answers },
     /// To share content, which is written as that of a stream is.
     Share { new: NewShare, reply: oneshot::Sender<Result<Sending, SendError>> },
     /// To tell somebody of shared content.
@@ -117,6 +121,8 @@ pub(super) struct Registry {
     following: Vec<(StreamKey, mpsc::Sender<News>)>,
     /// Who waits until shared content is gone for good.
     taking_down: Vec<TakingDown>,
+    /// Who asks who of a namespace is there.
+    pub(super) questions: Questions,
     /// Who takes what comes.
     pub(super) takers: Takers,
 }
@@ -125,7 +131,15 @@ impl Registry {
     /// Without clients; they answer through `inlet`. The gateway's address is that of who says none.
     pub(super) fn new(inlet: Inlet, own: Address) -> Self {
         let takers = Takers::new(inlet.clone(), own);
-        Self { inlet, senders: BTreeMap::new(), following: Vec::new(), taking_down: Vec::new(), takers }
+        let questions = Questions::default();
+        Self {
+            inlet,
+            senders: BTreeMap::new(),
+            following: Vec::new(),
+            taking_down: Vec::new(),
+            questions,
+            takers,
+        }
     }
 
     /// Does what a client wants. Replies to those who have left need not arrive.
@@ -171,6 +185,10 @@ impl Registry {
             }
             Ask::Namespaces { by, reply } => {
                 let _ = reply.send(self.takers.members().seen_by(&by).collect());
+            }
+            Ask::Who { namespace, asker, time, reply } => {
+                let members = self.takers.members();
+                self.questions.ask((namespace, asker, time), reply, (members, streams), now);
             }
             Ask::Share { new, reply } => {
                 let shared = streams.share(new, now).map(|key| self.open(key));
