@@ -13,6 +13,7 @@ use irdest_lab::{ThreeRouters, TimeLimit, repetitions, same_content};
 use user::{User, told};
 
 /// Exit codes that the tools' help tells of.
+const USAGE: i32 = 2;
 const NO_ROUTER: i32 = 3;
 const NOT_ALLOWED: i32 = 4;
 const REFUSED: i32 = 6;
@@ -76,6 +77,53 @@ fn a_namespace_with_subscribers_everywhere() {
         assert_eq!(user.done("ratcat", &["recv", "-s", &space, "-c", "2"]), b"post 1\npost 2\n");
         user.has_nothing(&["recv", "-s", &space, "--no-wait"]);
     }
+}
+
+#[test]
+fn who_of_a_namespace_is_there() {
+    let routers = running(120, "");
+    let [alice, bob, carol] = [("alice", &routers.a), ("bob", &routers.b), ("carol", &routers.r)]
+        .map(|(name, at)| User::new(at, name));
+    let (dave, eve) = (User::new(&routers.b, "dave"), User::new(&routers.b, "eve"));
+    alice.done("ratctl", &["space", "create", "-f", "club.key"]);
+    for user in [&bob, &carol, &dave] {
+        fs::copy(alice.file("club.key"), user.file("club.key")).unwrap();
+        user.done("ratctl", &["space", "up", "-f", "club.key"]);
+    }
+    let listed: serde_json::Value =
+        serde_json::from_str(&alice.says("ratctl", &["space", "list", "--json"])).unwrap();
+    let space = find_namespace(&listed).unwrap();
+    let told = |user: &User<'_>| {
+        let json = user.says("ratctl", &["space", "anycast", &space, "-t", "500", "--json"]);
+        let told: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+        let who = told.iter().map(|one| {
+            assert!(one["after_ms"].as_u64().unwrap() < 500, "{one}");
+            one["address"].as_str().unwrap().to_owned()
+        });
+        who.collect::<Vec<_>>()
+    };
+    let sorted = |of: &[&User<'_>]| {
+        let mut all: Vec<_> = of.iter().map(|user| user.address.clone()).collect();
+        all.sort();
+        all
+    };
+    // Whoever has no route to an address yet has no way to answer it.
+    let all_answer = |user: &User<'_>, others: &[&User<'_>]| {
+        let expected = sorted(others);
+        let is_so = || {
+            let mut who = told(user);
+            who.sort();
+            who == expected
+        };
+        routers.limit().wait_until("all of them answer, and nobody else", is_so).unwrap();
+    };
+    all_answer(&alice, &[&bob, &carol, &dave]);
+    all_answer(&dave, &[&alice, &bob, &carol]);
+    dave.done("ratctl", &["space", "down", &space]);
+    all_answer(&alice, &[&bob, &carol]);
+    let table = alice.says("ratctl", &["space", "anycast", &space]);
+    assert!(table.contains(&bob.address) && table.contains(" ms"), "{table}");
+    eve.fails(("ratctl", &["space", "anycast", &space]), USAGE, "has not shown the key");
 }
 
 /// The first text in it that names a namespace.
