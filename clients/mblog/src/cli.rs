@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use irdest_tools::examples::listed;
 use irdest_tools::{Exit, GlobalArgs, Interrupt, Result, run};
 
 mod post;
@@ -12,23 +13,15 @@ mod read;
 mod show;
 mod topics;
 
+use crate::examples::ALL;
 use crate::{Store, TopicFilter};
 
 /// The name of the program.
 const NAME: &str = "irdest-mblog";
 
-/// What stands under `--help`.
-const MORE: &str = "\
-Examples:
-  ratctl address create                          once: who you are
-  irdest-mblog post -t /net/irdest/hello Hello!  a post
-  irdest-mblog post -t /net/irdest/hello -n ann - < text.txt   a longer one, under a name
-  irdest-mblog read                              what has come, the newest last
-  irdest-mblog read /net/irdest --follow         a part of it, and what comes, until Ctrl-C
-  irdest-mblog read -c 0 --json                  all of it, for programs
-  irdest-mblog topics                            under what there is something
-
-Posts are public. Everybody whose router is reached within a day gets them, once, in whatever order they come; a nick is what its
+/// What stands under `--help` behind the examples.
+const MORE: &str = "
+Who you are is made once, by `ratctl address create`. Posts are public. Everybody whose router is reached within a day gets them, once, in whatever order they come; a nick is what its
 author says, and the address behind it is what is proven. They are kept in irdest/mblog in $XDG_DATA_HOME or ~/.local/share, the
 newest 10,000 at most. `send` and `recv` are what deployed programs call `post` and `read --follow`.
 
@@ -36,7 +29,7 @@ newest 10,000 at most. `send` and `recv` are what deployed programs call `post` 
 
 /// Short posts under topics, for everybody on an Irdest mesh.
 #[derive(Debug, Parser)]
-#[command(name = NAME, version, after_long_help = [MORE, Exit::HELP].concat(), after_help = "More and examples with --help.")]
+#[command(name = NAME, version, after_long_help = [&listed(ALL), MORE, Exit::HELP].concat(), after_help = "More and examples with --help.")]
 struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
@@ -99,17 +92,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
-    }
-
-    #[test]
-    fn the_examples_of_the_help_are_commands() {
-        let lines: Vec<_> = MORE.lines().filter_map(|line| line.strip_prefix("  irdest-mblog ")).collect();
-        assert_eq!(lines.len(), 6);
-        for line in lines {
-            let (words, _) = line.split_once("  ").unwrap();
-            let words = words.split(" < ").next().unwrap_or_default().split(' ');
-            Cli::try_parse_from([NAME].into_iter().chain(words)).unwrap();
-        }
     }
 
     #[test]

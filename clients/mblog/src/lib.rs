@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod examples;
 mod feed;
 mod kept_post;
 mod post;

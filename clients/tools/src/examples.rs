@@ -14,6 +14,25 @@ pub struct Example {
     pub shows: &'static str,
 }
 
+impl Example {
+    /// Whether what was shown is what it says.
+    pub fn is_shown_by(&self, text: &str) -> bool {
+        is_like(self.shows, text)
+    }
+}
+
+/// Whether a text is as it should be, where … stands for anything on a line.
+pub fn is_like(pattern: &str, text: &str) -> bool {
+    let (patterns, lines) = (pattern.lines(), text.lines());
+    patterns.clone().count() == lines.clone().count() && patterns.zip(lines).all(|(a, b)| is_like_line(a, b))
+}
+
+fn is_like_line(pattern: &str, line: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('…') else { return pattern == line };
+    let Some(line) = line.strip_prefix(first) else { return false };
+    line.char_indices().map(|(at, _)| at).chain([line.len()]).any(|at| is_like_line(rest, &line[at..]))
+}
+
 const fn example(line: &'static str, does: &'static str, shows: &'static str) -> Example {
     Example { line, does, shows }
 }
@@ -185,19 +204,108 @@ pub const RATCTL_FILTER: &[Example] = &[
     example("ratctl filter remove 2", "take one away", "ok"),
 ];
 
-/// All, by what they are shown with.
+/// Of `irdest-ping`.
+pub const PING: &[Example] = &[
+    example(
+        "irdest-ping ADDRESS",
+        "until Ctrl-C, a probe each second",
+        "PING ADDRESS: 64 bytes each, from YOURS (a temporary address)\n\
+         64 bytes from ADDRESS: seq=1 hops=2 time=… ms\n\n\
+         --- ADDRESS ping statistics ---\n1 transmitted, 1 received, 0% loss, time … ms\nrtt min/avg/max/mdev = … ms",
+    ),
+    example(
+        "irdest-ping -c 3 ADDRESS",
+        "three, and then how it went",
+        "PING ADDRESS: 64 bytes each, from YOURS (a temporary address)\n\
+         64 bytes from ADDRESS: seq=1 hops=2 time=… ms\n64 bytes from ADDRESS: seq=2 hops=2 time=… ms\n\
+         64 bytes from ADDRESS: seq=3 hops=2 time=… ms\n\n\
+         --- ADDRESS ping statistics ---\n3 transmitted, 3 received, 0% loss, time … ms\nrtt min/avg/max/mdev = … ms",
+    ),
+    example(
+        "irdest-ping -c 20 -i 0.1 -q ADDRESS",
+        "twenty, ten in a second, only how it went",
+        "PING ADDRESS: 64 bytes each, from YOURS (a temporary address)\n\n\
+         --- ADDRESS ping statistics ---\n20 transmitted, 20 received, 0% loss, time … ms\nrtt min/avg/max/mdev = … ms",
+    ),
+    example(
+        "irdest-ping -c 2 -W 2 ann",
+        "a contact of the operator's, who has two seconds to answer",
+        "PING ann: 64 bytes each, from YOURS (a temporary address)\n\
+         64 bytes from ann: seq=1 hops=2 time=… ms\n64 bytes from ann: seq=2 hops=2 time=… ms\n\n\
+         --- ann ping statistics ---\n2 transmitted, 2 received, 0% loss, time … ms\nrtt min/avg/max/mdev = … ms",
+    ),
+    example(
+        "irdest-ping -c 2 -s 10000 ADDRESS",
+        "10 kB each",
+        "PING ADDRESS: 10000 bytes each, from YOURS (a temporary address)\n\
+         10000 bytes from ADDRESS: seq=1 hops=2 time=… ms\n10000 bytes from ADDRESS: seq=2 hops=2 time=… ms\n\n\
+         --- ADDRESS ping statistics ---\n2 transmitted, 2 received, 0% loss, time … ms\nrtt min/avg/max/mdev = … ms",
+    ),
+    example(
+        "irdest-ping -c 2 --json ADDRESS",
+        "for programs: a JSON object in each line, the last one the summary",
+        "{…\"event\":\"begin\"…}\n{…\"event\":\"reply\"…\"seq\":1…}\n{…\"event\":\"reply\"…\"seq\":2…}\n\
+         {…\"event\":\"summary\"…\"received\":2…}",
+    ),
+];
+
+const ECHOED: &str = "\
+irdest-echo: made a new address, kept in ~/.config/irdest/echo
+YOURS
+irdest-echo: answers there until Ctrl-C; see --help for how to ask it
+irdest-echo: 0 streams echoed (0 bytes); passed over: 0 too long, 0 too many, 0 echoes, 0 failed";
+
+/// Of `irdest-echo`.
+pub const ECHO: &[Example] = &[
+    example("irdest-echo", "until Ctrl-C; the first line is the address, which stays the same", ECHOED),
+    example(
+        "irdest-echo --rate 2 --max-size 10000",
+        "for the public: two streams a second of each sender, of 10 kB",
+        ECHOED,
+    ),
+    example(
+        "irdest-echo --identity other.id",
+        "under another address, which is made if there is none",
+        "irdest-echo: made a new address, kept in other.id\nYOURS\n\
+         irdest-echo: answers there until Ctrl-C; see --help for how to ask it\n\
+         irdest-echo: 0 streams echoed (0 bytes); passed over: 0 too long, 0 too many, 0 echoes, 0 failed",
+    ),
+    example(
+        "irdest-echo --json",
+        "for programs: the address, and in the end the figures, as JSON objects",
+        "irdest-echo: made a new address, kept in ~/.config/irdest/echo\n{\"address\":\"YOURS\",\"event\":\"up\"}\n\
+         irdest-echo: answers there until Ctrl-C; see --help for how to ask it\n\
+         {\"event\":\"figures\",\"figures\":{\"bytes\":0,\"echoed\":0,\"echoes\":0,\"failed\":0,\"too_long\":0,\"too_many\":0}}",
+    ),
+];
+
+/// All of `ratcat` and `ratctl`, by what they are shown with.
 pub const ALL: &[&[Example]] =
     &[RATCAT, RATCAT_SEND, RATCAT_RECV, RATCTL, RATCTL_ADDRESS, RATCTL_SPACE, RATCTL_STREAM, RATCTL_FILTER];
 
 /// Examples and exit codes, as they stand under `--help`.
 pub fn help(examples: &[Example]) -> String {
+    format!("{}\n{}", listed(examples), Exit::HELP)
+}
+
+/// Examples, as they stand under `--help`.
+pub fn listed(examples: &[Example]) -> String {
     let widest = examples.iter().map(|example| example.line.len()).filter(|length| *length < 60).max();
     let width = widest.unwrap_or_default();
     let mut text = "Examples:\n".to_owned();
     for Example { line, does, .. } in examples {
         text.push_str(&format!("  {line:width$}  {does}\n"));
     }
-    text.push('\n');
-    text.push_str(Exit::HELP);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anything_is_like_an_ellipsis() {
+        assert!(is_like("a…c\nd", "abbc\nd") && is_like("a…c…", "ac"));
+        assert!(!is_like("a…c", "ab") && !is_like("a", "a\nb") && !is_like("a", "b"));
+    }
 }

@@ -5,10 +5,15 @@
 mod router;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, pipe};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
+use irdest_mblog::cli::command;
+use irdest_mblog::examples::ALL;
 use irdest_mblog::{Post, space};
+use irdest_tools::examples::Example;
 use ratman_wire::api::{Recipient, Request};
 use router::Router;
 use tempfile::TempDir;
@@ -37,7 +42,11 @@ fn run(home: &TempDir, bind: &str, words: &[&str]) -> (Option<i32>, String, Stri
 }
 
 fn post(topic: &str, text: &str) -> Vec<u8> {
-    Post::new(topic.parse().unwrap(), "ann", text).unwrap().encode()
+    post_of("ann", topic, text)
+}
+
+fn post_of(nick: &str, topic: &str, text: &str) -> Vec<u8> {
+    Post::new(topic.parse().unwrap(), nick, text).unwrap().encode()
 }
 
 #[test]
@@ -84,6 +93,47 @@ fn a_post_goes_to_everybody_and_is_kept() {
     assert_eq!(router.heard().sent, [(to, post("/net/irdest/hello", "Hello world!"))]);
     let (_, output, _) = run(&home, &bind, &["read", "--offline"]);
     assert!(output.ends_with("Z  /net/irdest/hello  ann (1111-1111)\n    Hello world!\n"), "{output}");
+}
+
+#[test]
+fn every_example_does_what_help_says() {
+    let (router, home) = (Router::new(), home());
+    fs::write(home.path().join("text.txt"), "One line,\nand another.\n").unwrap();
+    router.heard().waiting = vec![(1, post_of("bob", "/net/irdest/hello", "Good morning"))];
+    let folder = Path::new(env!("CARGO_BIN_EXE_irdest-mblog")).parent().unwrap().display();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
+    let help = command().render_long_help().to_string();
+    // Where lines are broken is the width of a terminal.
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for example @ Example { line, does, shows } in ALL {
+        let (mut output, shown) = pipe().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("exec {line}")])
+            .current_dir(home.path())
+            .env_clear()
+            .env("HOME", home.path())
+            .env("IRDEST_IDENTITY", home.path().join("identity"))
+            .env("PATH", &path)
+            .env("IRDEST_SOCKET", router.address.to_string())
+            .stdout(shown.try_clone().unwrap())
+            .stderr(shown)
+            .spawn()
+            .unwrap();
+        let mut text = String::new();
+        if line.contains("--follow") {
+            // It has come to its end once it has shown as much.
+            let mut lines = BufReader::new(output.try_clone().unwrap());
+            while text.lines().count() < shows.lines().count() {
+                assert!(lines.read_line(&mut text).unwrap() > 0, "{text}");
+            }
+            assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        }
+        output.read_to_string(&mut text).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{line}: {text}");
+        assert!(example.is_shown_by(&text), "{line}\n--- expected\n{shows}\n--- shown\n{text}");
+        assert!(help.contains(&format!("{line} {does}")), "{line}");
+    }
+    assert_eq!(router.heard().sent.len(), 2);
 }
 
 #[test]

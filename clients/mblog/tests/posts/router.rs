@@ -66,7 +66,7 @@ impl Client {
             self.heard.lock().unwrap().requests.push(request.clone());
             let done = match request {
                 Request::StreamCreate(new) => self.take(new.to[0]),
-                Request::StreamReceive(receive) => self.give(receive.to.unwrap()),
+                Request::StreamReceive(receive) => self.give(receive.to.unwrap(), receive.wait),
                 Request::RouterQuery(_) => self.say(Reply::Error(ClientError::NotSupported)),
                 _ => self.say(Reply::Ok),
             };
@@ -102,7 +102,8 @@ impl Client {
     }
 
     fn take(&mut self, to: Recipient) -> Result<(), Gone> {
-        let stream = OpenedStream { to, stream: StreamId::from_bytes([0x3F; 32]) };
+        let number = 0x3F + u8::try_from(self.heard.lock().unwrap().sent.len()).unwrap();
+        let stream = OpenedStream { to, stream: StreamId::from_bytes([number; 32]) };
         let streams = [stream.clone()].into_iter().collect();
         self.say(Reply::Opened(Opened { streams, offset: ByteCount(0) }))?;
         let mut content = Vec::new();
@@ -118,7 +119,7 @@ impl Client {
         self.say(Reply::News(StreamNews { stream, news: News::Published }))
     }
 
-    fn give(&mut self, to: Recipient) -> Result<(), Gone> {
+    fn give(&mut self, to: Recipient, wait: bool) -> Result<(), Gone> {
         let waiting = std::mem::take(&mut self.heard.lock().unwrap().waiting);
         for (number, content) in waiting {
             let letterhead = Letterhead {
@@ -137,6 +138,10 @@ impl Client {
                 other => panic!("{other:?} instead of whether it was taken"),
             }
             self.say(Reply::Taken)?;
+        }
+        if wait {
+            // Nothing comes any more.
+            return self.hear().map(drop).and(Err(Gone));
         }
         self.say(Reply::NoStream)
     }

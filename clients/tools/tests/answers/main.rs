@@ -2,6 +2,7 @@
 //! irdest-ping and irdest-echo as users run them, against a router that says what the mesh does.
 #![expect(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "what fails is the test")]
 
+mod examples;
 mod router;
 
 use std::io::{BufRead, BufReader, Read};

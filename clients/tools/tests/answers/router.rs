@@ -8,9 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 
 use ratman_wire::api::{
-    Address, Arrived, AuthToken, AuxiliaryData, Bandwidth, ByteCount, Content, FromRouter, Letterhead, List,
-    Microframe, MicroframeDecoder, News, Opened, OpenedStream, Page, PayloadLimit, Recipient, Reply, Request,
-    RouteEntry, StreamId, StreamNews, Text, WallTime,
+    Address, Arrived, AuthToken, AuxiliaryData, Bandwidth, ByteCount, Contact, Content, FromRouter,
+    Letterhead, List, Microframe, MicroframeDecoder, News, Opened, OpenedStream, Page, PayloadLimit,
+    Recipient, Reply, Request, RouteEntry, StreamId, StreamNews, Text, WallTime,
 };
 
 pub(crate) const OURS: Address = Address::from_bytes([0x11; 32]);
@@ -106,6 +106,7 @@ impl Client {
                     self.say(Reply::Error(ratman_wire::api::ClientError::NotSupported))
                 }
                 Request::RouteQuery(_) => self.say(Reply::RoutePage(page([route()]))),
+                Request::ContactQuery(_) => self.say(Reply::ContactPage(page([contact()]))),
                 Request::FilterList(_) => self.say(Reply::FilterPage(page([]))),
                 Request::FilterAdd(_) => self.say(Reply::FilterAdded(1)),
                 _ => self.say(Reply::Ok),
@@ -203,6 +204,10 @@ impl Client {
 
 fn page<T, const N: usize>(entries: [T; N]) -> Page<T> {
     Page { entries: entries.into_iter().collect(), next: List::default() }
+}
+
+fn contact() -> Contact {
+    Contact { address: THEIRS, name: Some(Text::of("ann")), configured: false, trust: None }
 }
 
 fn route() -> RouteEntry {

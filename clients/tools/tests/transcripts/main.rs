@@ -7,35 +7,17 @@ mod user;
 
 use std::fs;
 
-use irdest_tools::examples::{ALL, Example};
+use irdest_tools::examples::{ALL, Example, is_like};
 use irdest_tools::{ratcat, ratctl};
 use ratman_wire::api::{News, Receive, Request};
 
 use router::{Manner, OURS, Router, THEIRS};
 use user::User;
 
-/// Whether a text is as it should be, where … stands for anything on a line.
-fn is_like(pattern: &str, text: &str) -> bool {
-    let (patterns, lines) = (pattern.lines(), text.lines());
-    patterns.clone().count() == lines.clone().count() && patterns.zip(lines).all(|(a, b)| is_like_line(a, b))
-}
-
-fn is_like_line(pattern: &str, line: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('…') else { return pattern == line };
-    let Some(line) = line.strip_prefix(first) else { return false };
-    line.char_indices().map(|(at, _)| at).chain([line.len()]).any(|at| is_like_line(rest, &line[at..]))
-}
-
-#[test]
-fn anything_is_like_an_ellipsis() {
-    assert!(is_like("a…c\nd", "abbc\nd") && is_like("a…c…", "ac"));
-    assert!(!is_like("a…c", "ab") && !is_like("a", "a\nb") && !is_like("a", "b"));
-}
-
 #[test]
 fn every_example_does_what_help_says() {
     let mut seen: Vec<&str> = Vec::new();
-    for Example { line, shows, .. } in ALL.concat() {
+    for example @ Example { line, shows, .. } in ALL.concat() {
         if seen.contains(&line) {
             continue;
         }
@@ -48,7 +30,7 @@ fn every_example_does_what_help_says() {
         }
         let (code, shown) = user.run(line);
         assert_eq!(code, Some(0), "{line}: {shown}");
-        assert!(is_like(shows, &shown), "{line}\n--- expected\n{shows}\n--- shown\n{shown}");
+        assert!(example.is_shown_by(&shown), "{line}\n--- expected\n{shows}\n--- shown\n{shown}");
     }
 }
 
