@@ -124,7 +124,11 @@ drop_reasons! {
     FloodedTooLong = "flooded_too_long",
     /// A probe of a namespace, or an answer to one, by who does not hold the namespace's key.
     AnycastProof = "anycast_proof",
-    /// More probes of namespaces are remembered than may be.
+    /// A probe of somebody who asks too much.
+    AnycastAsker = "anycast_asker",
+    /// An answer to a probe that was not sealed to us by its sender.
+    AnycastSeal = "anycast_seal",
+    /// More probes of namespaces are remembered, or more answers wait, than may.
     AnycastFull = "anycast_full",
     /// An answer to no probe of ours that is open, or one that was heard.
     AnycastUnasked = "anycast_unasked",

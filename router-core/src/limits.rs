@@ -26,9 +26,15 @@ pub(crate) const CLOCK_WINDOW: Duration = Duration::from_secs(5 * 60);
 pub(crate) const VERIFICATIONS: Rate = Rate { per_second: 2_000, burst: 2_000 };
 /// Frames to namespaces that we verify for one neighbour in a second: 5 Mbit/s of them, and two streams of the longest at once.
 pub(crate) const FLOODED_VERIFICATIONS: Rate = Rate { per_second: 500, burst: 4_000 };
-/// Probes of namespaces that one neighbour may bring, and our own clients may make, in a second: each goes to everybody, and is asked by a
-/// person or at the start of a program. One neighbour fills a tenth of what is remembered of them.
+/// Probes of namespaces that one neighbour may bring in a second: each goes to everybody, and is asked by a person or at the start of a
+/// program. One neighbour fills a tenth of what is remembered of them.
 pub(crate) const PROBES: Rate = Rate { per_second: 10, burst: 50 };
+/// Of these, those of one asker, whoever brings them: half a dozen others are heard beside it.
+pub(crate) const PROBES_OF_ONE: Rate = Rate { per_second: 2, burst: 20 };
+/// Probes that our own clients may make, and one of their addresses: half as many as others let pass, as the way there makes bursts of them.
+pub(crate) const OWN_PROBES: Rate = Rate { per_second: 5, burst: 25 };
+/// See [`OWN_PROBES`].
+pub(crate) const OWN_PROBES_OF_ONE: Rate = Rate { per_second: 1, burst: 10 };
 /// Of how many probes it is remembered that they came (source: wire page, freshness).
 pub(crate) const REMEMBERED_PROBES: usize = 65_536;
 /// For how long: twice the clock window (source: wire page, freshness).
@@ -106,6 +112,12 @@ impl TokenBucket {
             self.level -= MICRO;
         }
         has
+    }
+
+    /// Whether it is as at first.
+    pub(crate) fn is_full(&mut self, now: Timestamp) -> bool {
+        self.has(now);
+        self.level == u64::from(self.rate.burst) * MICRO
     }
 
     /// Whether there is a token.

@@ -4,6 +4,7 @@
 
 mod collector;
 mod convergence;
+pub(crate) mod noise;
 mod receiving;
 mod sealed_manifest;
 mod sending;

@@ -426,7 +426,7 @@ impl Streams {
         for key in due {
             self.received_timeout(&key, now);
         }
-        self.close_questions(now.at);
+        self.handle_anycast_timeout(now);
         self.pump(now);
         if self.next_sweep <= now.at {
             self.next_sweep = now.at + SWEEP;

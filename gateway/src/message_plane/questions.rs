@@ -27,7 +27,7 @@ pub enum WhoError {
     Ask(#[from] AskError),
 }
 
-/// Where it is told who answered, and after how long; or why it is not asked.
+/// Where it is told who answered, and how far away they are; or why it is not asked.
 pub(super) type Answers = oneshot::Sender<Result<Vec<(Address, Duration)>, WhoError>>;
 
 /// The questions of clients that are open; the message plane says when they are not.
@@ -40,16 +40,25 @@ impl Questions {
     /// A client asks.
     pub(super) fn ask(
         &mut self,
-        (namespace, asker, time): (Namespace, Address, Duration),
+        (namespace, asker, window): (Namespace, Address, Duration),
         reply: Answers,
         (members, streams): (&Members, &mut Streams),
         now: Now,
     ) {
+        self.forget_who_left(streams);
         let key = members.key_shown_by(&namespace, &asker);
-        let asked = key.map_err(WhoError::from).and_then(|key| Ok(streams.ask_who(&key, asker, time, now)?));
+        let asked =
+            key.map_err(WhoError::from).and_then(|key| Ok(streams.ask_who(&key, asker, window, now)?));
         match asked {
             Ok(question) => _ = self.open.insert(question, reply),
             Err(error) => _ = reply.send(Err(error)),
+        }
+    }
+
+    /// Who does not wait any more keeps no place.
+    fn forget_who_left(&mut self, streams: &mut Streams) {
+        for (question, _) in self.open.extract_if(.., |_, reply| reply.is_closed()) {
+            streams.give_up_question(&question);
         }
     }
 
@@ -71,7 +80,7 @@ pub(super) fn answer(question: &Question, members: &Members, streams: &mut Strea
 
 impl Clients {
     /// Asks who takes part in a namespace, for an address that is up and has shown its key, and collects answers for so long: who, and
-    /// after how long, the first to answer first.
+    /// how long the way there and back took, the nearest first.
     ///
     /// # Errors
     /// [`Ending`]; and within, why it is not asked.
@@ -79,10 +88,48 @@ impl Clients {
         &self,
         namespace: Namespace,
         asker: Address,
-        time: Duration,
+        window: Duration,
     ) -> Result<Result<Vec<(Address, Duration)>, WhoError>, Ending> {
         let (reply, answers) = oneshot::channel();
-        self.inlet().ask(Ask::Who { namespace, asker, time, reply });
+        self.inlet().ask(Ask::Who { namespace, asker, window, reply });
         answers.await.map_err(|_| Ending)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ratman_types::{Ed25519Verifier, SecretKey, Signer, Timestamp, WallTime};
+
+    use super::*;
+
+    #[test]
+    fn who_does_not_wait_any_more_keeps_no_place() {
+        let (space, alice) = (SecretKey::from_seed([1; 32]), Arc::new(SecretKey::from_seed([2; 32])));
+        let mut streams = Streams::new(Default::default(), Arc::new(Ed25519Verifier), [3; 32]);
+        streams.add_local(Arc::clone(&alice), 60);
+        let mut members = Members::new(alice.address());
+        let namespace = members.know(Arc::new(space), alice.address()).unwrap();
+        let mut questions = Questions::default();
+        let mut second = 0;
+        let mut ask = || {
+            second += 1;
+            let now = Now { at: Timestamp::from_micros(second * 1_000_000), wall: WallTime::from_micros(1) };
+            let (reply, mut answers) = oneshot::channel();
+            let asked = (namespace, alice.address(), Duration::from_secs(600));
+            questions.ask(asked, reply, (&members, &mut streams), now);
+            match answers.try_recv() {
+                Ok(told) => Err(told.unwrap_err()),
+                Err(_) => Ok(answers),
+            }
+        };
+        let mut waiting: Vec<_> = core::iter::from_fn(|| ask().ok()).collect();
+        assert_eq!(waiting.len(), 16);
+        assert_eq!(ask().unwrap_err(), WhoError::Ask(AskError::TooMany));
+        waiting.truncate(14);
+        let [one, other] = [ask(), ask()];
+        assert!(one.is_ok() && other.is_ok(), "two left");
+        assert_eq!(ask().unwrap_err(), WhoError::Ask(AskError::TooMany));
     }
 }

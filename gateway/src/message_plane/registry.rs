@@ -44,7 +44,7 @@ pub(super) enum Ask {
     /// To know of which namespaces a key is known, and whether an address takes part.
     Namespaces { by: Address, reply: oneshot::Sender<Vec<(Namespace, bool)>> },
     /// To know who takes part in a namespace, anywhere; answered when the time is over.
-    Who { namespace: Namespace, asker: Address, time: Duration, reply: Answers },
+    Who { namespace: Namespace, asker: Address, window: Duration, reply: Answers },
     /// To share content, which is written as that of a stream is.
     Share { new: NewShare, reply: oneshot::Sender<Result<Sending, SendError>> },
     /// To tell somebody of shared content.
@@ -186,9 +186,9 @@ impl Registry {
             Ask::Namespaces { by, reply } => {
                 let _ = reply.send(self.takers.members().seen_by(&by).collect());
             }
-            Ask::Who { namespace, asker, time, reply } => {
+            Ask::Who { namespace, asker, window, reply } => {
                 let members = self.takers.members();
-                self.questions.ask((namespace, asker, time), reply, (members, streams), now);
+                self.questions.ask((namespace, asker, window), reply, (members, streams), now);
             }
             Ask::Share { new, reply } => {
                 let shared = streams.share(new, now).map(|key| self.open(key));

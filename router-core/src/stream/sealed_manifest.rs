@@ -6,14 +6,14 @@
 //! learns the recipient's key reads every manifest that was ever sealed to it. Whoever has a namespace's key can seal in
 //! any sender's name: there the frame's signature alone says from whom a manifest is.
 
-mod noise;
-
 use core::fmt;
 
 use ratman_types::{Address, Digest, Recipient, SecretKey, Signer, blake2b, to_x25519};
 use ratman_wire::stream::{MAX_SEALED, Manifest, SEALING};
 use ratman_wire::{DecodeError, Writer};
 use zeroize::Zeroizing;
+
+use super::noise;
 
 const PROLOGUE_DOMAIN: &[u8] = b"irdest manifest 2";
 

@@ -2,25 +2,34 @@
 //! Who of a namespace is there: a probe goes to all routers, once over each link, and those who take part answer who asked
 //! (decisions/who-of-a-namespace-is-there.md). Nothing of it is kept: who is away does not answer.
 
+mod answers;
+
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ratman_types::{Address, Namespace, Now, Recipient, SecretKey, Signer, Timestamp, WallTime};
-use ratman_wire::anycast::{Probe, ProbeAnswer};
+use ratman_wire::anycast::Probe;
 use ratman_wire::{Frame, FrameId, Header, Mode};
 
 use super::deadlines::Deadlines;
 use super::event::{AskError, Question, QuestionId};
 use super::frames::{AHEAD, Arrived, MOST_RELAYED};
-use super::way::{LOOPBACK, Way};
 use super::{StreamEvent, StreamTransmit, Streams};
-use crate::limits::{PROBES, REMEMBER_PROBE, REMEMBERED_PROBES, TokenBucket};
+use crate::limits::{
+    OWN_PROBES, OWN_PROBES_OF_ONE, PROBES_OF_ONE, REMEMBER_PROBE, REMEMBERED_PROBES, Rate, TokenBucket,
+};
 use crate::{DropReason, sign_frame};
+use answers::Waiting;
 
 /// Answers to one question that are listed; the first ones.
 pub const MAX_ANSWERS: usize = 1024;
-/// Questions of ours that are open at a time.
+/// Questions of ours that are open at a time, and those of one asker.
 const MAX_QUESTIONS: usize = 256;
+const MAX_QUESTIONS_OF_ONE: usize = 16;
+/// Places of what is remembered that others do not take: as many as ours are in that time.
+const PLACES_OF_OURS: usize = 4096;
+/// Who asked lately, of ours and others.
+const MAX_ASKERS: usize = 4096;
 
 /// Questions of ours, and what others asked.
 #[derive(Debug, Default)]
@@ -30,10 +39,14 @@ pub(super) struct Anycast {
     // At most MAX_QUESTIONS.
     open: BTreeMap<QuestionId, Open>,
     ends: Deadlines<QuestionId>,
-    /// What our own clients may ask.
+    /// What our own clients may ask, all together.
     own: Option<TokenBucket>,
+    /// What each may ask who asked lately; at most [`MAX_ASKERS`].
+    askers: BTreeMap<Address, TokenBucket>,
+    /// Answers of ours.
+    waiting: Waiting,
     /// What was seen before is not known: nothing older is passed on.
-    began: Option<WallTime>,
+    began: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -48,27 +61,52 @@ struct Open {
 impl Anycast {
     /// When something is to be done.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.ends.next()
+        self.ends.next().into_iter().chain(self.waiting.next()).min()
     }
 
     /// Frames may come from now on.
-    pub(super) fn begin(&mut self, now: WallTime) {
+    pub(super) fn begin(&mut self, now: Timestamp) {
         self.began.get_or_insert(now);
     }
 
-    /// Forgets what cannot come again.
+    /// Forgets what cannot come again, and who may ask as much as anybody.
     pub(super) fn sweep(&mut self, now: Timestamp) {
         while self.seen.take_due(now).is_some() {}
+        self.askers.retain(|_, quota| !quota.is_full(now));
     }
 
     /// A probe goes on.
     pub(super) fn note(&mut self, name: FrameId, now: Timestamp) {
         self.seen.set(name, Some(now + REMEMBER_PROBE));
     }
+
+    /// How many probes are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether one asker may ask once more.
+    fn may_ask(&mut self, asker: Address, rate: Rate, now: Timestamp) -> bool {
+        if self.askers.len() >= MAX_ASKERS && !self.askers.contains_key(&asker) {
+            return false;
+        }
+        self.askers.entry(asker).or_insert_with(|| TokenBucket::new(rate, now)).take(now)
+    }
+
+    /// Whether one of ours may ask once more.
+    fn may_ours_ask(&mut self, asker: Address, now: Timestamp) -> bool {
+        let of_one = self.open.values().filter(|open| open.question.asker == asker).count();
+        self.open.len() < MAX_QUESTIONS
+            && of_one < MAX_QUESTIONS_OF_ONE
+            && self.seen.len() < REMEMBERED_PROBES
+            && self.may_ask(asker, OWN_PROBES_OF_ONE, now)
+            && self.own.get_or_insert_with(|| TokenBucket::new(OWN_PROBES, now)).take(now)
+    }
 }
 
 impl Streams {
-    /// Asks who takes part in the namespace of a key, for an address of ours; [`StreamEvent::Answered`] tells who did within `time`. Those
+    /// Asks who takes part in the namespace of a key, for an address of ours; [`StreamEvent::Answered`] tells who did within `window`. Those
     /// of this router are asked, too, the asker itself is not.
     ///
     /// # Errors
@@ -77,28 +115,19 @@ impl Streams {
         &mut self,
         key: &SecretKey,
         asker: Address,
-        time: Duration,
+        window: Duration,
         now: Now,
     ) -> Result<QuestionId, AskError> {
         let local = self.locals.get(&asker).ok_or(AskError::Asker)?;
-        let (asker_key, hops_left) = (local.key.clone(), local.hops);
-        let quota = self.anycast.own.get_or_insert_with(|| TokenBucket::new(PROBES, now.at));
-        let is_full =
-            self.anycast.open.len() >= MAX_QUESTIONS || self.anycast.seen.len() >= REMEMBERED_PROBES;
-        if is_full || !quota.take(now.at) {
+        if !self.anycast.may_ours_ask(asker, now.at) {
             return Err(AskError::TooMany);
         }
+        let (asker_key, hops_left) = (local.key.clone(), local.hops);
         let namespace = Namespace::from_bytes(key.public());
-        let question = Question {
-            asker,
-            namespace,
-            time: self.stamp(now),
-            nonce: u64::from_be_bytes(self.prng.bytes()),
-        };
-        let Question { time: asked, nonce, .. } = question;
-        let proof = key.sign(&Probe::proven_bytes(&asker, &namespace, asked, nonce));
+        let (time, nonce) = (self.wall(now), u64::from_be_bytes(self.prng.bytes()));
+        let proof = key.sign(&Probe::proven_bytes(&asker, &namespace, time, nonce));
         let mut payload = Vec::new();
-        Probe { time: asked, nonce, proof }.encode_into(&mut payload);
+        Probe { time, window, nonce, proof }.encode_into(&mut payload);
         let header = Header::new(Mode::ANYCAST, *asker.as_bytes()).to(Recipient::Namespace(namespace));
         let frame = sign_frame(&*asker_key, Header { hops_left, ..header }, &payload);
         let name = Frame::decode(&frame).expect("invariant: what we make is a frame").signed_bytes().id();
@@ -106,42 +135,27 @@ impl Streams {
         for via in self.flooding.links() {
             self.outbox.push_back(StreamTransmit { hop: via.hop, came_over: None, frame: frame.clone() });
         }
+        let question = Question { asker, namespace, window, time, nonce };
         self.events.push_back(StreamEvent::Asked(question));
         let id = QuestionId(nonce);
         let open = Open { question, asked: now.at, members: Vec::new(), heard: BTreeSet::new() };
         self.anycast.open.insert(id, open);
-        self.anycast.ends.set(id, Some(now.at + time));
+        self.anycast.ends.set(id, Some(now.at + window));
         Ok(id)
     }
 
-    /// An address of ours takes part in the namespace of a question, and says so; nothing is said where it is not up, the namespace's key is
-    /// not here, the asker itself is meant, or there is no way to it now.
-    pub fn answer_question(&mut self, question: &Question, member: Address, now: Now) {
-        let Question { asker, namespace, time: asked, nonce } = *question;
-        let hop = match self.way(&asker) {
-            Way::Local => LOOPBACK,
-            Way::Live(via) => via.hop,
-            Way::Carry(_) | Way::Flood | Way::None => return,
-        };
-        let time = self.stamp(now);
-        let (Some(local), Some(key)) = (self.locals.get(&member), self.namespaces.get(&namespace)) else {
-            return;
-        };
-        if member == asker {
-            return;
-        }
-        let proof = key.sign(&ProbeAnswer::proven_bytes(&member, &asker, asked, nonce));
-        let mut payload = Vec::new();
-        ProbeAnswer { time, asked, nonce, proof }.encode_into(&mut payload);
-        let header = Header::new(Mode::ANYCAST, *member.as_bytes()).to(Recipient::Address(asker));
-        let frame = sign_frame(&*local.key, Header { hops_left: local.hops, ..header }, &payload);
-        self.outbox.push_back(StreamTransmit { hop, came_over: None, frame });
+    /// Nobody waits for the answers to a question of ours any more: [`StreamEvent::Answered`] does not come, and its place is free.
+    pub fn give_up_question(&mut self, question: &QuestionId) {
+        self.anycast.ends.set(*question, None);
+        self.anycast.open.remove(question);
     }
 
-    /// Tells what was answered where the time is over.
-    pub(super) fn close_questions(&mut self, now: Timestamp) {
-        while let Some(question) = self.anycast.ends.take_due(now) {
-            let Some(open) = self.anycast.open.remove(&question) else { continue };
+    /// Sends answers of ours whose time has come, and tells what was answered where the time is over.
+    pub(super) fn handle_anycast_timeout(&mut self, now: Now) {
+        self.send_answers(now);
+        while let Some(question) = self.anycast.ends.take_due(now.at) {
+            let Some(mut open) = self.anycast.open.remove(&question) else { continue };
+            open.members.sort_by_key(|(_, after)| *after);
             self.events.push_back(StreamEvent::Answered { question, members: open.members });
         }
     }
@@ -154,6 +168,14 @@ impl Streams {
         if ahead.unsigned_abs() > AHEAD.unsigned_abs() { Err(DropReason::ClockWindow) } else { Ok(time) }
     }
 
+    /// Whether something was made since we listen, by our clock as it is now.
+    fn is_since_we_began(&self, time: WallTime, now: Now) -> bool {
+        self.anycast.began.is_some_and(|began| {
+            let since = i64::try_from(now.at.since(began).as_micros()).unwrap_or(i64::MAX);
+            time.ahead_of(self.wall(now)) >= -since
+        })
+    }
+
     /// A probe came: it goes on to everybody else, and to those who take part here. How many hops it has left is not asked, as of all that
     /// is flooded: it goes over each link once.
     pub(super) fn receive_probe(
@@ -164,7 +186,7 @@ impl Streams {
     ) -> Result<(), DropReason> {
         let time = self.check_probe_time(&arrived.frame, now)?;
         let probe = Probe::decode(arrived.frame.payload).map_err(|_| DropReason::MalformedPayload)?;
-        if self.anycast.began.is_none_or(|began| time < began) {
+        if !self.is_since_we_began(time, now) {
             return Err(DropReason::ClockWindow);
         }
         let signed = arrived.frame.signed_bytes();
@@ -172,7 +194,7 @@ impl Streams {
         if self.anycast.seen.get(&name).is_some() {
             return Err(DropReason::FloodedBefore);
         }
-        if self.anycast.seen.len() >= REMEMBERED_PROBES {
+        if self.anycast.seen.len() >= REMEMBERED_PROBES - PLACES_OF_OURS {
             return Err(DropReason::AnycastFull);
         }
         if self.outbox.len() >= MOST_RELAYED {
@@ -183,47 +205,30 @@ impl Streams {
         }
         self.verify_signed(arrived, &signed)?;
         let (asker, nonce) = (arrived.sender, probe.nonce);
-        let is_ours = self.namespaces.contains_key(&namespace);
-        let proven = || Probe::proven_bytes(&asker, &namespace, time, nonce);
-        if is_ours && !self.verifier.verify(namespace.as_bytes(), &proven(), &probe.proof) {
-            return Err(DropReason::AnycastProof);
+        if !self.anycast.may_ask(asker, PROBES_OF_ONE, now.at) {
+            return Err(DropReason::AnycastAsker);
         }
         self.anycast.note(name, now.at);
-        let length = arrived.bytes.len();
-        let others = self.flooding.links().filter(|via| via.hop.neighbour != arrived.from.neighbour);
-        for via in others.filter(|via| u32::try_from(length).is_ok_and(|length| length <= via.mtu.0)) {
-            let (came_over, frame) = (Some(arrived.from.link), arrived.one_hop_on());
-            self.outbox.push_back(StreamTransmit { hop: via.hop, came_over, frame });
+        self.flood_probe(arrived);
+        // Only now: whether we hold the key is seen by nobody.
+        if !self.namespaces.contains_key(&namespace) {
+            return Ok(());
         }
-        if is_ours {
-            self.events.push_back(StreamEvent::Asked(Question { asker, namespace, time, nonce }));
+        let proven = Probe::proven_bytes(&asker, &namespace, time, nonce);
+        if !self.verifier.verify(namespace.as_bytes(), &proven, &probe.proof) {
+            return Err(DropReason::AnycastProof);
         }
+        let question = Question { asker, namespace, window: probe.window, time, nonce };
+        self.events.push_back(StreamEvent::Asked(question));
         Ok(())
     }
 
-    /// An answer came for an address of ours.
-    pub(super) fn receive_probe_answer(
-        &mut self,
-        arrived: &Arrived<'_>,
-        us: Address,
-        now: Now,
-    ) -> Result<(), DropReason> {
-        let answer = ProbeAnswer::decode(arrived.frame.payload).map_err(|_| DropReason::MalformedPayload)?;
-        let member = arrived.sender;
-        let (id, asked) = (QuestionId(answer.nonce), (us, answer.asked));
-        let open =
-            self.anycast.open.get(&id).filter(|open| (open.question.asker, open.question.time) == asked);
-        let open = open.filter(|open| open.members.len() < MAX_ANSWERS && !open.heard.contains(&member));
-        let namespace = open.ok_or(DropReason::AnycastUnasked)?.question.namespace;
-        self.verify(arrived)?;
-        let proven = ProbeAnswer::proven_bytes(&member, &us, answer.asked, answer.nonce);
-        if !self.verifier.verify(namespace.as_bytes(), &proven, &answer.proof) {
-            return Err(DropReason::AnycastProof);
+    fn flood_probe(&mut self, arrived: &Arrived<'_>) {
+        let Ok(length) = u32::try_from(arrived.bytes.len()) else { return };
+        let others = self.flooding.links().filter(|via| via.hop.neighbour != arrived.from.neighbour);
+        for via in others.filter(|via| length <= via.mtu.0) {
+            let (came_over, frame) = (Some(arrived.from.link), arrived.one_hop_on());
+            self.outbox.push_back(StreamTransmit { hop: via.hop, came_over, frame });
         }
-        if let Some(open) = self.anycast.open.get_mut(&id) {
-            open.heard.insert(member);
-            open.members.push((member, now.at.since(open.asked)));
-        }
-        Ok(())
     }
 }

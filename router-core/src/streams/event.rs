@@ -149,6 +149,8 @@ pub struct Question {
     pub asker: Address,
     /// Which namespace.
     pub namespace: Namespace,
+    /// For how long answers are collected.
+    pub(super) window: Duration,
     /// When that was, by the asker's clock.
     pub(super) time: WallTime,
     pub(super) nonce: u64,
@@ -206,8 +208,8 @@ pub enum StreamEvent {
     },
     /// Somebody asks who of a namespace is there: those who take part here are to answer ([`Streams::answer_question`](super::Streams::answer_question)).
     Asked(Question),
-    /// Who answered [`Streams::ask_who`](super::Streams::ask_who), each once and after how long, the first to answer first. Told when the time is
-    /// over.
+    /// Who answered [`Streams::ask_who`](super::Streams::ask_who), each once and how long the way there and back took, the nearest first.
+    /// Told when the time is over.
     Answered {
         /// Which question.
         question: QuestionId,

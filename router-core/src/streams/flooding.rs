@@ -127,8 +127,7 @@ impl Flooding {
 impl Streams {
     /// The neighbours that may be sent to, each with its best link. Who has none any more is remembered for what it has.
     pub fn handle_neighbours(&mut self, neighbours: &[Via], now: Now) {
-        let wall = self.wall(now);
-        self.anycast.begin(wall);
+        self.anycast.begin(now.at);
         for (id, neighbour) in &mut self.flooding.neighbours {
             if !neighbours.iter().any(|via| via.hop.neighbour == *id) {
                 neighbour.disconnect();

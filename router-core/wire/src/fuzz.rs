@@ -178,11 +178,14 @@ pub fn fuzz_notices(data: &[u8]) {
 
 /// The question who of a namespace is there, and its answer.
 pub fn fuzz_anycast(data: &[u8]) {
-    use crate::anycast::{Probe, ProbeAnswer};
+    use crate::anycast::{Probe, ProbeAnswer, SealedAnswer};
     if let Ok(probe) = Probe::decode(data) {
         assert_eq!(encoded(|buffer| probe.encode_into(buffer)), data);
     }
     if let Ok(answer) = ProbeAnswer::decode(data) {
+        assert_eq!(encoded(|buffer| answer.encode_into(buffer)), data);
+    }
+    if let Ok(answer) = SealedAnswer::decode(data) {
         assert_eq!(encoded(|buffer| answer.encode_into(buffer)), data);
     }
 }

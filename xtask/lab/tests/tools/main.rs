@@ -94,10 +94,11 @@ fn who_of_a_namespace_is_there() {
         serde_json::from_str(&alice.says("ratctl", &["space", "list", "--json"])).unwrap();
     let space = find_namespace(&listed).unwrap();
     let told = |user: &User<'_>| {
-        let json = user.says("ratctl", &["space", "anycast", &space, "-t", "500", "--json"]);
+        let json = user.says("ratctl", &["space", "anycast", &space, "-t", "1000", "--json"]);
         let told: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
         let who = told.iter().map(|one| {
-            assert!(one["after_ms"].as_u64().unwrap() < 500, "{one}");
+            // Apart from the time that who answers waits before it does.
+            assert!(one["after_ms"].as_u64().unwrap() < 200, "{one}");
             one["address"].as_str().unwrap().to_owned()
         });
         who.collect::<Vec<_>>()

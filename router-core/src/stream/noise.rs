@@ -14,8 +14,8 @@ const NOISE: &str = "Noise_K_25519_ChaChaPoly_BLAKE2s";
 /// Seals `plaintext` from `sender` to an X25519 key.
 ///
 /// # Panics
-/// If the plaintext is too long for one message, which no manifest is.
-pub(super) fn seal(
+/// If the plaintext is too long for one message: longer than a manifest can be.
+pub(crate) fn seal(
     sender: &SecretKey,
     recipient: &[u8; 32],
     prologue: &[u8],
@@ -27,13 +27,13 @@ pub(super) fn seal(
         .build_initiator()
         .expect("every key is there");
     let mut message = vec![0; plaintext.len() + SEALING];
-    let written = state.write_message(plaintext, &mut message).expect("a manifest fits one message");
+    let written = state.write_message(plaintext, &mut message).expect("what we seal fits one message");
     assert_eq!(written, message.len(), "sealing adds a fixed length");
     message
 }
 
 /// Opens a message from an X25519 key to `recipient`; nothing if the seal does not hold.
-pub(super) fn open(
+pub(crate) fn open(
     recipient: &SecretKey,
     sender: &[u8; 32],
     prologue: &[u8],
