@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests end tests, too")]
 
 mod asking;
+mod terminal;
 mod user;
 
 use std::fs;
@@ -10,7 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use irdest_lab::{ThreeRouters, TimeLimit, repetitions, same_content};
-use user::{User, told};
+use terminal::Drawn;
+use user::User;
 
 /// Exit codes that the tools' help tells of.
 const USAGE: i32 = 2;
@@ -189,8 +191,12 @@ fn a_transfer_that_was_cut_off_goes_on_and_memory_stays_flat() {
     sender.kill().unwrap();
     sender.wait().unwrap();
     let again = [&["send"], &arguments[..], &[file.to_str().unwrap()]].concat();
-    let output = alice.run("ratcat", &again);
-    assert!(output.status.success(), "{}", told(&output));
+    let drawn = Drawn::by(alice.command("ratcat", &again));
+    assert!(drawn.status.success(), "{}", drawn.text());
+    // Not from its beginning, and to its end.
+    let shown = drawn.percentages("to the router");
+    assert!(shown.is_sorted() && shown[0] >= 10 && shown.len() > 2, "{}", drawn.text());
+    assert!(drawn.is_tidy() && drawn.text().contains("delivered"), "{}", drawn.text());
     bob.done("ratcat", &["recv", "-O", "large"]);
     assert!(same_content(&bob.file("large"), &file).unwrap());
     for gateway in [&routers.a, &routers.r, &routers.b] {

@@ -30,7 +30,7 @@ impl<'a> User<'a> {
         user
     }
 
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let program = gateway_program().unwrap().with_file_name(program);
         let mut command = self.gateway.node().command(program);
         command.args(arguments).current_dir(&self.home).env("HOME", &self.home);
