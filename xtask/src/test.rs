@@ -8,6 +8,7 @@ mod window;
 
 use anyhow::Result;
 use cargo_metadata::{Metadata, Target};
+use irdest_lab::isolated;
 
 use crate::bpf::cargo_with_probes;
 use crate::build::{Profile, all};
@@ -68,6 +69,7 @@ impl Test {
             environment: vec![("IRDEST_GATEWAY", daemon), ("IRDEST_LONG", repetitions.into())],
             logs: metadata.target_directory.join("lab-logs").into_std_path_buf(),
             once: self.once,
+            inside: isolated,
         };
         lab.run(in_lab::build(test(lab_tests(&metadata)))?)
     }

@@ -13,7 +13,7 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use cargo_metadata::Message;
-use irdest_lab::{isolated, shown};
+use irdest_lab::shown;
 
 use crate::demonstration::headline;
 
@@ -80,6 +80,8 @@ pub(super) struct InLab {
     pub(super) logs: PathBuf,
     /// Whether what fails is not tried again.
     pub(super) once: bool,
+    /// Makes of a program's command the one that starts it where labs can be made.
+    pub(super) inside: fn(Command) -> Result<Command>,
 }
 
 /// Tests that failed.
@@ -160,7 +162,7 @@ impl InLab {
         if !names.is_empty() {
             tests.arg("--exact").args(names);
         }
-        let mut tests = isolated(tests)?;
+        let mut tests = (self.inside)(tests)?;
         tests.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let status = tests.status().with_context(|| format!("starting {}", shown(&tests)))?;
         let printed = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
@@ -192,20 +194,27 @@ fn failures(printed: &str) -> BTreeSet<String> {
 mod tests {
     use super::*;
 
+    /// A shell reads the script: nothing is executed that other threads may have open for writing still, and nothing needs a lab.
+    fn read_by_a_shell(script: Command) -> Result<Command> {
+        let mut shell = Command::new("sh");
+        shell.arg(script.get_program()).args(script.get_args());
+        shell.current_dir(script.get_current_dir().context("tests run in the folder of their package")?);
+        Ok(shell)
+    }
+
     /// A file of tests that is a script: its first run fails in `b`, the second as `second` says.
     fn flaky(folder: &str, second: &str) -> (InLab, Vec<Binary>) {
-        use std::os::unix::fs::PermissionsExt;
         let folder = std::env::temp_dir().join(format!("xtask-{folder}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let program = folder.join("tests");
         let script = format!(
-            "#!/bin/sh\nif [ -e seen ]; then [ \"$*\" = '--test-threads=1 --nocapture --exact b' ] && exit {second}; exit 3; fi\n\
+            "if [ -e seen ]; then [ \"$*\" = '--test-threads=1 --nocapture --exact b' ] && exit {second}; exit 3; fi\n\
              touch seen; printf 'test b ... FAILED\\n\\nfailures:\\n\\nfailures:\\n    b\\n\\ntest result: FAILED\\n'; exit 101\n"
         );
         fs::write(&program, script).unwrap();
-        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         let binary = Binary { name: "script".to_owned(), program, folder: folder.clone() };
-        (InLab { environment: Vec::new(), logs: folder, once: false }, vec![binary])
+        let lab = InLab { environment: Vec::new(), logs: folder, once: false, inside: read_by_a_shell };
+        (lab, vec![binary])
     }
 
     #[test]
