@@ -71,7 +71,7 @@ impl Test {
             once: self.once,
             inside: isolated,
         };
-        lab.run(in_lab::build(test(lab_tests(&metadata)))?)
+        lab.run(in_lab::build(test(lab_tests(&metadata)), &metadata)?)
     }
 }
 
@@ -117,6 +117,8 @@ fn needs_lab(target: &Target) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use cargo_metadata::Package;
+
     use super::*;
 
     #[test]
@@ -141,9 +143,14 @@ mod tests {
 
     #[test]
     fn every_test_that_is_called_patient_is_there() {
-        let arguments = lab_tests(&metadata().unwrap());
+        let metadata = metadata().unwrap();
+        let of = |package: &Package| {
+            let tests = package.targets.iter().filter(|target| needs_lab(target));
+            tests.map(|target| format!("{}::{}", package.name, target.name)).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = metadata.workspace_packages().into_iter().flat_map(of).collect();
         for name in in_lab::PATIENT {
-            assert!(arguments.contains(&format!("--test={name}")), "{name}");
+            assert!(all.iter().any(|test| test == name), "{name} in {all:?}");
         }
     }
 
