@@ -5,6 +5,7 @@
 mod binary;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -21,6 +22,7 @@ use irdest_lab::shown;
 use crate::demonstration::headline;
 use binary::Binary;
 pub(super) use binary::build;
+use verdict::{Tests, Verdict};
 
 /// Lab tests that measure no times and mostly wait, by package and name: several run at the same time, the longest first.
 pub(super) const PATIENT: [&str; 18] = [
@@ -71,14 +73,16 @@ enum Attempt {
 #[derive(Debug)]
 struct Failed {
     binary: Binary,
-    /// All of the file where none is named: it ended before it could say which.
-    names: BTreeSet<String>,
+    tests: Tests,
 }
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.names.iter().map(String::as_str).collect();
-        write!(f, "{} {}", self.binary, names.join(" "))
+        write!(f, "{}", self.binary)?;
+        match &self.tests {
+            Tests::All => Ok(()),
+            Tests::Named(names) => names.iter().try_for_each(|name| write!(f, " {name}")),
+        }
     }
 }
 
@@ -94,7 +98,7 @@ impl InLab {
         patient.sort_by_key(place);
         let mut failed = self.side_by_side(patient)?;
         for binary in others {
-            failed.extend(self.try_one(binary, &BTreeSet::new(), Attempt::First)?);
+            failed.extend(self.try_one(binary, &Tests::All, Attempt::First)?);
         }
         if failed.is_empty() {
             return Ok(());
@@ -103,8 +107,8 @@ impl InLab {
         ensure!(!self.once, "failed: {}", all.join(", "));
         headline(&format!("once more: {}", all.join(", ")));
         let mut again = Vec::new();
-        for Failed { binary, names } in failed {
-            again.extend(self.try_one(binary, &names, Attempt::Again)?);
+        for Failed { binary, tests } in failed {
+            again.extend(self.try_one(binary, &tests, Attempt::Again)?);
         }
         if !again.is_empty() {
             bail!("failed twice: {}", again.iter().map(Failed::to_string).collect::<Vec<_>>().join(", "));
@@ -142,7 +146,7 @@ impl InLab {
         let lane = || {
             let mut failed = Vec::new();
             while let Some(binary) = next() {
-                failed.extend(self.try_one(binary, &BTreeSet::new(), Attempt::First)?);
+                failed.extend(self.try_one(binary, &Tests::All, Attempt::First)?);
             }
             Ok(failed)
         };
@@ -157,42 +161,37 @@ impl InLab {
         })
     }
 
-    /// Runs tests of one file, all where none is named, and shows what they printed when they are over.
-    fn try_one(&self, binary: Binary, names: &BTreeSet<String>, attempt: Attempt) -> Result<Option<Failed>> {
+    /// Runs tests of one file, and shows what they printed when they are over.
+    fn try_one(&self, binary: Binary, tests: &Tests, attempt: Attempt) -> Result<Option<Failed>> {
         let path = self.log(&binary, attempt);
         let log = File::options().append(true).create_new(true).open(&path);
         let log = log.with_context(|| path.display().to_string())?;
-        let mut tests = Command::new(&binary.program);
-        tests.args(["--test-threads=1", "--nocapture"]).current_dir(&binary.folder);
-        tests.env("CARGO_MANIFEST_DIR", &binary.folder);
-        tests.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        if !names.is_empty() {
-            tests.arg("--exact").args(names);
-        }
-        let mut tests = (self.inside)(tests)?;
-        tests.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let status = tests.status().with_context(|| format!("starting {}", shown(&tests)))?;
+        let mut command = self.command(&binary, tests)?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let status = command.status().with_context(|| format!("starting {}", shown(&command)))?;
         let printed = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+        let verdict = Verdict::of(tests, status, &printed);
         // In one piece, as others print, too.
         let mut out = stdout().lock();
-        write!(out, "\n     Running {binary}: {status}\n{printed}")?;
+        write!(out, "\n     Running {binary}: {status}, {verdict}\n{printed}")?;
         out.flush()?;
-        if status.success() {
-            return Ok(None);
+        Ok(verdict.failed_of(tests).map(|tests| Failed { binary, tests }))
+    }
+
+    /// The command that runs tests of one file.
+    fn command(&self, binary: &Binary, tests: &Tests) -> Result<Command> {
+        let mut command = Command::new(&binary.program);
+        command.args(["--test-threads=1", "--nocapture"]).current_dir(&binary.folder);
+        command.env("CARGO_MANIFEST_DIR", &binary.folder);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Tests::Named(names) = tests {
+            command.arg("--exact").args(names);
         }
-        let names = failures(&printed);
-        Ok(Some(Failed { binary, names }))
+        (self.inside)(command)
     }
 }
 
 /// Where a file stands among the patient ones.
 fn place(binary: &Binary) -> Option<usize> {
     PATIENT.iter().position(|name| *name == binary.to_string())
-}
-
-/// The names in the last list of failures of what a test program printed; none where it did not come to its end.
-fn failures(printed: &str) -> BTreeSet<String> {
-    let Some((_, list)) = printed.rsplit_once("\nfailures:\n") else { return BTreeSet::new() };
-    let names = list.lines().map_while(|line| line.strip_prefix("    "));
-    names.map(str::to_owned).collect()
 }
