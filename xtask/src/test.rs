@@ -6,9 +6,11 @@ mod in_lab;
 mod system;
 mod window;
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, Target};
-use irdest_lab::isolated;
+use irdest_lab::{catch_signals, isolated, remove_leftovers};
 
 use crate::bpf::cargo_with_probes;
 use crate::build::{Profile, all};
@@ -21,6 +23,11 @@ use window::WINDOW_TESTS;
 const LAB_TESTS: &str = "lab-tests";
 /// The feature of tests that boot Debian trees, and so need root.
 const SYSTEM_TESTS: &str = "system-tests";
+
+/// How long a file of lab tests may take before it hangs: as long as all of them together otherwise take.
+const LAB_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// With `--long`: a single test may take two hours of it.
+const LONG_LAB_LIMIT: Duration = Duration::from_secs(5 * 60 * 60);
 
 /// Runs everything: the tests of all packages, then those in the lab; or else those in booted trees.
 #[derive(Debug, Default, clap::Args)]
@@ -69,9 +76,15 @@ impl Test {
             environment: vec![("IRDEST_GATEWAY", daemon), ("IRDEST_LONG", repetitions.into())],
             logs: metadata.target_directory.join("lab-logs").into_std_path_buf(),
             once: self.once,
+            limit: if self.long { LONG_LAB_LIMIT } else { LAB_LIMIT },
             inside: isolated,
         };
-        lab.run(in_lab::build(test(lab_tests(&metadata)), &metadata)?)
+        let binaries = in_lab::build(test(lab_tests(&metadata)), &metadata)?;
+        // Ctrl-C ends the tests; this program stays to remove what those left that were killed.
+        catch_signals()?;
+        let outcome = lab.run(binaries);
+        let tidied = remove_leftovers().context("removing what the tests left");
+        outcome.and(tidied.map(drop))
     }
 }
 

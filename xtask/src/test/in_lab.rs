@@ -12,12 +12,13 @@ use std::fmt;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write, stdout};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use irdest_lab::shown;
+use irdest_lab::{Process, TimeLimit, interrupted};
 
 use crate::demonstration::headline;
 use binary::Binary;
@@ -58,6 +59,8 @@ pub(super) struct InLab {
     pub(super) logs: PathBuf,
     /// Whether what fails is not tried again.
     pub(super) once: bool,
+    /// How long one file may take, before it is killed.
+    pub(super) limit: Duration,
     /// Makes of a program's command the one that starts it where labs can be made.
     pub(super) inside: fn(Command) -> Result<Command>,
 }
@@ -90,7 +93,7 @@ impl InLab {
     /// Runs tests of the lab to the end of the last one, and those that failed again.
     ///
     /// # Errors
-    /// A test failed twice.
+    /// A test failed twice, or somebody asked this program to end.
     pub(super) fn run(&self, binaries: Vec<Binary>) -> Result<()> {
         self.prepare_logs(&binaries)?;
         let (mut patient, others): (Vec<_>, Vec<_>) =
@@ -164,16 +167,19 @@ impl InLab {
     /// Runs tests of one file, and shows what they printed when they are over.
     fn try_one(&self, binary: Binary, tests: &Tests, attempt: Attempt) -> Result<Option<Failed>> {
         let path = self.log(&binary, attempt);
-        let log = File::options().append(true).create_new(true).open(&path);
-        let log = log.with_context(|| path.display().to_string())?;
-        let mut command = self.command(&binary, tests)?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let status = command.status().with_context(|| format!("starting {}", shown(&command)))?;
-        let printed = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
-        let verdict = Verdict::of(tests, status, &printed);
+        File::create_new(&path).with_context(|| path.display().to_string())?;
+        // Killed where this function is left before it has ended.
+        let mut process = Process::spawn(&mut self.command(&binary, tests)?, path)?;
+        let ended = process.wait(TimeLimit::within(self.limit));
+        ensure!(!interrupted(), "interrupted");
+        let printed = process.log();
+        let verdict = match ended {
+            Ok(status) => Verdict::of(tests, status, &printed),
+            Err(error) => Verdict::Unclear(format!("{error:#}")),
+        };
         // In one piece, as others print, too.
         let mut out = stdout().lock();
-        write!(out, "\n     Running {binary}: {status}, {verdict}\n{printed}")?;
+        write!(out, "\n     Running {binary}: {verdict}\n{printed}")?;
         out.flush()?;
         Ok(verdict.failed_of(tests).map(|tests| Failed { binary, tests }))
     }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
+use std::path::Path;
+
 use super::*;
 
 /// A folder with scripts that stand in for files of tests, and the lab tests' runner for them.
@@ -12,7 +14,8 @@ impl Scene {
         let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let logs = folder.join("logs");
-        let lab = InLab { environment: Vec::new(), logs, once: false, inside: read_by_a_shell };
+        let limit = Duration::from_secs(60);
+        let lab = InLab { environment: Vec::new(), logs, once: false, limit, inside: read_by_a_shell };
         Self { folder, lab }
     }
 
@@ -146,6 +149,22 @@ fn a_file_without_a_result_is_run_again_whatever_its_exit_code() {
     scene.lab.once = true;
     let file = scene.file("scripts", "silent", "exit 0", "exit 0");
     assert_eq!(scene.lab.run(vec![file]).unwrap_err().to_string(), "failed: scripts::silent");
+}
+
+#[test]
+fn a_file_that_does_not_end_is_killed_and_fails() {
+    let mut scene = Scene::new("hangs");
+    scene.lab.limit = Duration::from_millis(200);
+    let hangs = printing(&passing(1), "echo $$ >> processes; exec sleep 5");
+    let file = scene.file("scripts", "endless", &hangs, &hangs);
+    let processes = file.folder.join("processes");
+    let error = scene.lab.run(vec![file]).unwrap_err();
+    assert_eq!(error.to_string(), "failed twice: scripts::endless");
+    let processes = fs::read_to_string(processes).unwrap();
+    assert_eq!(processes.lines().count(), 2);
+    for process in processes.lines() {
+        assert!(!Path::new("/proc").join(process).exists(), "{process} runs");
+    }
 }
 
 #[test]

@@ -28,12 +28,12 @@ pub(super) enum Verdict {
 impl Verdict {
     /// Of a run of these tests that has ended, and what it printed.
     pub(super) fn of(tests: &Tests, status: ExitStatus, printed: &str) -> Self {
-        let unclear = |reason: &str| Self::Unclear(reason.to_owned());
+        let unclear = |reason: &str| Self::Unclear(format!("{reason}, {status}"));
         let Some(result) = result(printed) else { return unclear("ended without a result") };
         if let Tests::Named(names) = tests
             && running(printed) != Some(names.len())
         {
-            return Self::Unclear(format!("not {} of its tests were run", names.len()));
+            return unclear(&format!("did not run the {} of its tests that were asked for", names.len()));
         }
         let names = failures(printed);
         match status.code() {
