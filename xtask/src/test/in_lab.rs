@@ -10,7 +10,7 @@ mod verdict;
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write, stdout};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -178,9 +178,7 @@ impl InLab {
             Err(error) => Verdict::Unclear(format!("{error:#}")),
         };
         // In one piece, as others print, too.
-        let mut out = stdout().lock();
-        write!(out, "\n     Running {binary}: {verdict}\n{printed}")?;
-        out.flush()?;
+        println!("\n     Running {binary}: {verdict}\n{printed}");
         Ok(verdict.failed_of(tests).map(|tests| Failed { binary, tests }))
     }
 
