@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use irdest_lab::{Process, TimeLimit, interrupted};
 
 use crate::demonstration::headline;
@@ -72,6 +72,15 @@ enum Attempt {
     Again,
 }
 
+/// What became of tests that were run again.
+#[derive(Debug)]
+struct Retried {
+    /// Those that passed.
+    flaky: Vec<Failed>,
+    /// Those that failed again.
+    failed: Vec<Failed>,
+}
+
 /// Tests that failed.
 #[derive(Debug)]
 struct Failed {
@@ -106,18 +115,29 @@ impl InLab {
         if failed.is_empty() {
             return Ok(());
         }
-        let all: Vec<_> = failed.iter().map(Failed::to_string).collect();
-        ensure!(!self.once, "failed: {}", all.join(", "));
-        headline(&format!("once more: {}", all.join(", ")));
-        let mut again = Vec::new();
-        for Failed { binary, tests } in failed {
-            again.extend(self.try_one(binary, &tests, Attempt::Again)?);
+        ensure!(!self.once, "failed: {}", listed(&failed));
+        headline(&format!("once more: {}", listed(&failed)));
+        let retried = self.once_more(failed)?;
+        if !retried.flaky.is_empty() {
+            headline(&format!("FLAKY, passed when tried again: {}", listed(&retried.flaky)));
         }
-        if !again.is_empty() {
-            bail!("failed twice: {}", again.iter().map(Failed::to_string).collect::<Vec<_>>().join(", "));
-        }
-        headline(&format!("FLAKY, passed when tried again: {}", all.join(", ")));
+        ensure!(retried.failed.is_empty(), "failed twice: {}", listed(&retried.failed));
         Ok(())
+    }
+
+    /// Runs what failed again, one file after the other.
+    fn once_more(&self, failed: Vec<Failed>) -> Result<Retried> {
+        let mut retried = Retried { flaky: Vec::new(), failed: Vec::new() };
+        for first in failed {
+            let again = self.try_one(first.binary.clone(), &first.tests, Attempt::Again)?;
+            let passed = match &again {
+                Some(again) => first.tests.but(&again.tests),
+                None => Some(first.tests),
+            };
+            retried.flaky.extend(passed.map(|tests| Failed { binary: first.binary, tests }));
+            retried.failed.extend(again);
+        }
+        Ok(retried)
     }
 
     /// Makes the folder of logs anew, for logs of these files.
@@ -193,6 +213,11 @@ impl InLab {
         }
         (self.inside)(command)
     }
+}
+
+/// All of them in one line.
+fn listed(failed: &[Failed]) -> String {
+    failed.iter().map(Failed::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Where a file stands among the patient ones.

@@ -118,6 +118,21 @@ fn once_is_once() {
 }
 
 #[test]
+fn what_passes_when_tried_again_is_told_beside_what_does_not() {
+    let scene = Scene::new("both");
+    let failing = |name: &str, second: &str| {
+        let tests = Tests::Named(["a", "b"].map(str::to_owned).into());
+        Failed { binary: scene.file("scripts", name, second, "exit 3"), tests }
+    };
+    let b_fails = printing(B_FAILS, "exit 101");
+    let failed = vec![failing("flaky", &printing(&passing(2), "exit 0")), failing("partly", &b_fails)];
+    fs::create_dir_all(&scene.lab.logs).unwrap();
+    let retried = scene.lab.once_more(failed).unwrap();
+    assert_eq!(listed(&retried.failed), "scripts::partly b");
+    assert_eq!(listed(&retried.flaky), "scripts::flaky a b, scripts::partly a");
+}
+
+#[test]
 fn a_retry_that_runs_another_number_of_tests_fails() {
     for tests in [0, 2] {
         let scene = Scene::new(&format!("retry-of-{tests}"));

@@ -15,6 +15,15 @@ pub(super) enum Tests {
     Named(BTreeSet<String>),
 }
 
+impl Tests {
+    /// Those that are not among the others, where all have names.
+    pub(super) fn but(&self, others: &Self) -> Option<Self> {
+        let (Self::Named(these), Self::Named(others)) = (self, others) else { return None };
+        let rest: BTreeSet<_> = these.difference(others).cloned().collect();
+        (!rest.is_empty()).then_some(Self::Named(rest))
+    }
+}
+
 /// How a run went.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
