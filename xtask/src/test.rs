@@ -79,7 +79,9 @@ impl Test {
             limit: if self.long { LONG_LAB_LIMIT } else { LAB_LIMIT },
             inside: isolated,
         };
-        let binaries = in_lab::build(test(lab_tests(&metadata)), &metadata)?;
+        let files = lab_tests(&metadata);
+        let count = files.len();
+        let binaries = in_lab::build(test(files), count, &metadata)?;
         // Ctrl-C ends the tests; this program stays to remove what those left that were killed.
         catch_signals()?;
         let outcome = lab.run(binaries);

@@ -20,11 +20,11 @@ pub(in crate::test) struct Binary {
     pub(super) folder: PathBuf,
 }
 
-/// Builds files of tests with a call of cargo that names them.
+/// Builds files of tests with a call of cargo that names so many of them.
 ///
 /// # Errors
-/// They do not build.
-pub(in crate::test) fn build(mut cargo: Command, metadata: &Metadata) -> Result<Vec<Binary>> {
+/// They do not build, or are not as many.
+pub(in crate::test) fn build(mut cargo: Command, files: usize, metadata: &Metadata) -> Result<Vec<Binary>> {
     cargo.args(["--no-run", "--message-format=json-render-diagnostics"]).stdout(Stdio::piped());
     let mut building = cargo.spawn().with_context(|| format!("starting {}", shown(&cargo)))?;
     let messages = building.stdout.take().context("what cargo says is taken")?;
@@ -35,6 +35,7 @@ pub(in crate::test) fn build(mut cargo: Command, metadata: &Metadata) -> Result<
     }
     let status = building.wait()?;
     ensure!(status.success(), "`{}`: {status}", shown(&cargo));
+    ensure!(binaries.len() == files, "{} of {files} files of tests were built", binaries.len());
     Ok(binaries)
 }
 
@@ -53,5 +54,17 @@ impl Binary {
 impl fmt::Display for Binary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}::{}", self.package, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_not_built_is_missed() {
+        let metadata = crate::cargo::metadata().unwrap();
+        let error = build(Command::new("true"), 2, &metadata).unwrap_err().to_string();
+        assert!(error.contains("0 of 2"), "{error}");
     }
 }
