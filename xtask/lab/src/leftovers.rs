@@ -38,7 +38,7 @@ pub fn living_labs() -> Result<Vec<LabName>> {
 pub(crate) fn remove(lab: LabName) -> Result<()> {
     kill_processes(lab)?;
     for namespace in namespaces()?.iter().filter(|name| is_of(name, lab)) {
-        run_quick(command("ip").args(["netns", "delete", namespace]))?;
+        delete(namespace)?;
     }
     match fs::remove_dir_all(lab.directory()) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -46,6 +46,14 @@ pub(crate) fn remove(lab: LabName) -> Result<()> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Deletes a namespace; that somebody else does so at the same time is no error, as several may remove the same lab.
+fn delete(namespace: &str) -> Result<()> {
+    TimeLimit::within(KILL_LIMIT).wait_for("the namespace to be gone", || {
+        let deleted = run_quick(command("ip").args(["netns", "delete", namespace])).is_ok();
+        Ok((deleted || !namespaces()?.iter().any(|name| name == namespace)).then_some(()))
+    })
 }
 
 fn all_labs() -> Result<BTreeSet<LabName>> {

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use irdest_lab::traffic::{EchoConnection, HttpServer, IperfServer, Ping, SshServer, Transport, ping};
@@ -174,6 +175,22 @@ fn leftovers_of_a_killed_lab_are_removed_and_living_labs_are_not() {
     assert!(!std::env::temp_dir().join(&dead).exists());
     assert!(living_labs().unwrap().contains(&living.name()));
     assert!(namespaces().contains(&living.name().to_string()));
+}
+
+#[test]
+fn several_may_remove_the_same_leftovers() {
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    let dead = format!("irdest-lab-{}-0", gone.id());
+    for number in 0..8 {
+        let namespace = format!("{dead}-n{number}");
+        assert!(Command::new("ip").args(["netns", "add", &namespace]).status().unwrap().success());
+    }
+    thread::scope(|scope| {
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(remove_leftovers)).collect();
+        all.into_iter().for_each(|one| _ = one.join().unwrap().unwrap());
+    });
+    assert!(!namespaces().contains(&dead));
 }
 
 #[test]
