@@ -3,7 +3,7 @@
 //!
 //! This file holds the doors. What happens behind them: [`receipt`] decides about announcements, [`routes`] keeps
 //! selections and the forwarding table, [`events`] what the driver is to hear, [`flood`] sends announcements on, [`one_hop`] and [`links`] talk with
-//! neighbours, [`carriers`] knows who was near to whom, [`trust`] what trust in addresses says
+//! neighbours, [`carriers`] knows who was near to whom and [`scope`] tells it, [`trust`] what trust in addresses says
 //! about neighbours. Frames of streams are not its business but that of
 //! [`Streams`](crate::streams::Streams).
 
@@ -14,6 +14,7 @@ mod links;
 mod one_hop;
 mod receipt;
 mod routes;
+mod scope;
 mod trust;
 
 use core::fmt;
@@ -220,6 +221,7 @@ impl Router {
                 Timer::Link(hop) => self.judge_link(hop, now),
                 Timer::RouterMeta(hop) => self.send_router_meta(hop, now),
                 Timer::Resend(hop) => self.resend(hop, now),
+                Timer::Scope(hop) => self.send_scope(hop, now),
                 Timer::Announce(address) => self.announce(address, now),
                 Timer::Flood(address) => self.flood(&address, now),
                 Timer::Route(address) => self.age(&address, now),

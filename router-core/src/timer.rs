@@ -14,6 +14,8 @@ pub enum Timer {
     RouterMeta(Hop),
     /// The new link is to get the next of our newest announcements.
     Resend(Hop),
+    /// The new link is to hear the next of the addresses that we knew.
+    Scope(Hop),
     /// A local address is to be announced.
     Announce(Address),
     /// An announcement that came too soon after the one before is to be flooded now.

@@ -30,11 +30,12 @@ impl Router {
             return;
         }
         tracing::debug!(link = hop.link.0, neighbour = %hop.neighbour.short(), "link is down");
-        for timer in [Timer::Link(hop), Timer::RouterMeta(hop), Timer::Resend(hop)] {
+        for timer in [Timer::Link(hop), Timer::RouterMeta(hop), Timer::Resend(hop), Timer::Scope(hop)] {
             self.timers.stop(timer);
         }
         if self.neighbours.link_down(&hop.neighbour) {
             self.clock.forget(&hop.neighbour);
+            self.forget_known(&hop.neighbour, now);
         }
         for address in self.reached_over(hop) {
             if let Some(known) = self.rib.get_mut(&address) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
-//! What two neighbours say to each other over one link: echoes, RouterMeta and custody, signed under both proofs of the link.
+//! What two neighbours say to each other over one link: echoes, RouterMeta, custody and what addresses one knew, signed under both proofs of the link.
 
 use core::time::Duration;
 
@@ -7,6 +7,7 @@ use ratman_types::{Hop, Now, Timestamp, WallTime};
 use ratman_wire::custody::Custody;
 use ratman_wire::echo::Echo;
 use ratman_wire::router_meta::RouterMeta;
+use ratman_wire::sync_scope::SyncScopeRequest;
 use ratman_wire::{Frame, FrameId, Header, Mode};
 
 use super::Router;
@@ -23,6 +24,7 @@ enum OneHop {
     Reply(Echo),
     Meta(RouterMeta),
     Custody(Custody),
+    Known(SyncScopeRequest),
 }
 
 impl OneHop {
@@ -32,6 +34,7 @@ impl OneHop {
             Mode::ECHO_REPLY => Echo::decode(frame.payload).map(Self::Reply),
             Mode::ROUTER_META => RouterMeta::decode(frame.payload).map(Self::Meta),
             Mode::CUSTODY => Custody::decode(frame.payload).map(Self::Custody),
+            Mode::SYNC_SCOPE_REQUEST => SyncScopeRequest::decode(frame.payload).map(Self::Known),
             _ => return Err(DropReason::ModeNotServed),
         };
         decoded.map_err(|_| DropReason::MalformedPayload)
@@ -43,6 +46,7 @@ impl OneHop {
             Self::Request(echo) | Self::Reply(echo) => echo.time,
             Self::Meta(meta) => meta.time,
             Self::Custody(custody) => custody.time,
+            Self::Known(request) => request.time,
         }
     }
 }
@@ -83,6 +87,7 @@ impl Router {
             OneHop::Custody(custody) => {
                 self.tell(Event::Custody { from, frames: custody.frames().to_vec() });
             }
+            OneHop::Known(request) => self.hear_known(from.neighbour, request.addresses(), now),
         }
         Ok(())
     }
@@ -98,6 +103,7 @@ impl Router {
         self.tell_skew(now);
         if first {
             self.resend(from, now);
+            self.send_scope(from, now);
         }
         if changed {
             tracing::info!(link = from.link.0, neighbour = %from.neighbour.short(), "link is live");
@@ -152,7 +158,7 @@ impl Router {
         }
     }
 
-    fn send_one_hop(&mut self, hop: Hop, mode: Mode, payload: &[u8]) {
+    pub(super) fn send_one_hop(&mut self, hop: Hop, mode: Mode, payload: &[u8]) {
         let Some(link) = self.links.get(&hop) else { return };
         let header = Header::new(mode, *self.id.as_bytes());
         let signature = self.key.sign(&Frame { header, payload }.hop_signed_bytes(&link.proofs));

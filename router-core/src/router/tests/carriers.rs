@@ -3,7 +3,31 @@
 
 use super::*;
 
+use ratman_wire::announcement::PathLatency;
+use ratman_wire::sync_scope::{KnownAddress, SyncScopeRequest};
+
+fn known(origin: &Origin, origin_time: WallTime, latency: u32) -> KnownAddress {
+    KnownAddress { address: origin.address(), origin_time, latency: PathLatency(latency) }
+}
+
 impl Rig {
+    /// A neighbour says what it knew.
+    fn say(&mut self, from: usize, known: &[KnownAddress]) {
+        let neighbour = &mut self.neighbours[from];
+        neighbour.time = neighbour.time.max(self.now.wall).shifted(1);
+        let mut payload = Vec::new();
+        SyncScopeRequest::new(neighbour.time, known.to_vec()).unwrap().encode_into(&mut payload);
+        let frame = neighbour.one_hop(Mode::SYNC_SCOPE_REQUEST, &payload);
+        self.receive(from, &frame);
+    }
+
+    /// What a neighbour was told that we knew, one list for each frame.
+    fn heard_by(&self, index: usize) -> Vec<Vec<KnownAddress>> {
+        let frames = self.neighbours[index].got.iter().map(|frame| Frame::decode(frame).unwrap());
+        let requests = frames.filter(|frame| frame.header.mode == Mode::SYNC_SCOPE_REQUEST);
+        requests.map(|frame| SyncScopeRequest::decode(frame.payload).unwrap().addresses().to_vec()).collect()
+    }
+
     fn carrier(&self, origin: &Origin) -> Option<Hop> {
         self.router.carrier(&origin.address()).map(|via| via.hop)
     }
@@ -121,4 +145,103 @@ fn trust_goes_where_the_trusted_address_is() {
     let id = |hop: Option<Hop>| Address::from_bytes(*hop.unwrap().neighbour.as_bytes());
     rig.router.set_trust([(id(other), 0)].into(), rig.now);
     assert_eq!(rig.carrier(&lost), other);
+}
+
+#[test]
+fn who_comes_hears_what_we_knew_but_not_what_it_knew_better() {
+    let mut rig = Rig::with_neighbours(2);
+    let (lost, live) = (Origin::new(1), Origin::new(2));
+    let time = rig.wall();
+    rig.announce(0, &lost, time, 5_000);
+    rig.announce(1, &live, time, 5_000);
+    let hop = rig.neighbours[0].hop;
+    rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+    rig.collect();
+    let stranger = rig.link(7, 50);
+    let back = rig.link(8, 100);
+    rig.pass(secs(1));
+    let heard = rig.heard_by(stranger);
+    let [one] = &heard.concat()[..] else { panic!("{heard:?}") };
+    assert_eq!((one.address, one.origin_time), (lost.address(), time), "the other has a route");
+    assert!(one.latency > PathLatency(5_000) && one.latency < PathLatency(10_000_000), "{one:?}");
+    assert_eq!(rig.heard_by(back), Vec::<Vec<_>>::new());
+    assert_eq!(rig.heard_by(1), Vec::<Vec<_>>::new(), "it was told of the loss");
+}
+
+#[test]
+fn what_is_told_goes_in_frames_that_the_link_takes() {
+    let mut rig = Rig::with_neighbours(1);
+    let origins: Vec<Origin> = (1..=60).map(Origin::new).collect();
+    for origin in &origins {
+        let time = rig.wall();
+        rig.announce(0, origin, time, 5_000);
+        rig.pass(millis(20));
+    }
+    let hop = rig.neighbours[0].hop;
+    rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+    let stranger = rig.link(7, 50);
+    let hop = rig.neighbours[stranger].hop;
+    rig.router.handle_link(LinkEvent::Mtu { hop, mtu: Mtu(1280) }, rig.now);
+    rig.pass(secs(1));
+    let heard = rig.heard_by(stranger);
+    assert_eq!(heard.iter().map(Vec::len).collect::<Vec<_>>(), [26, 26, 8]);
+    assert!(heard.concat().is_sorted_by(|one, next| one.address < next.address));
+    assert!(rig.neighbours[stranger].got.iter().all(|frame| frame.len() <= 1280));
+    rig.neighbours[stranger].got.clear();
+    rig.pass(secs(60));
+    assert_eq!(rig.heard_by(stranger), Vec::<Vec<_>>::new(), "once");
+}
+
+#[test]
+fn who_says_it_knew_an_address_better_carries_for_it_while_it_is_there() {
+    let mut rig = Rig::with_neighbours(3);
+    let (never, lost) = (Origin::new(1), Origin::new(2));
+    let time = rig.wall();
+    rig.announce(0, &lost, time, 5_000);
+    let hop = rig.neighbours[0].hop;
+    rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+    rig.collect();
+    assert_eq!([&never, &lost].map(|origin| rig.carrier(origin)), [None, None]);
+    let ahead = time + secs(3600);
+    for worse in [known(&lost, time + secs(0), u32::MAX), known(&lost, ahead, 1)] {
+        rig.say(1, &[worse]);
+        assert_eq!(rig.carrier(&lost), None, "{worse:?}");
+    }
+    let mut both = [known(&never, time.shifted(-3_600_000_000), 9), known(&lost, time, 5_001)];
+    both.sort_by_key(|known| known.address);
+    rig.say(1, &both);
+    assert_eq!([&never, &lost].map(|origin| rig.carrier(origin)), [rig.hop(1), rig.hop(1)]);
+    assert!(rig.told(&never));
+    // What it said goes with it, and is nothing that we knew.
+    let hop = rig.neighbours[1].hop;
+    rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+    rig.collect();
+    assert_eq!([&never, &lost].map(|origin| rig.carrier(origin)), [None, None]);
+    assert_eq!(rig.router.known_nearness().map(|known| known.address).collect::<Vec<_>>(), [lost.address()]);
+    // Who is reached needs nobody to carry.
+    let time = rig.wall();
+    rig.announce(2, &lost, time, 5_000);
+    rig.say(2, &[known(&lost, time, 1)]);
+    assert_eq!(rig.carrier(&lost), None);
+}
+
+#[test]
+fn what_was_known_counts_after_a_restart() {
+    let mut rig = Rig::with_neighbours(2);
+    let (lost, live) = (Origin::new(1), Origin::new(2));
+    let time = rig.wall();
+    rig.announce(0, &lost, time, 5_000);
+    rig.retract(0, &lost, time);
+    rig.announce(1, &live, time, 5_000);
+    let kept: Vec<_> = rig.router.known_nearness().collect();
+    assert_eq!(kept.iter().map(|known| known.address).collect::<Vec<_>>(), [lost.address(), live.address()]);
+    let mut rig = Rig::new();
+    kept.iter().for_each(|known| rig.router.restore_nearness(known));
+    let one = rig.link(1, 60);
+    rig.pass(secs(1));
+    assert_eq!(rig.heard_by(one).concat().len(), 2);
+    for (said, carries) in [(time.shifted(-1), false), (time, true)] {
+        rig.say(one, &[known(&lost, said, 1)]);
+        assert_eq!(rig.carrier(&lost).is_some(), carries);
+    }
 }

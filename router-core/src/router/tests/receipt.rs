@@ -370,7 +370,7 @@ fn frames_over_unknown_hops_and_in_foreign_modes_are_counted() {
         (5, DropReason::UnknownMode),
         (35, DropReason::PeeringMode),
         (128, DropReason::ModeNotServed),
-        (66, DropReason::ModeNotServed),
+        (67, DropReason::ModeNotServed),
         (0x8003, DropReason::ModeNotServed),
     ] {
         assert_eq!(rig.dropped(reason, |rig| rig.receive(0, &frame(mode))), 1, "mode {mode}");
