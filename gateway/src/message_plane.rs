@@ -16,6 +16,7 @@ mod plane;
 mod questions;
 mod registry;
 mod report;
+mod searches;
 mod shares;
 mod takers;
 
@@ -37,7 +38,6 @@ pub use inlet::Inlet;
 pub use members::{MAX_NAMESPACES_OF_ONE, NamespaceError};
 pub use pieces::Pieces;
 pub use questions::WhoError;
-pub use registry::{Place, place_of};
 pub use report::PlaneReport;
 pub use shares::{Announcing, TakeDownError};
 

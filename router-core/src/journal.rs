@@ -11,7 +11,8 @@ mod shares;
 use core::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ratman_types::{ByteCount, Recipient, RouterId, WallTime};
+use ratman_types::{Address, ByteCount, Recipient, RouterId, WallTime};
+use ratman_wire::stream::StreamId;
 
 pub use group::{Entry, Group, GroupKey, GroupNumber, Hold, Role};
 use shares::Shares;
@@ -372,6 +373,24 @@ impl Journal {
             .range((first, last))
             .rev()
             .filter_map(|(_, number)| Some((*number, self.groups.get(number)?)))
+    }
+
+    /// The names of the groups for a recipient that are kept for one reason and have the name of a stream, in the order of their
+    /// senders and streams, from a place in it on.
+    pub fn named_to(
+        &self,
+        role: Role,
+        recipient: Recipient,
+        from: Bound<(Address, StreamId)>,
+    ) -> impl Iterator<Item = &GroupKey> {
+        let name = |(sender, stream)| GroupKey { role, recipient, sender, stream: Some(stream) };
+        let [first, last] = [0, u8::MAX]
+            .map(|byte| name((Address::from_bytes([byte; 32]), StreamId::from_bytes([byte; 32]))));
+        let from = match from {
+            Bound::Unbounded => Bound::Included(first),
+            Bound::Included(_) | Bound::Excluded(_) => from.map(name),
+        };
+        self.by_key.range((from, Bound::Included(last))).map(|(key, _)| key)
     }
 
     /// Bytes in use, costs included.

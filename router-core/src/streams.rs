@@ -48,7 +48,7 @@ use carriage::Carriage;
 use deadlines::Deadlines;
 use flooding::Flooding;
 use groups::stream_of;
-use inbound::{Finished, Inbound, Refused, Restored};
+use inbound::{Finished, Inbound, Refused, Restored, Whole};
 use outbound::Outbound;
 use sharing::{Answers, Shared};
 use store_queue::{Durable, Reader, StoreQueue};
@@ -61,7 +61,8 @@ pub use event::{
     StreamKey, Write,
 };
 pub use flooding::{MAX_NAMESPACES, MAX_TO_NAMESPACE};
-pub use listed::{ListedStream, StreamStage};
+pub use inbound::Spot;
+pub use listed::{ListedStream, Place, StreamStage};
 pub use sharing::MAX_ANSWERED;
 pub use status::StreamsStatus;
 
@@ -117,8 +118,11 @@ pub struct Streams {
     // INVARIANT: each stream of `sent` and `received` has its group in the journal, which bounds them, but for the answers.
     sent: BTreeMap<StreamKey, Outbound>,
     received: BTreeMap<StreamKey, Inbound>,
-    // INVARIANT: those of `received` that are whole, for each recipient in the order in which they were made.
-    whole: BTreeMap<(Recipient, WallTime, GroupNumber), StreamKey>,
+    // INVARIANT: those of `received` that are whole.
+    whole: Whole,
+    /// Those of `received` that are here and not durable yet, by their recipients.
+    // INVARIANT: all of them; what is no more is passed over.
+    storing: BTreeSet<(Recipient, StreamKey)>,
     // INVARIANT: both say the same, at most MAX_FINISHED of them.
     finished: BTreeMap<StreamKey, Finished>,
     finished_order: BTreeMap<GroupNumber, StreamKey>,
@@ -181,7 +185,8 @@ impl Streams {
             collector: Collector::default(),
             sent: BTreeMap::new(),
             received: BTreeMap::new(),
-            whole: BTreeMap::new(),
+            whole: Whole::default(),
+            storing: BTreeSet::new(),
             finished: BTreeMap::new(),
             finished_order: BTreeMap::new(),
             refused: BTreeMap::new(),

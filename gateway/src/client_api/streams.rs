@@ -40,6 +40,10 @@ const fn named(key: &StreamKey) -> OpenedStream {
     OpenedStream { to: key.recipient, stream: key.stream }
 }
 
+const fn own_key(key: &ratman_wire::api::StreamKey) -> StreamKey {
+    StreamKey { sender: key.from, recipient: key.to, stream: key.stream }
+}
+
 const fn news_of(news: &message_plane::News) -> News {
     match news {
         // Content that is shared is told of on the control socket only.

@@ -7,14 +7,14 @@ use std::task::{Context, Poll};
 
 use ratman_eris::ReadCapability;
 use ratman_types::{Address, ByteCount, Recipient, SecretKey, Signer};
-use ratman_wire::stream::{AuxiliaryData, Lifetime, StreamId};
+use ratman_wire::stream::{AuxiliaryData, Lifetime};
 use router_core::stream::Routing;
-use router_core::streams::{Arrival, ListedStream, NewStream, SendError, StreamKey};
+use router_core::streams::{Arrival, ListedStream, NewStream, Place, SendError, StreamKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::ContentError;
 use super::inlet::Inlet;
-use super::registry::{Ask, Place};
+use super::registry::Ask;
 use super::shares::Announcing;
 use crate::store::Store;
 
@@ -53,7 +53,7 @@ pub struct Wanted {
     /// to the gateway's own alone.
     pub to: Option<Recipient>,
     /// Only this one; it is waited for only while another client of the address has it in its hands.
-    pub stream: Option<StreamId>,
+    pub stream: Option<StreamKey>,
     /// Before others who wait.
     pub first: bool,
     /// Whether to wait for one, or to say that there is none.
@@ -205,7 +205,7 @@ impl Clients {
         handed.await.map_err(|_| Ending)?
     }
 
-    /// The streams from and to an address beyond a place in their order, so many at most.
+    /// The streams from and to an address beyond a place in their order, so many at most, and where more may be found.
     ///
     /// # Errors
     /// [`Ending`].
@@ -214,7 +214,7 @@ impl Clients {
         of: Address,
         after: Option<Place>,
         most: usize,
-    ) -> Result<Vec<ListedStream>, Ending> {
+    ) -> Result<(Vec<ListedStream>, Option<Place>), Ending> {
         let (reply, listed) = oneshot::channel();
         self.inlet.ask(Ask::ListOf { of, after, most, reply });
         listed.await.map_err(|_| Ending)

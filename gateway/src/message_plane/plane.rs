@@ -224,9 +224,11 @@ impl Plane {
                 self.registry.taken_down((sender, stream), durable);
             }
             StreamEvent::Received(arrival) => self.registry.takers.arrived(&arrival.key, &self.streams),
-            StreamEvent::Taken { key, durable } => self.registry.takers.is_taken(&key, None, durable),
+            StreamEvent::Taken { key, durable } => {
+                self.registry.takers.is_taken(&key, None, durable, &self.streams);
+            }
             StreamEvent::TakenBy { key, member, durable } => {
-                self.registry.takers.is_taken(&key, Some(member), durable);
+                self.registry.takers.is_taken(&key, Some(member), durable, &self.streams);
             }
             StreamEvent::Custody { hop, frames } => {
                 if self.doors.words.try_send(Word::Custody(hop, frames)).is_err() {

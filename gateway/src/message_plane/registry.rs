@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Who of the clients sends what, and what becomes of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ratman_types::{Address, Namespace, Now, Recipient, SecretKey};
 use ratman_wire::stream::StreamId;
-use router_core::streams::{ListedStream, NewShare, NewStream, SendError, StreamKey, StreamStage, Streams};
+use router_core::streams::{
+    ListedStream, NewShare, NewStream, Place, SendError, StreamKey, StreamStage, Streams,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clients::{Listed, News, NotStored, Progress, Sending, Wanted};
@@ -59,7 +61,7 @@ pub(super) enum Ask {
     /// To know what streams there are.
     List { reply: oneshot::Sender<Listed> },
     /// To know what streams there are from and to an address, beyond one of them: so many.
-    ListOf { of: Address, after: Option<Place>, most: usize, reply: oneshot::Sender<Vec<ListedStream>> },
+    ListOf { of: Address, after: Option<Place>, most: usize, reply: oneshot::Sender<StreamsPage> },
     /// To hear what becomes of a stream that is sent; nothing where it is not.
     Follow { key: StreamKey, reply: oneshot::Sender<Option<Announcing>> },
     /// To end a stream that is sent, or one that comes; whether it was there.
@@ -75,17 +77,12 @@ pub(super) enum Ask {
 /// Streams that are listed at most, at some hundred bytes each; how many more there are is told.
 const MAX_LISTED: usize = 1024;
 
-/// Where a stream is in a list of them: one that an address sends to itself is there twice.
-pub type Place = (StreamKey, bool);
+/// A page of such a list ends early after a look at so many streams: in a namespace there may be any number that the address has
+/// taken, and others have not. Some microseconds each.
+const MOST_LOOKED_AT: usize = 1024;
 
-/// The place of a listed stream.
-pub const fn place_of(listed: &ListedStream) -> Place {
-    let is_sent = matches!(
-        listed.stage,
-        StreamStage::Opening | StreamStage::Sending | StreamStage::Stored | StreamStage::Shared
-    );
-    (listed.key, is_sent)
-}
+/// Streams of a page, and where it ends, unless nothing follows.
+pub(super) type StreamsPage = (Vec<ListedStream>, Option<Place>);
 
 /// A client that sends a stream.
 #[derive(Debug)]
@@ -208,9 +205,9 @@ impl Registry {
                 }
             }
             Ask::List { reply } => {
-                let mut streams = streams.list();
-                let listed = streams.by_ref().take(MAX_LISTED).collect();
-                let _ = reply.send(Listed { streams: listed, more: streams.count() });
+                let listed: Vec<_> = streams.list().take(MAX_LISTED).collect();
+                let more = streams.count().saturating_sub(listed.len());
+                let _ = reply.send(Listed { streams: listed, more });
             }
             Ask::ListOf { of, after, most, reply } => {
                 let _ = reply.send(self.list_of(&of, after, most, streams));
@@ -233,27 +230,15 @@ impl Registry {
     }
 
     /// The streams from and to an address, those to namespaces that it takes part in included, in the order of their places.
-    fn list_of(
-        &mut self,
-        of: &Address,
-        after: Option<Place>,
-        most: usize,
-        streams: &Streams,
-    ) -> Vec<ListedStream> {
-        let namespaces: BTreeSet<_> = self.takers.members().of(of).collect();
-        let is_theirs = |listed: &ListedStream| match (place_of(listed), &listed.key.recipient) {
-            // Of what waits for others their sender learns nothing but that it is delivered.
-            ((key, true), _) => key.sender == *of,
-            (_, Recipient::Address(to)) => to == of,
-            ((key, false), Recipient::Namespace(to)) => {
-                namespaces.contains(to) && !streams.has_taken(&key, of)
-            }
+    fn list_of(&self, of: &Address, after: Option<Place>, most: usize, streams: &Streams) -> StreamsPage {
+        let namespaces = self.takers.takes_part_in(of).map(Recipient::Namespace);
+        let recipients = namespaces.chain([Recipient::Address(*of)]);
+        // Of what waits for others their sender learns nothing but that it is delivered.
+        let is_theirs = |listed: &ListedStream| match (listed.place(), &listed.key.recipient) {
+            ((key, false), Recipient::Namespace(_)) => !streams.has_taken(&key, of),
+            _ => true,
         };
-        let beyond = streams.list().filter(|listed| Some(place_of(listed)) > after && is_theirs(listed));
-        let mut beyond: Vec<_> = beyond.collect();
-        beyond.sort_unstable_by_key(place_of);
-        beyond.truncate(most);
-        beyond
+        page(streams.list_of(*of, recipients, after), most, is_theirs)
     }
 
     /// The stream takes content again.
@@ -323,5 +308,67 @@ impl Registry {
         let (progress, watched) = watch::channel(Progress::default());
         self.senders.insert(key, Sender { news, progress, writing: None, finished: false });
         Sending::new(key, (told, watched), self.inlet.clone())
+    }
+}
+
+/// So many of a list, and where more may be found.
+fn page(
+    list: impl Iterator<Item = ListedStream>,
+    most: usize,
+    is_theirs: impl Fn(&ListedStream) -> bool,
+) -> StreamsPage {
+    let (mut list, mut page, mut last) = (list.peekable(), Vec::new(), None);
+    for listed in list.by_ref().take(MOST_LOOKED_AT) {
+        last = Some(listed.place());
+        if is_theirs(&listed) {
+            page.push(listed);
+        }
+        if page.len() >= most {
+            break;
+        }
+    }
+    let more = list.peek().is_some();
+    (page, last.filter(|_| more))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratman_types::{ByteCount, WallTime};
+
+    fn listed(number: usize) -> ListedStream {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        let (sender, stream) = (Address::from_bytes([1; 32]), StreamId::from_bytes(bytes));
+        ListedStream {
+            key: StreamKey { sender, recipient: Recipient::Address(sender), stream },
+            stage: StreamStage::Waiting,
+            size: None,
+            arrived: ByteCount(0),
+            in_all: None,
+            end: WallTime::default(),
+            capability: None,
+        }
+    }
+
+    #[test]
+    fn a_page_looks_at_little_more_than_it_has_and_goes_on_where_it_ended() {
+        let looked_at = std::cell::Cell::new(0);
+        let list = |from: usize| (from..100_000).map(listed).inspect(|_| looked_at.set(looked_at.get() + 1));
+        let (first, next) = page(list(0), 256, |_| true);
+        assert_eq!((first.len(), next), (256, Some(listed(255).place())));
+        assert!(looked_at.take() <= 257);
+        // Where the address has nearly all of them.
+        let is_theirs = |listed: &ListedStream| listed.place() == self::listed(90_000).place();
+        let (mut found, mut from) = (Vec::new(), 0);
+        loop {
+            let (of_page, next) = page(list(from), 256, is_theirs);
+            assert!(looked_at.take() <= MOST_LOOKED_AT + 1);
+            found.extend(of_page);
+            let Some((key, _)) = next else { break };
+            let (number, _) = key.stream.as_bytes().split_first_chunk().unwrap();
+            from = usize::from_be_bytes(*number) + 1;
+        }
+        assert_eq!(found, [listed(90_000)]);
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::clients::{Held, NotStored, ReceiveError, Wanted};
 use super::inlet::Inlet;
 use super::members::{Members, NamespaceError};
+use super::searches::{Finding, Search, Searches};
 
 /// What a client is answered that wants a stream.
 pub(super) type Receiving = oneshot::Sender<Result<Option<Held>, ReceiveError>>;
@@ -43,6 +44,7 @@ pub(super) struct Takers {
     waiting: Vec<Waiting>,
     /// What clients have in their hands, and for which address.
     held: BTreeSet<(StreamKey, Address)>,
+    searches: Searches,
     joining: Vec<Joining>,
     /// Clients that want to be told that they have a stream for good.
     taking: BTreeMap<(StreamKey, Address), oneshot::Sender<Result<(), NotStored>>>,
@@ -57,6 +59,7 @@ impl Takers {
             members: Members::new(own),
             waiting: Vec::new(),
             held: BTreeSet::new(),
+            searches: Searches::default(),
             joining: Vec::new(),
             taking: BTreeMap::new(),
         }
@@ -65,6 +68,11 @@ impl Takers {
     /// Who takes part in which namespace.
     pub(super) fn members(&mut self) -> &mut Members {
         &mut self.members
+    }
+
+    /// In which namespaces an address takes part.
+    pub(super) fn takes_part_in<'a>(&'a self, member: &'a Address) -> impl Iterator<Item = Namespace> + 'a {
+        self.members.of(member)
     }
 
     /// An address takes part in a namespace from now on.
@@ -87,6 +95,8 @@ impl Takers {
             let _ = reply.send(Err(error));
             return;
         }
+        // What slept is awake, and was not told yet.
+        self.searches.forget(&Recipient::Namespace(namespace));
         let newest = streams.newest_flooded().unwrap_or_default();
         self.joining.push(Joining { namespace, newest, reply });
         self.tell_joined(streams);
@@ -183,6 +193,7 @@ impl Takers {
 
     /// A stream is here: hands it to those who wait for it.
     pub(super) fn arrived(&mut self, key: &StreamKey, streams: &Streams) {
+        self.is_there(key, streams);
         self.waiting.retain(|waiting| !waiting.reply.is_closed());
         while let Some(next) = self.next_for(key, streams) {
             let waiting = self.waiting.remove(next);
@@ -190,10 +201,17 @@ impl Takers {
         }
     }
 
+    /// A stream is to be found by who searches for one.
+    fn is_there(&mut self, key: &StreamKey, streams: &Streams) {
+        if let Some(spot) = streams.spot_of(key) {
+            self.searches.is_there(key.recipient, key.sender, spot);
+        }
+    }
+
     /// A client gave a stream back.
     pub(super) fn released(&mut self, key: &StreamKey, by: Address, streams: &Streams) {
         self.held.remove(&(*key, by));
-        if streams.arrival(key).is_some() {
+        if streams.spot_of(key).is_some() {
             self.arrived(key, streams);
         }
     }
@@ -219,7 +237,17 @@ impl Takers {
     }
 
     /// Tells clients, if they are still there, whether it is stored that they have a stream; one, or all that wait for it.
-    pub(super) fn is_taken(&mut self, key: &StreamKey, by: Option<Address>, durable: bool) {
+    pub(super) fn is_taken(
+        &mut self,
+        key: &StreamKey,
+        by: Option<Address>,
+        durable: bool,
+        streams: &Streams,
+    ) {
+        if !durable {
+            // It is to be had again.
+            self.is_there(key, streams);
+        }
         let is_of_it =
             |(of, member): &(StreamKey, Address), _: &mut _| of == key && by.is_none_or(|by| by == *member);
         for (_, reply) in self.taking.extract_if(.., is_of_it) {
@@ -227,7 +255,7 @@ impl Takers {
         }
         // Nobody waits for what is gone.
         let is_for = |waiting: &mut Waiting| {
-            waiting.wanted.stream == Some(key.stream) && by.is_none_or(|by| by == waiting.by)
+            waiting.wanted.stream == Some(*key) && by.is_none_or(|by| by == waiting.by)
         };
         for waiting in self.waiting.extract_if(.., is_for) {
             let _ = waiting.reply.send(Ok(None));
@@ -248,29 +276,39 @@ impl Takers {
     }
 
     /// The oldest stream that a client may have.
-    fn oldest_for(&self, waiting: &Waiting, streams: &Streams) -> Option<StreamKey> {
-        let own = Recipient::Address(waiting.by);
-        let namespaces = self.members.of(&waiting.by).map(Recipient::Namespace);
-        let to = [own].into_iter().chain(namespaces);
-        let wanted = to.filter(|to| waiting.wanted.to.is_none_or(|only| only == *to));
-        let oldest_of_each = wanted.filter_map(|to| {
-            let key = streams.arrivals_to(&to).find(|key| self.may_have(waiting, key, streams))?;
-            let arrival = streams.arrival(key)?;
-            Some((arrival.created, arrival.group, *key))
+    fn oldest_for(&mut self, waiting: &Waiting, streams: &Streams) -> Option<StreamKey> {
+        let Wanted { from, to, stream, .. } = waiting.wanted;
+        if let Some(key) = stream {
+            let is_here = streams.spot_of(&key).is_some();
+            return (is_here && self.may_have(waiting, &key, streams)).then_some(key);
+        }
+        let recipients: Vec<Recipient> = match to {
+            Some(Recipient::Namespace(to)) if !self.members.is_in(&to, &waiting.by) => Vec::new(),
+            Some(Recipient::Address(to)) if to != waiting.by => Vec::new(),
+            Some(to) => vec![to],
+            None => {
+                let namespaces = self.members.of(&waiting.by).map(Recipient::Namespace);
+                namespaces.chain([Recipient::Address(waiting.by)]).collect()
+            }
+        };
+        let (by, held) = (waiting.by, &self.held);
+        let find = |key: &StreamKey| match &key.recipient {
+            Recipient::Namespace(_) if streams.has_taken(key, &by) => Finding::Taken,
+            Recipient::Namespace(_) | Recipient::Address(_) if held.contains(&(*key, by)) => Finding::Held,
+            Recipient::Namespace(_) | Recipient::Address(_) => Finding::Free,
+        };
+        let searches = &mut self.searches;
+        let oldest_of_each = recipients.into_iter().filter_map(|to| {
+            let next = |spot| streams.arrival_from(to, from, spot);
+            searches.first(Search { to, from, by }, next, find)
         });
-        oldest_of_each.min().map(|(_, _, key)| key)
+        oldest_of_each.min().map(|(_, key)| key)
     }
 
     /// Whether a stream that is wanted by name is here, and another client of the same address has it in its hands.
     fn is_here(&self, waiting: &Waiting, streams: &Streams) -> bool {
-        let Wanted { stream, from, to, .. } = &waiting.wanted;
-        let is_it = |(key, by): &&(StreamKey, Address)| {
-            *by == waiting.by
-                && *stream == Some(key.stream)
-                && from.is_none_or(|from| from == key.sender)
-                && to.is_none_or(|to| to == key.recipient)
-        };
-        self.held.iter().any(|held| is_it(&held) && streams.arrival(&held.0).is_some())
+        let held = waiting.wanted.stream.filter(|key| self.held.contains(&(*key, waiting.by)));
+        held.is_some_and(|key| streams.spot_of(&key).is_some())
     }
 
     /// Who is next to have a stream: those who go first, and the one who has waited longest.
@@ -284,7 +322,7 @@ impl Takers {
         let Wanted { from, to, stream, .. } = &waiting.wanted;
         let is_wanted = from.is_none_or(|from| from == key.sender)
             && to.is_none_or(|to| to == key.recipient)
-            && stream.is_none_or(|stream| stream == key.stream);
+            && stream.is_none_or(|stream| stream == *key);
         is_wanted && self.is_for(&waiting.by, key, streams) && !self.held.contains(&(*key, waiting.by))
     }
 

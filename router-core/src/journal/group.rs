@@ -95,15 +95,15 @@ pub enum Hold {
     Firm,
 }
 
-/// What a group is the only one of.
+/// What a group is the only one of. In their order those for one recipient follow each other, by their senders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupKey {
     /// Why it is kept.
     pub role: Role,
-    /// Who sent it.
-    pub sender: Address,
     /// Whom it is for.
     pub recipient: Recipient,
+    /// Who sent it.
+    pub sender: Address,
     /// The stream; nothing for what came without a stream's name, which only the manifest tells then.
     pub stream: Option<StreamId>,
 }
@@ -113,9 +113,10 @@ pub struct GroupKey {
 pub struct GroupNumber(pub u64);
 
 impl GroupNumber {
-    pub(super) const LAST: Self = Self(u64::MAX);
+    pub(crate) const LAST: Self = Self(u64::MAX);
 
-    pub(super) const fn following(self) -> Self {
+    /// The one that is given next.
+    pub(crate) const fn following(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 }

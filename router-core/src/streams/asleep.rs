@@ -2,6 +2,7 @@
 //! Streams for addresses of this router that are down, and for namespaces that nobody subscribes to now: nobody here can open
 //! them, and their senders may have been told that they are delivered, so that they wait as the store has them.
 
+use core::ops::Bound;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -42,8 +43,8 @@ impl Streams {
     }
 
     /// What sleeps, as lists show it: how long its content is, only its key tells.
-    pub(super) fn listed_asleep(&self) -> impl Iterator<Item = ListedStream> + '_ {
-        self.asleep.iter().map(|(key, stream)| ListedStream {
+    pub(super) fn listed_asleep(&self, key: &StreamKey) -> Option<ListedStream> {
+        self.asleep.get(key).map(|stream| ListedStream {
             key: *key,
             stage: StreamStage::Sleeping,
             size: None,
@@ -105,11 +106,11 @@ impl Streams {
 
     /// Forgets what of a recipient's streams only its key opens.
     fn put_to_sleep(&mut self, recipient: &Recipient) {
-        let theirs = |key: &StreamKey| key.recipient == *recipient;
-        for key in self.received.keys().copied().filter(theirs).collect::<Vec<_>>() {
+        for key in self.here_for(*recipient, Bound::Unbounded).collect::<Vec<_>>() {
             if let Some(inbound) = self.received.remove(&key) {
                 self.received_deadlines.set(key, None);
-                self.whole.remove(&inbound.place(&key));
+                self.whole.remove(&key, inbound.spot());
+                self.storing.remove(&(key.recipient, key));
                 let stream = inbound.asleep();
                 self.sleep(key, stream);
             }
@@ -118,8 +119,7 @@ impl Streams {
 
     /// Goes on with the streams of a recipient that can be opened, and tells of those that are whole.
     pub(super) fn wake(&mut self, recipient: &Recipient, now: Now) {
-        let theirs = |key: &StreamKey| key.recipient == *recipient;
-        for key in self.asleep.keys().copied().filter(theirs).collect::<Vec<_>>() {
+        for key in self.here_for(*recipient, Bound::Unbounded).collect::<Vec<_>>() {
             let Some(stream) = self.asleep.remove(&key) else { continue };
             let group = stream.group;
             if !self.restored_received(key, stream, now) {

@@ -25,8 +25,9 @@ impl Streams {
         match (group.key.role, stream_of(group)) {
             (Role::Received, Some(key)) => {
                 if let Some(inbound) = self.received.remove(&key) {
-                    self.whole.remove(&inbound.place(&key));
+                    self.whole.remove(&key, inbound.spot());
                 }
+                self.storing.remove(&(key.recipient, key));
                 self.asleep.remove(&key);
                 self.received_deadlines.set(key, None);
                 self.deliver_again(&key);

@@ -5,6 +5,7 @@
 mod members;
 mod pulling;
 mod stored;
+mod whole;
 mod words;
 
 use core::time::Duration;
@@ -24,6 +25,8 @@ use crate::DropReason;
 use crate::journal::{GroupNumber, Role};
 use crate::stream::{Receiving, SealedManifest, Step, Unreadable};
 use pulling::is_of_shared;
+pub use whole::Spot;
+pub(super) use whole::Whole;
 
 /// The sender hears of its blocks after so many bytes, or after [`PROGRESS_WITHIN`] (decisions/window-of-streams.md).
 const PROGRESS_BYTES: u64 = 64 * 1024;
@@ -158,10 +161,9 @@ impl Inbound {
         )
     }
 
-    /// Its place among those that are whole.
-    pub(super) fn place(&self, key: &StreamKey) -> (Recipient, WallTime, GroupNumber) {
-        let created = self.manifest.as_ref().map(Manifest::created).unwrap_or_default();
-        (key.recipient, created, self.group)
+    /// Where it is among those that are whole.
+    pub(super) fn spot(&self) -> Spot {
+        Spot::new(self.manifest.as_ref().map(Manifest::created).unwrap_or_default(), self.group)
     }
 
     /// What a client is told of it, once it is whole.
@@ -411,6 +413,7 @@ impl Streams {
         match self.advance(key, &mut inbound) {
             Ok(true) => {
                 inbound.stage = Stage::Storing;
+                self.storing.insert((key.recipient, *key));
                 // From here on it must not make room for others: it is about to be told as delivered.
                 self.journal.hold(inbound.group);
                 inbound.progress_at = None;
@@ -480,7 +483,7 @@ impl Streams {
         if restored.complete {
             inbound.stage = Stage::Whole;
             self.journal.hold(inbound.group);
-            self.whole.insert(inbound.place(&key), key);
+            self.whole.insert(key, inbound.spot());
             self.received.insert(key, inbound);
             return true;
         }

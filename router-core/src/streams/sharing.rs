@@ -295,19 +295,19 @@ impl Streams {
         theirs.for_each(|(_, shared)| shared.capability = None);
     }
 
-    /// What is shared, as lists show it.
-    pub(super) fn listed_shared(&self) -> impl Iterator<Item = ListedStream> + '_ {
-        self.shared.iter().map(|((sender, stream), shared)| {
-            let stored = self.journal.get(shared.group).map_or(ByteCount(0), Group::bytes);
-            ListedStream {
-                key: StreamKey { sender: *sender, recipient: Recipient::Address(*sender), stream: *stream },
-                stage: StreamStage::Shared,
-                size: Some(shared.size),
-                arrived: stored,
-                in_all: Some(stored),
-                end: shared.end(),
-                capability: shared.capability.clone(),
-            }
+    /// What is shared, as lists show it; called as in the journal.
+    pub(super) fn listed_shared(&self, key: &StreamKey) -> Option<ListedStream> {
+        let is_own = key.recipient == Recipient::Address(key.sender);
+        let shared = self.shared.get(&(key.sender, key.stream)).filter(|_| is_own)?;
+        let stored = self.journal.get(shared.group).map_or(ByteCount(0), Group::bytes);
+        Some(ListedStream {
+            key: *key,
+            stage: StreamStage::Shared,
+            size: Some(shared.size),
+            arrived: stored,
+            in_all: Some(stored),
+            end: shared.end(),
+            capability: shared.capability.clone(),
         })
     }
 }

@@ -3,6 +3,7 @@ mod anycast;
 mod asleep;
 mod filters;
 mod full_disk;
+mod listed;
 mod members;
 mod mesh;
 mod namespaces;

@@ -6,12 +6,12 @@ use ratman_wire::api::{
     Cursor, List, Microframe, Page, Progress, RefusalReason, Reply, Stage, StreamEntry, StreamId,
     StreamKey as Key, StreamsOf,
 };
-use router_core::streams::{ListedStream, StreamKey, StreamStage};
+use router_core::streams::{ListedStream, Place, StreamKey, StreamStage};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::own_key;
 use crate::client_api::failure::Failure;
 use crate::client_api::session::Session;
-use crate::message_plane::{Place, place_of};
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     /// A page of the streams from and to an address.
@@ -23,11 +23,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         self.authorise(&wanted.address, frame)?;
         let most = most_of(wanted.page.limit)?;
         let after = after(&wanted.page.after)?;
-        // One more tells whether anything follows.
-        let mut listed = self.doors.streams.list_of(wanted.address, after, most + 1).await?;
-        let more = listed.len() > most;
-        listed.truncate(most);
-        let next = listed.last().filter(|_| more).map(|last| cursor(&place_of(last))).unwrap_or_default();
+        let (listed, next) = self.doors.streams.list_of(wanted.address, after, most).await?;
+        let next = next.as_ref().map(cursor).unwrap_or_default();
         let entries = List::new(listed.iter().map(entry).collect()).expect("invariant: no more than a page");
         Ok(Reply::StreamPage(Page { entries, next }))
     }
@@ -77,10 +74,6 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
 
 fn not_there() -> Failure {
     Failure::refused(RefusalReason::NotFound, "there is no such stream, or it is over")
-}
-
-const fn own_key(key: &Key) -> StreamKey {
-    StreamKey { sender: key.from, recipient: key.to, stream: key.stream }
 }
 
 /// As the wire has it: sender 32 ‖ tag of the recipient 1 ‖ recipient 32 ‖ stream ‖ whether it is sent 1.

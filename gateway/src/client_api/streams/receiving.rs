@@ -10,7 +10,7 @@ use ratman_wire::api::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::sleep;
 
-use super::not_received;
+use super::{not_received, own_key};
 use crate::client_api::connection::Left;
 use crate::client_api::failure::Failure;
 use crate::client_api::receiving::letterhead;
@@ -41,15 +41,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         let (mut left, mut resume) = (limit.map(core::num::NonZeroU32::get), resume);
         while left != Some(0) {
             let (wanted, offset) = match resume.take() {
-                Some(ResumedReceive { stream, offset }) => (
-                    Wanted {
-                        to: Some(stream.to),
-                        stream: Some(stream.stream),
-                        wait: true,
-                        ..of(address, Some(stream.from))
-                    },
-                    offset,
-                ),
+                Some(ResumedReceive { stream, offset }) => {
+                    (Wanted { stream: Some(own_key(&stream)), wait: true, ..of(address, None) }, offset)
+                }
                 None => (Wanted { to, wait, ..of(address, from) }, ByteCount(0)),
             };
             let is_resumed = wanted.stream.is_some();

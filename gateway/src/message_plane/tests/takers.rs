@@ -206,12 +206,13 @@ async fn one_stream_alone_and_the_oldest_of_all_recipients() {
     assert_eq!(bed.here(one).await, Some(post), "it came first");
     let clients = bed.plane.clients().clone();
     for key in [letter, post] {
-        let only = Wanted { stream: Some(key.stream), wait: false, ..for_(one) };
+        let only = Wanted { stream: Some(key), wait: false, ..for_(one) };
         assert_eq!(clients.receive(only).await.unwrap().unwrap().arrival().key, key);
         let only = Wanted { to: Some(key.recipient), wait: false, ..for_(one) };
         assert_eq!(clients.receive(only).await.unwrap().unwrap().arrival().key, key);
     }
-    let another = Wanted { stream: Some(ratman_wire::stream::StreamId::from_bytes([9; 32])), ..for_(one) };
+    let elsewhere = StreamKey { stream: ratman_wire::stream::StreamId::from_bytes([9; 32]), ..post };
+    let another = Wanted { stream: Some(elsewhere), ..for_(one) };
     let none = clients.receive(Wanted { wait: false, ..another }).await.unwrap();
     assert!(none.is_none());
     bed.plane.end();
@@ -233,12 +234,17 @@ async fn what_is_sent_is_listed_followed_and_ended_by_its_address() {
     assert_eq!(later.told().await, Some(News::Accepted), "what happened before");
     let _to_itself = clients.send_as(one, outgoing(one, None)).await.unwrap().unwrap();
     let _of_others = bed.send(own(), b"other").await;
-    let listed = clients.list_of(one, None, 10).await.unwrap();
+    let (listed, next) = clients.list_of(one, None, 10).await.unwrap();
+    assert_eq!(next, None, "nothing follows");
     assert!(listed.iter().all(|listed| listed.key.sender == one));
     assert_eq!(listed.len(), 2);
-    let mut paged = Vec::new();
-    while let [next] = clients.list_of(one, paged.last().map(place_of), 1).await.unwrap().as_slice() {
-        paged.push(next.clone());
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let (page, next) = clients.list_of(one, after, 1).await.unwrap();
+        assert_eq!(page.len(), 1);
+        paged.extend(page);
+        let Some(next) = next else { break };
+        after = Some(next);
     }
     assert_eq!(paged, listed);
     assert!(!clients.end(stream, own()).await.unwrap(), "it is of another");

@@ -7,13 +7,15 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ratman_types::{Namespace, Now, Recipient, SecretKey, Signer, Timestamp};
+use ratman_types::{Address, Namespace, Now, Recipient, SecretKey, Signer, Timestamp};
 use ratman_wire::Mode;
+use ratman_wire::stream::StreamId;
 
 use super::Order;
 use crate::DropReason;
-use crate::journal::{Group, GroupNumber, Role};
+use crate::journal::{GroupNumber, Role};
 use crate::streams::frames::Arrived;
+use crate::streams::inbound::Inbound;
 use crate::streams::store_queue::Reader;
 use crate::streams::way::LOOPBACK;
 use crate::streams::{StreamKey, Streams, stream_of};
@@ -32,6 +34,9 @@ pub(super) struct Delivery {
     // INVARIANT: both of frames that are held.
     waiting: BTreeSet<Order>,
     reading: BTreeSet<Order>,
+    // INVARIANT: both of the groups that any of these is of, with whom it is for.
+    under_way: BTreeMap<GroupNumber, Recipient>,
+    by_recipient: BTreeSet<(Recipient, GroupNumber)>,
     /// Streams that are not whole here: all of a stream comes again then, in growing pauses, as what was joined of it is not kept
     /// for ever, and what found no room may find it.
     again: BTreeMap<GroupNumber, Again>,
@@ -50,9 +55,29 @@ impl Again {
 }
 
 impl Delivery {
+    /// Frames of one group are to be read.
+    fn wait(&mut self, places: impl IntoIterator<Item = Order>, to: Recipient) {
+        for place in places {
+            let (Reverse(group), _) = place;
+            self.waiting.insert(place);
+            self.under_way.insert(group, to);
+            self.by_recipient.insert((to, group));
+        }
+    }
+
     pub(super) fn forget(&mut self, place: Order) {
         self.waiting.remove(&place);
+        self.is_read(place);
+    }
+
+    fn is_read(&mut self, place: Order) {
         self.reading.remove(&place);
+        let (group, _) = place;
+        let all = (group, 0)..=(group, u32::MAX);
+        let is_over = [&self.waiting, &self.reading].iter().all(|of| of.range(all.clone()).next().is_none());
+        if is_over && let Some(to) = self.under_way.remove(&group.0) {
+            self.by_recipient.remove(&(to, group.0));
+        }
     }
 }
 
@@ -86,31 +111,36 @@ impl Streams {
     /// Whether something is on its way to clients here of what was sent to a namespace and is no newer than this.
     pub fn is_catching_up(&self, namespace: &Namespace, newest: GroupNumber) -> bool {
         let recipient = Recipient::Namespace(*namespace);
-        let is_of_it = |group: GroupNumber| {
-            let is_to_it = |group: &Group| group.key.recipient == recipient;
-            group <= newest && self.journal.get(group).is_some_and(is_to_it)
+        let mut under_way = self.flooding.delivery.by_recipient.range((recipient, GroupNumber(0))..);
+        if under_way.next().is_some_and(|(to, group)| *to == recipient && *group <= newest) {
+            return true;
+        }
+        let first = StreamKey {
+            sender: Address::from_bytes([0; 32]),
+            recipient,
+            stream: StreamId::from_bytes([0; 32]),
         };
-        let Delivery { waiting, reading, .. } = &self.flooding.delivery;
-        let is_stored = |key: &StreamKey| self.journal.find(&key.group(Role::Flooded)).is_some_and(is_of_it);
-        waiting.iter().chain(reading).any(|(Reverse(group), _)| is_of_it(*group))
-            || self.received.iter().any(|(key, inbound)| inbound.is_storing() && is_stored(key))
+        let storing = self.storing.range((recipient, first)..).take_while(|(to, _)| *to == recipient);
+        let storing = storing.filter(|(_, key)| self.received.get(key).is_some_and(Inbound::is_storing));
+        let mut flooded = storing.filter_map(|(_, key)| self.journal.find(&key.group(Role::Flooded)));
+        flooded.any(|group| group <= newest)
     }
 
     /// A client here may want a frame.
     pub(super) fn deliver_soon(&mut self, place: Order, now: Now) {
         let (Reverse(group), _) = place;
-        if self.wants_flooded(group) {
-            let Delivery { waiting, again, .. } = &mut self.flooding.delivery;
-            waiting.insert(place);
-            again.insert(group, Again::after(AGAIN_FIRST, now.at));
+        if let Some(to) = self.wants_flooded(group) {
+            let delivery = &mut self.flooding.delivery;
+            delivery.wait([place], to);
+            delivery.again.insert(group, Again::after(AGAIN_FIRST, now.at));
         }
     }
 
     fn deliver_all(&mut self, group: GroupNumber) {
-        if self.wants_flooded(group) {
+        if let Some(to) = self.wants_flooded(group) {
             let durable = self.flooding.of_group(group).filter(|(_, held)| held.durable);
             let places: Vec<Order> = durable.map(|(place, _)| place).collect();
-            self.flooding.delivery.waiting.extend(places);
+            self.flooding.delivery.wait(places, to);
         }
     }
 
@@ -129,7 +159,7 @@ impl Streams {
     pub(in crate::streams) fn sweep_delivery(&mut self, now: Now) {
         let mut again = core::mem::take(&mut self.flooding.delivery.again);
         again.retain(|group, again| {
-            let is_wanted = self.wants_flooded(*group);
+            let is_wanted = self.wants_flooded(*group).is_some();
             if is_wanted && again.at <= now.at {
                 self.deliver_all(*group);
                 *again = Again::after((again.pause * 2).min(AGAIN_LONGEST), now.at);
@@ -139,10 +169,11 @@ impl Streams {
         self.flooding.delivery.again = again;
     }
 
-    /// Whether a stream of others is for a client here that does not have it.
-    fn wants_flooded(&self, group: GroupNumber) -> bool {
-        let Some(key) = self.journal.get(group).and_then(stream_of) else { return false };
-        self.key_of(&key.recipient).is_some() && !self.has_all_of(&key)
+    /// Whom a stream of others is for, if that is a client here that does not have it.
+    fn wants_flooded(&self, group: GroupNumber) -> Option<Recipient> {
+        let key = self.journal.get(group).and_then(stream_of)?;
+        let is_wanted = self.key_of(&key.recipient).is_some() && !self.has_all_of(&key);
+        is_wanted.then_some(key.recipient)
     }
 
     pub(super) fn pump_delivery(&mut self) {
@@ -150,12 +181,15 @@ impl Streams {
             && self.store.has_room()
             && self.flooding.delivery.reading.len() < MOST_READ
             // The oldest stream first, its frames from behind: in any order.
-            && let Some(place) = self.flooding.delivery.waiting.pop_last()
+            && let Some(place) = self.flooding.delivery.waiting.last().copied()
         {
             let (Reverse(group), number) = place;
-            if self.wants_flooded(group) {
+            if self.wants_flooded(group).is_some() {
+                self.flooding.delivery.waiting.remove(&place);
                 self.flooding.delivery.reading.insert(place);
                 self.store.read(group, number, Reader::Subscribed { group, number });
+            } else {
+                self.flooding.delivery.forget(place);
             }
         }
     }
@@ -167,7 +201,7 @@ impl Streams {
         frame: Option<Vec<u8>>,
         now: Now,
     ) {
-        self.flooding.delivery.reading.remove(&(Reverse(group), number));
+        self.flooding.delivery.is_read((Reverse(group), number));
         self.flooding.delivery.again.entry(group).or_insert(Again::after(AGAIN_FIRST, now.at));
         let Some(bytes) = frame else { return };
         let arrived = Arrived::decode(LOOPBACK, &bytes);

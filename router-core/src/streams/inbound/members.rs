@@ -2,9 +2,9 @@
 //! Streams that are whole, and who has taken them: a stream to a namespace is for each address that takes part in it, and is here
 //! until the last of them has it or its time has passed.
 
-use ratman_types::{Address, Recipient, WallTime};
+use ratman_types::{Address, Recipient};
 
-use super::Stage;
+use super::{Inbound, Spot, Stage};
 use crate::journal::{GroupNumber, JournalFull};
 use crate::streams::store_queue::Durable;
 use crate::streams::{Arrival, StreamEvent, StreamKey, Streams, Write};
@@ -13,13 +13,23 @@ impl Streams {
     /// Whole streams that no client took, those of restored ones included: of each recipient in the order in which they were made, by
     /// their senders' clocks.
     pub fn arrivals(&self) -> impl Iterator<Item = Arrival> + '_ {
-        self.whole.values().filter_map(|key| self.arrival(key))
+        self.whole.all().filter_map(|key| self.arrival(key))
     }
 
     /// Those for one recipient, the oldest first.
     pub fn arrivals_to(&self, recipient: &Recipient) -> impl Iterator<Item = &StreamKey> + '_ {
-        let [first, last] = [0, u64::MAX].map(|at| (*recipient, WallTime::from_micros(at), GroupNumber(at)));
-        self.whole.range(first..=last).map(|(_, key)| key)
+        self.whole.of(*recipient)
+    }
+
+    /// The oldest for a recipient, of one sender if that is said, from a spot in their order on.
+    pub fn arrival_from(&self, to: Recipient, of: Option<Address>, from: Spot) -> Option<(Spot, StreamKey)> {
+        self.whole.first(to, of, from)
+    }
+
+    /// The spot of a stream, if it is whole and no client took it.
+    pub fn spot_of(&self, key: &StreamKey) -> Option<Spot> {
+        let whole = self.received.get(key).filter(|inbound| inbound.stage == Stage::Whole);
+        whole.map(Inbound::spot)
     }
 
     /// A stream, if it is whole and no client took it.

@@ -82,6 +82,7 @@ impl Streams {
             if inbound.stage == Stage::Storing {
                 // It is not all here after all.
                 (inbound.stage, inbound.is_completing) = (Stage::Coming, false);
+                self.storing.remove(&(key.recipient, *key));
                 self.journal.loosen(group);
             }
             // The look through its tree may have passed it: it begins anew.
@@ -99,8 +100,9 @@ impl Streams {
         let Some(inbound) = self.received.get_mut(key).filter(is_it) else { return };
         inbound.stage = Stage::Whole;
         inbound.answered = Some(now.at);
-        let (arrival, place) = (inbound.arrival(*key), inbound.place(key));
-        self.whole.insert(place, *key);
+        let (arrival, spot) = (inbound.arrival(*key), inbound.spot());
+        self.whole.insert(*key, spot);
+        self.storing.remove(&(key.recipient, *key));
         self.journal.hold(group);
         self.send_receipt(key, Outcome::Delivered, now);
         self.events.extend(arrival.map(|arrival| StreamEvent::Received(Box::new(arrival))));

@@ -55,7 +55,7 @@ impl Streams {
 
     fn finish_received(&mut self, key: &StreamKey, now: Now) {
         let Some(inbound) = self.received.remove(key) else { return };
-        self.whole.remove(&inbound.place(key));
+        self.whole.remove(key, inbound.spot());
         self.received_deadlines.set(*key, None);
         let entries = self.journal.remove(inbound.group).map_or(0, |group| group.len());
         let (group, end) = (inbound.group, inbound.end);
