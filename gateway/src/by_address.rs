@@ -8,6 +8,7 @@ use ratman_types::Address;
 use ratman_wire::DecodeError;
 use tracing::error;
 
+use crate::changing::Changing;
 use crate::store::{Change, Key, Store, StoreError, Table};
 
 /// What is kept of an address; what is as if nothing had been said is not kept.
@@ -31,6 +32,7 @@ pub(crate) struct ByAddress<R> {
     store: Arc<Store>,
     // INVARIANT: what the database holds, but for what is damaged.
     all: Mutex<BTreeMap<Address, R>>,
+    changing: Changing,
 }
 
 impl<R: Record> ByAddress<R> {
@@ -48,7 +50,7 @@ impl<R: Record> ByAddress<R> {
                 Err(damage) => error!(%address, table = ?R::TABLE, %damage, "a record of an address is lost"),
             }
         }
-        Ok(Self { store, all: Mutex::new(all) })
+        Ok(Self { store, all: Mutex::new(all), changing: Changing::default() })
     }
 
     /// What is kept of an address.
@@ -70,19 +72,24 @@ impl<R: Record> ByAddress<R> {
         address: Address,
         change: impl FnOnce(&mut R) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut all = self.all();
-        let before = all.get(&address).cloned().unwrap_or_default();
+        let _changed = self.changing.of(address);
+        let before = self.of(&address);
         let mut record = before.clone();
         let changed = change(&mut record)?;
         if record != before {
             let (table, key) = (R::TABLE, Key::address(address.as_bytes()));
-            if record == R::default() {
-                self.store.commit(&[Change::Remove { table, key }])?;
-                all.remove(&address);
+            let is_kept = record != R::default();
+            self.store.commit_along(vec![if is_kept {
+                Change::Put { table, key, value: record.encode() }
             } else {
-                self.store.commit(&[Change::Put { table, key, value: record.encode() }])?;
-                all.insert(address, record);
-            }
+                Change::Remove { table, key }
+            }])?;
+            let mut all = self.all();
+            if is_kept {
+                all.insert(address, record)
+            } else {
+                all.remove(&address)
+            };
         }
         Ok(changed)
     }
@@ -92,7 +99,10 @@ impl<R: Record> ByAddress<R> {
     /// # Errors
     /// The database does not do it.
     pub(crate) fn forget(&self, address: &Address) -> Result<(), StoreError> {
-        self.forget_if(|of| of == address)
+        self.change(*address, |record| {
+            *record = R::default();
+            Ok(())
+        })
     }
 
     /// Forgets all addresses but these: one that was destroyed just before the daemon ended.
@@ -100,21 +110,8 @@ impl<R: Record> ByAddress<R> {
     /// # Errors
     /// The database does not do it.
     pub(crate) fn keep(&self, addresses: &BTreeSet<Address>) -> Result<(), StoreError> {
-        self.forget_if(|of| !addresses.contains(of))
-    }
-
-    fn forget_if(&self, is_gone: impl Fn(&Address) -> bool) -> Result<(), StoreError> {
-        let mut all = self.all();
-        let gone: Vec<_> = all.keys().copied().filter(is_gone).collect();
-        if gone.is_empty() {
-            return Ok(());
-        }
-        let remove =
-            |address: &Address| Change::Remove { table: R::TABLE, key: Key::address(address.as_bytes()) };
-        let changes: Vec<_> = gone.iter().map(remove).collect();
-        self.store.commit(&changes)?;
-        gone.iter().for_each(|address| _ = all.remove(address));
-        Ok(())
+        let gone: Vec<_> = self.all().keys().copied().filter(|of| !addresses.contains(of)).collect();
+        gone.iter().try_for_each(|address| self.forget(address))
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<Address, R>> {

@@ -89,7 +89,7 @@ pub struct Desk {
     up: Arc<Mutex<BTreeSet<Address>>>,
     /// The hashes of the tokens of those that are up: how long it takes to compare two tells nothing about the tokens.
     tokens: Arc<StdMutex<BTreeMap<Address, Digest>>>,
-    /// Held from the look at contacts, or the change of a filter, to the order, so that of two changes the later one holds.
+    /// Held from the look at contacts, or at an address's filters, to the order, so that of two changes the later one holds.
     heeding: Arc<Mutex<()>>,
     pace: Arc<StdMutex<Pace>>,
     now: TellTime,
@@ -326,20 +326,13 @@ impl Desk {
     }
 
     /// [`Subscriptions::find`].
-    ///
-    /// # Errors
-    /// [`DeskError::Ending`].
-    pub async fn subscription(&self, id: SubscriptionId) -> Result<Option<Subscription>, DeskError> {
-        // A change that waits for the disk holds them.
-        self.on_disk(move |records| records.of_clients.subscriptions.find(&id)).await
+    pub fn subscription(&self, id: &SubscriptionId) -> Option<Subscription> {
+        self.records.of_clients.subscriptions.find(id)
     }
 
     /// [`Subscriptions::of`].
-    ///
-    /// # Errors
-    /// [`DeskError::Ending`].
-    pub async fn subscriptions_of(&self, address: Address) -> Result<Vec<SubscriptionId>, DeskError> {
-        self.on_disk(move |records| records.of_clients.subscriptions.of(&address)).await
+    pub fn subscriptions_of(&self, address: &Address) -> Vec<SubscriptionId> {
+        self.records.of_clients.subscriptions.of(address)
     }
 
     /// [`Filters::add`], heeded at once.
@@ -347,7 +340,6 @@ impl Desk {
     /// # Errors
     /// As there, and [`DeskError::Ending`].
     pub async fn add_filter(&self, address: Address, rule: FilterRule) -> Result<u32, DeskError> {
-        let _last = self.heeding.lock().await;
         let filter = self.on_disk(move |records| records.of_clients.filters.add(address, rule)).await??;
         self.heed_filters(address).await?;
         Ok(filter)
@@ -358,7 +350,6 @@ impl Desk {
     /// # Errors
     /// As there, and [`DeskError::Ending`].
     pub async fn remove_filter(&self, address: Address, filter: u32) -> Result<bool, DeskError> {
-        let _last = self.heeding.lock().await;
         let removed = self.on_disk(move |records| records.of_clients.filters.remove(address, filter)).await?;
         let was_there = removed.map_err(FilterError::from)?;
         self.heed_filters(address).await?;
@@ -366,11 +357,8 @@ impl Desk {
     }
 
     /// [`Filters::of`].
-    ///
-    /// # Errors
-    /// [`DeskError::Ending`].
-    pub async fn filters_of(&self, address: Address) -> Result<Vec<FilterEntry>, DeskError> {
-        self.on_disk(move |records| records.of_clients.filters.of(&address)).await
+    pub fn filters_of(&self, address: &Address) -> Vec<FilterEntry> {
+        self.records.of_clients.filters.of(address)
     }
 
     /// [`Memberships::note`].
@@ -393,7 +381,8 @@ impl Desk {
     }
 
     async fn heed_filters(&self, address: Address) -> Result<(), DeskError> {
-        let rules = self.on_disk(move |records| records.of_clients.filters.rules_of(&address)).await?;
+        let _last = self.heeding.lock().await;
+        let rules = self.records.of_clients.filters.rules_of(&address);
         self.order(|done| Order::Filters(address, rules, done)).await
     }
 

@@ -9,6 +9,7 @@
 
 pub mod addresses;
 mod by_address;
+mod changing;
 pub mod cli;
 pub mod client_api;
 pub mod clock;

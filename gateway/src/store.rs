@@ -26,6 +26,7 @@ mod error;
 mod layout;
 mod place;
 mod thread;
+mod turns;
 
 pub use change::{Change, Key, MAX_KEY, MAX_VALUE, Table};
 use disk::Disk;
@@ -34,6 +35,7 @@ pub use error::StoreError;
 use layout::Tables;
 use place::{InDirectory, Place};
 pub use thread::{Completion, Refused, StoreStatus, StoreThread};
+use turns::{Along, Turn, Turns};
 
 /// As much is looked up at once by [`Store::scan`], in bytes: some blocks, in the time of one commit.
 const CHUNK: usize = 256 * 1024;
@@ -69,6 +71,7 @@ pub struct Store {
     /// None where it could not be opened; it is tried again at every use.
     database: RwLock<Option<Database>>,
     health: Mutex<Health>,
+    turns: Turns,
     syncs: Arc<AtomicU64>,
     begun_anew: AtomicU64,
 }
@@ -102,6 +105,7 @@ impl Store {
             config: *config,
             database: RwLock::new(None),
             health: Mutex::new(Health::Failed),
+            turns: Turns::default(),
             syncs: Arc::default(),
             begun_anew: AtomicU64::new(0),
         };
@@ -121,6 +125,39 @@ impl Store {
     pub fn commit<'a>(&self, changes: impl IntoIterator<Item = &'a Change>) -> Result<(), StoreError> {
         let changes: Vec<_> = changes.into_iter().collect();
         changes.iter().try_for_each(|change| layout::check(change))?;
+        self.commit_in(self.turns.first(), &changes)
+    }
+
+    /// [`Store::commit`] for few changes, of which many may wait at once: all that wait are one commit, together with the next that is
+    /// made in any case.
+    ///
+    /// # Errors
+    /// As [`Store::commit`], for these changes alone.
+    pub fn commit_along(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        changes.iter().try_for_each(layout::check)?;
+        let (turn, own) = match self.turns.along(changes) {
+            Along::Durable => return Ok(()),
+            Along::Turn(turn, own) => (turn, own),
+            Along::Failed(own) => (self.turns.first(), own),
+        };
+        self.commit_in(turn, &own.iter().collect::<Vec<_>>())
+    }
+
+    /// Commits changes, and with them what goes along. Where all together fail the latter are left to those who wait for them: what is
+    /// wrong with them must not keep these from it.
+    fn commit_in(&self, mut turn: Turn<'_>, changes: &[&Change]) -> Result<(), StoreError> {
+        let together: Vec<_> = changes.iter().copied().chain(turn.along()).collect();
+        match self.write(&together) {
+            Err(_) if !turn.is_alone() => self.write(changes),
+            Ok(()) => {
+                turn.is_durable();
+                Ok(())
+            }
+            failed => failed,
+        }
+    }
+
+    fn write(&self, changes: &[&Change]) -> Result<(), StoreError> {
         self.with(|database| {
             let transaction = begin(database)?;
             let mut tables = Tables::open(&transaction)?;

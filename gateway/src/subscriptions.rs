@@ -10,6 +10,7 @@ use ratman_wire::api::SubscriptionId;
 use ratman_wire::{DecodeError, Reader, Writer};
 use tracing::error;
 
+use crate::changing::Changing;
 use crate::store::{Change, Key, Store, StoreError, Table};
 
 /// Subscriptions of one address.
@@ -83,8 +84,9 @@ impl Noted {
 #[derive(Debug)]
 pub struct Subscriptions {
     store: Arc<Store>,
-    // INVARIANT: what the database holds, but for what is damaged; at most MAX_SUBSCRIPTIONS.
+    // INVARIANT: what the database holds, or is about to, but for what is damaged; at most MAX_SUBSCRIPTIONS.
     all: Mutex<BTreeMap<SubscriptionId, Noted>>,
+    changing: Changing,
 }
 
 impl Subscriptions {
@@ -104,7 +106,7 @@ impl Subscriptions {
                 Err(damage) => error!(?id, %damage, "a subscription is lost"),
             }
         }
-        Ok(Self { store, all: Mutex::new(all) })
+        Ok(Self { store, all: Mutex::new(all), changing: Changing::default() })
     }
 
     /// Notes one, under a name that nobody can guess. Where the address has as many as may be, its oldest goes that is not `in_use`:
@@ -120,6 +122,7 @@ impl Subscriptions {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(SubscriptionError::Random)?;
         let id = SubscriptionId::from_bytes(bytes);
+        let _changed = self.changing.of(subscription.address);
         let mut all = self.all();
         let theirs = || all.iter().filter(|(_, noted)| noted.subscription.address == subscription.address);
         let mut old = None;
@@ -132,12 +135,19 @@ impl Subscriptions {
         }
         let number = all.values().map(|noted| noted.number + 1).max().unwrap_or_default();
         let noted = Noted { number, subscription };
-        let table = Table::Subscriptions;
-        let put = Change::Put { table, key: key(&id), value: noted.encode() };
-        let remove = old.map(|old| Change::Remove { table, key: key(&old) });
-        self.store.commit(remove.iter().chain([&put]))?;
-        old.and_then(|old| all.remove(&old));
+        // It has its place meanwhile, and is asked for by nobody.
+        let before = old.and_then(|old| all.remove_entry(&old));
         all.insert(id, noted);
+        drop(all);
+        let table = Table::Subscriptions;
+        let remove = before.map(|(old, _)| Change::Remove { table, key: key(&old) });
+        let put = Change::Put { table, key: key(&id), value: noted.encode() };
+        if let Err(error) = self.store.commit_along(remove.into_iter().chain([put]).collect()) {
+            let mut all = self.all();
+            all.remove(&id);
+            all.extend(before);
+            return Err(error.into());
+        }
         Ok(id)
     }
 
@@ -157,11 +167,11 @@ impl Subscriptions {
     /// # Errors
     /// The database does not do it.
     pub fn remove(&self, id: &SubscriptionId, address: &Address) -> Result<bool, StoreError> {
-        let mut all = self.all();
-        if all.get(id).is_none_or(|noted| noted.subscription.address != *address) {
+        let _changed = self.changing.of(*address);
+        if self.find(id).is_none_or(|of| of.address != *address) {
             return Ok(false);
         }
-        self.remove_all(&mut all, BTreeSet::from([*id])).map(|()| true)
+        self.remove_all(vec![*id]).map(|()| true)
     }
 
     /// Forgets those of an address that is gone for good.
@@ -169,7 +179,8 @@ impl Subscriptions {
     /// # Errors
     /// The database does not do it.
     pub fn forget(&self, address: &Address) -> Result<(), StoreError> {
-        self.forget_if(|of| of == address)
+        let _changed = self.changing.of(*address);
+        self.remove_all(self.of(address))
     }
 
     /// Forgets those of all addresses but these: of one that was destroyed just before the daemon ended.
@@ -177,28 +188,19 @@ impl Subscriptions {
     /// # Errors
     /// The database does not do it.
     pub fn keep(&self, addresses: &BTreeSet<Address>) -> Result<(), StoreError> {
-        self.forget_if(|of| !addresses.contains(of))
+        let all: BTreeSet<_> = self.all().values().map(|noted| noted.subscription.address).collect();
+        all.difference(addresses).try_for_each(|gone| self.forget(gone))
     }
 
-    fn forget_if(&self, is_gone: impl Fn(&Address) -> bool) -> Result<(), StoreError> {
-        let mut all = self.all();
-        let gone =
-            all.iter().filter(|(_, of)| is_gone(&of.subscription.address)).map(|(id, _)| *id).collect();
-        self.remove_all(&mut all, gone)
-    }
-
-    fn remove_all(
-        &self,
-        all: &mut BTreeMap<SubscriptionId, Noted>,
-        gone: BTreeSet<SubscriptionId>,
-    ) -> Result<(), StoreError> {
+    /// Forgets some of an address that nobody else changes meanwhile.
+    fn remove_all(&self, gone: Vec<SubscriptionId>) -> Result<(), StoreError> {
         if gone.is_empty() {
             return Ok(());
         }
         let table = Table::Subscriptions;
-        let changes: Vec<_> = gone.iter().map(|id| Change::Remove { table, key: key(id) }).collect();
-        self.store.commit(&changes)?;
-        all.retain(|id, _| !gone.contains(id));
+        self.store.commit_along(gone.iter().map(|id| Change::Remove { table, key: key(id) }).collect())?;
+        let mut all = self.all();
+        gone.iter().for_each(|id| _ = all.remove(id));
         Ok(())
     }
 

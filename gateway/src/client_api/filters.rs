@@ -39,7 +39,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         frame: &Microframe,
     ) -> Result<Reply, Failure> {
         self.authorise(&wanted.address, frame)?;
-        let filters = self.doors.desk.filters_of(wanted.address).await?;
+        let filters = self.doors.desk.filters_of(&wanted.address);
         let keyed = filters.into_iter().map(|entry| (entry.filter.to_be_bytes(), entry));
         Ok(Reply::FilterPage(page(keyed, &wanted.page, |entry| entry)?))
     }

@@ -131,7 +131,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     ) -> Result<Reply, Failure> {
         let HeldSubscription { id, address } = held;
         self.authorise(&address, frame)?;
-        let subscription = self.doors.desk.subscription(id).await?;
+        let subscription = self.doors.desk.subscription(&id);
         let subscription = subscription.filter(|subscription| subscription.address == address);
         let subscription = subscription.ok_or(ClientError::NoSuchSubscription(id))?;
         self.may_receive(address, subscription.recipient).await?;
@@ -155,7 +155,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
 
     /// The subscriptions of an address. Their names alone are of no use to anybody.
     pub(super) async fn subscriptions(&self, address: Address) -> Result<Reply, Failure> {
-        let ids = self.doors.desk.subscriptions_of(address).await?;
+        let ids = self.doors.desk.subscriptions_of(&address);
         Ok(Reply::Subscriptions(LongList::new(ids).expect("invariant: an address has few of them")))
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! What a store keeps, how much it takes, and what it does with files that it cannot read.
 
+mod along;
 mod kill;
 mod power_loss;
 mod threads;

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: AGPL-3.0-or-later
+//! Commits of many at once: all that wait are one, and none fails for another.
+
+use std::thread::{scope, yield_now};
+
+use super::*;
+use crate::filters::Filters;
+use crate::subscriptions::{Subscription, Subscriptions};
+use ratman_types::Address;
+use ratman_wire::api::{FilterAction, FilterRule, Senders};
+
+const MANY: u8 = 50;
+
+fn own(of: u8) -> Vec<Change> {
+    vec![put(Table::Filters, Key::address(&[of; 32]), &[of; 100])]
+}
+
+fn value(store: &Store, of: u8) -> Option<Vec<u8>> {
+    store.get(Table::Filters, &Key::address(&[of; 32])).unwrap()
+}
+
+/// What a commit asks of the disk.
+fn syncs_of_one(store: &Store) -> u64 {
+    let before = store.syncs();
+    store.commit(&own(200)).unwrap();
+    store.syncs() - before
+}
+
+fn wait_for(store: &Store, waiting: usize) {
+    while store.turns.waiting() < waiting {
+        yield_now();
+    }
+}
+
+#[test]
+fn all_that_wait_are_one_commit_and_the_journal_takes_them_along() {
+    for journal_waits in [false, true] {
+        let disk = Simulated::new();
+        let store = disk.open_store();
+        let each = syncs_of_one(&store);
+        let before = store.syncs();
+        scope(|scope| {
+            let held = disk.hold();
+            let store = &store;
+            scope.spawn(move || store.commit_along(own(0)).unwrap());
+            disk.wait_until_held();
+            (1..MANY).for_each(|of| _ = scope.spawn(move || store.commit_along(own(of)).unwrap()));
+            wait_for(store, usize::from(MANY) - 1);
+            if journal_waits {
+                scope.spawn(move || store.commit(&own(201)).unwrap());
+            }
+            drop(held);
+        });
+        (0..MANY).for_each(|of| assert_eq!(value(&store, of), Some(vec![of; 100])));
+        let commits = (store.syncs() - before) / each;
+        // The journal comes before them where it was there in time.
+        assert!(commits <= 2 + u64::from(journal_waits), "{commits} commits");
+    }
+}
+
+#[test]
+fn records_of_different_addresses_go_together_and_those_of_one_follow_each_other() {
+    let disk = Simulated::new();
+    let store = Arc::new(disk.open_store());
+    let each = syncs_of_one(&store);
+    let filters = Filters::open(Arc::clone(&store)).unwrap();
+    let subscriptions = Subscriptions::open(Arc::clone(&store)).unwrap();
+    let rule = FilterRule { from: Senders::Anybody, at_least: None, action: FilterAction::Deny };
+    let address = |of| Address::from_bytes([of; 32]);
+    let before = store.syncs();
+    scope(|scope| {
+        let held = disk.hold();
+        let (store, filters, subscriptions, rule) = (&store, &filters, &subscriptions, &rule);
+        scope.spawn(move || store.commit(&own(200)).unwrap());
+        disk.wait_until_held();
+        for of in 0..MANY {
+            scope.spawn(move || filters.add(address(of), rule.clone()).unwrap());
+            let subscription = Subscription { address: address(of), recipient: None };
+            scope.spawn(move || subscriptions.make(subscription, &Default::default()).unwrap());
+        }
+        wait_for(store, 2 * usize::from(MANY));
+        drop(held);
+    });
+    assert_eq!((store.syncs() - before) / each, 2);
+    let more: Vec<u32> = scope(|scope| {
+        let add = || scope.spawn(|| filters.add(address(0), rule.clone()).unwrap());
+        let all: Vec<_> = (1..MANY).map(|_| add()).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(more.into_iter().collect::<std::collections::BTreeSet<_>>().len(), usize::from(MANY) - 1);
+    drop((filters, subscriptions));
+    let filters = Filters::open(Arc::clone(&store)).unwrap();
+    let subscriptions = Subscriptions::open(Arc::clone(&store)).unwrap();
+    assert_eq!(filters.of(&address(0)).len(), usize::from(MANY));
+    for of in 1..MANY {
+        assert_eq!((filters.of(&address(of)).len(), subscriptions.of(&address(of)).len()), (1, 1));
+    }
+}
