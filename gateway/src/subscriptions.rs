@@ -84,9 +84,18 @@ impl Noted {
 #[derive(Debug)]
 pub struct Subscriptions {
     store: Arc<Store>,
-    // INVARIANT: what the database holds, or is about to, but for what is damaged; at most MAX_SUBSCRIPTIONS.
-    all: Mutex<BTreeMap<SubscriptionId, Noted>>,
+    all: Mutex<All>,
     changing: Changing,
+}
+
+#[derive(Debug, Default)]
+struct All {
+    // INVARIANT: what the database holds, but for what is damaged; with those to come at most MAX_SUBSCRIPTIONS.
+    noted: BTreeMap<SubscriptionId, Noted>,
+    /// Places that are taken for what is not durable yet.
+    to_come: usize,
+    /// The number of the next.
+    next: u64,
 }
 
 impl Subscriptions {
@@ -95,14 +104,17 @@ impl Subscriptions {
     /// # Errors
     /// The database cannot be read.
     pub fn open(store: Arc<Store>) -> Result<Self, StoreError> {
-        let mut all = BTreeMap::new();
+        let mut all = All::default();
         for entry in store.scan(Table::Subscriptions, Key::EMPTY) {
             let (key, value) = entry?;
             let Ok(id) = <[u8; 32]>::try_from(key.as_bytes()).map(SubscriptionId::from_bytes) else {
                 continue;
             };
             match Noted::decode(&value) {
-                Ok(noted) => _ = all.insert(id, noted),
+                Ok(noted) => {
+                    all.next = all.next.max(noted.number.saturating_add(1));
+                    all.noted.insert(id, noted);
+                }
                 Err(damage) => error!(?id, %damage, "a subscription is lost"),
             }
         }
@@ -123,43 +135,52 @@ impl Subscriptions {
         getrandom::fill(&mut bytes).map_err(SubscriptionError::Random)?;
         let id = SubscriptionId::from_bytes(bytes);
         let _changed = self.changing.of(subscription.address);
+        let (old, number) = self.place(&subscription.address, in_use)?;
+        let noted = Noted { number, subscription };
+        let table = Table::Subscriptions;
+        let remove = old.map(|old| Change::Remove { table, key: key(&old) });
+        let put = Change::Put { table, key: key(&id), value: noted.encode() };
+        let stored = self.store.commit_along(remove.into_iter().chain([put]).collect());
         let mut all = self.all();
-        let theirs = || all.iter().filter(|(_, noted)| noted.subscription.address == subscription.address);
+        all.to_come -= usize::from(old.is_none());
+        stored?;
+        old.and_then(|old| all.noted.remove(&old));
+        all.noted.insert(id, noted);
+        Ok(id)
+    }
+
+    /// A place for one to come, which is taken: says which one goes for it, and its number.
+    fn place(
+        &self,
+        address: &Address,
+        in_use: &BTreeSet<SubscriptionId>,
+    ) -> Result<(Option<SubscriptionId>, u64), SubscriptionError> {
+        let mut all = self.all();
+        let theirs = || all.noted.iter().filter(|(_, noted)| noted.subscription.address == *address);
         let mut old = None;
         if theirs().count() >= MAX_OF_ONE {
             let unused = theirs().filter(|(id, _)| !in_use.contains(id));
             old = unused.min_by_key(|(_, noted)| noted.number).map(|(id, _)| *id);
         }
-        if old.is_none() && (theirs().count() >= MAX_OF_ONE || all.len() >= MAX_SUBSCRIPTIONS) {
+        let is_full = all.noted.len() + all.to_come >= MAX_SUBSCRIPTIONS;
+        if old.is_none() && (theirs().count() >= MAX_OF_ONE || is_full) {
             return Err(SubscriptionError::Full);
         }
-        let number = all.values().map(|noted| noted.number + 1).max().unwrap_or_default();
-        let noted = Noted { number, subscription };
-        // It has its place meanwhile, and is asked for by nobody.
-        let before = old.and_then(|old| all.remove_entry(&old));
-        all.insert(id, noted);
-        drop(all);
-        let table = Table::Subscriptions;
-        let remove = before.map(|(old, _)| Change::Remove { table, key: key(&old) });
-        let put = Change::Put { table, key: key(&id), value: noted.encode() };
-        if let Err(error) = self.store.commit_along(remove.into_iter().chain([put]).collect()) {
-            let mut all = self.all();
-            all.remove(&id);
-            all.extend(before);
-            return Err(error.into());
-        }
-        Ok(id)
+        all.to_come += usize::from(old.is_none());
+        let number = all.next;
+        all.next = number.saturating_add(1);
+        Ok((old, number))
     }
 
     /// One of them.
     pub fn find(&self, id: &SubscriptionId) -> Option<Subscription> {
-        self.all().get(id).map(|noted| noted.subscription)
+        self.all().noted.get(id).map(|noted| noted.subscription)
     }
 
     /// Those of an address.
     pub fn of(&self, address: &Address) -> Vec<SubscriptionId> {
         let all = self.all();
-        all.iter().filter(|(_, of)| of.subscription.address == *address).map(|(id, _)| *id).collect()
+        all.noted.iter().filter(|(_, of)| of.subscription.address == *address).map(|(id, _)| *id).collect()
     }
 
     /// Forgets one of an address; false where it has none of this name.
@@ -188,7 +209,7 @@ impl Subscriptions {
     /// # Errors
     /// The database does not do it.
     pub fn keep(&self, addresses: &BTreeSet<Address>) -> Result<(), StoreError> {
-        let all: BTreeSet<_> = self.all().values().map(|noted| noted.subscription.address).collect();
+        let all: BTreeSet<_> = self.all().noted.values().map(|noted| noted.subscription.address).collect();
         all.difference(addresses).try_for_each(|gone| self.forget(gone))
     }
 
@@ -200,11 +221,11 @@ impl Subscriptions {
         let table = Table::Subscriptions;
         self.store.commit_along(gone.iter().map(|id| Change::Remove { table, key: key(id) }).collect())?;
         let mut all = self.all();
-        gone.iter().for_each(|id| _ = all.remove(id));
+        gone.iter().for_each(|id| _ = all.noted.remove(id));
         Ok(())
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<SubscriptionId, Noted>> {
+    fn all(&self) -> MutexGuard<'_, All> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

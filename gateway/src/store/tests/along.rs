@@ -96,3 +96,22 @@ fn records_of_different_addresses_go_together_and_those_of_one_follow_each_other
         assert_eq!((filters.of(&address(of)).len(), subscriptions.of(&address(of)).len()), (1, 1));
     }
 }
+
+#[test]
+fn of_a_subscription_nobody_learns_before_it_is_durable() {
+    let disk = Simulated::new();
+    let subscriptions = Subscriptions::open(Arc::new(disk.open_store())).unwrap();
+    let one = Subscription { address: Address::from_bytes([1; 32]), recipient: None };
+    let make = || subscriptions.make(one, &Default::default()).unwrap();
+    let made: Vec<_> = (0..crate::subscriptions::MAX_OF_ONE).map(|_| make()).collect();
+    let sorted = |ids: &[_]| ids.iter().copied().collect::<std::collections::BTreeSet<_>>();
+    let newest = scope(|scope| {
+        let held = disk.hold();
+        let newest = scope.spawn(make);
+        disk.wait_until_held();
+        assert_eq!(sorted(&subscriptions.of(&one.address)), sorted(&made), "nor that one goes for it");
+        drop(held);
+        newest.join().unwrap()
+    });
+    assert_eq!(sorted(&subscriptions.of(&one.address)), sorted(&[&made[1..], &[newest]].concat()));
+}
