@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use ratman_types::{Address, Recipient};
 use router_core::streams::Spot;
 
-/// Searches that are remembered, and stretches of one: each costs some hundred bytes. Beyond, they begin anew, at the cost of a look at
-/// all that is there.
-const MOST: usize = 1024;
+/// Searches that are remembered, at some hundred bytes each: as many as there are where all addresses that a host may have take part in as
+/// many namespaces as they may. Beyond, they begin anew, at the cost of a look at all that is there.
+const MOST: usize = 4096;
+
+/// Stretches of one, at some fifty bytes each. Beyond, the last is forgotten from where it would be cut.
+const MOST_STRETCHES: usize = 64;
 
 /// What is searched, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +42,7 @@ type Stretches = BTreeMap<Spot, Spot>;
 /// What is known of searches before.
 #[derive(Debug, Default)]
 pub(super) struct Searches(
-    // INVARIANT: at most MOST, each of at most MOST stretches and one more for each stream in the hands of a client.
+    // INVARIANT: at most MOST, each of at most MOST_STRETCHES and one more for each stream in the hands of a client.
     BTreeMap<Search, Stretches>,
 );
 
@@ -51,29 +54,40 @@ impl Searches {
         next: impl Fn(Spot) -> Option<(Spot, K)>,
         find: impl Fn(&K) -> Finding,
     ) -> Option<(Spot, K)> {
-        if self.0.len() >= MOST && !self.0.contains_key(&search) {
-            self.0.clear();
-        }
-        let stretches = self.0.entry(search).or_default();
+        let nothing = Stretches::new();
+        let known = self.0.get(&search).unwrap_or(&nothing);
         let (mut begin, mut at) = (Spot::default(), Spot::default());
+        let (mut taken, mut spares) = (Vec::new(), false);
         let found = loop {
             let Some((spot, key)) = next(at) else { break None };
-            if let Some(end) = end_of(stretches, spot) {
-                at = end;
+            if let Some(end) = end_of(known, spot) {
+                (at, spares) = (end, true);
                 continue;
             }
             at = spot.behind();
             match find(&key) {
                 Finding::Free => break Some((spot, key)),
                 Finding::Held => {
-                    note(stretches, begin, spot);
+                    taken.push((begin, spot));
                     begin = at;
                 }
-                Finding::Taken => {}
+                Finding::Taken => spares = true,
             }
         };
-        note(stretches, begin, found.as_ref().map_or(at, |(spot, _)| *spot));
+        taken.push((begin, found.as_ref().map_or(at, |(spot, _)| *spot)));
+        // Where nothing was passed over there is nothing to remember.
+        if spares {
+            self.note(search, taken);
+        }
         found
+    }
+
+    fn note(&mut self, search: Search, taken: Vec<(Spot, Spot)>) {
+        if self.0.len() >= MOST && !self.0.contains_key(&search) {
+            self.0.clear();
+        }
+        let stretches = self.0.entry(search).or_default();
+        taken.into_iter().for_each(|(begin, end)| note(stretches, begin, end));
     }
 
     /// Nothing is known any more of what is for a recipient.
@@ -114,7 +128,7 @@ fn cut(stretches: &mut Stretches, spot: Spot) {
     if begin == spot {
         stretches.remove(&begin);
     }
-    if stretches.len() < MOST && spot.behind() < rest {
+    if stretches.len() < MOST_STRETCHES && spot.behind() < rest {
         stretches.insert(spot.behind(), rest);
     }
 }
@@ -188,12 +202,12 @@ mod tests {
     #[test]
     fn stretches_and_searches_are_bounded_and_nothing_is_missed() {
         let mut bed = Bed::default();
-        let most = u64::try_from(2 * MOST).unwrap();
+        let most = u64::try_from(2 * MOST_STRETCHES).unwrap();
         (0..2 * most).for_each(|at| bed.put(at, Finding::Taken));
         assert_eq!(bed.first().0, None);
         (0..most).for_each(|at| bed.arrives(2 * at));
         let stretches = bed.searches.0.values().next().unwrap();
-        assert!((2..=MOST).contains(&stretches.len()));
+        assert!((2..=MOST_STRETCHES).contains(&stretches.len()));
         for at in 0..most {
             assert_eq!(bed.first().0, Some(spot(2 * at)));
             bed.put(2 * at, Finding::Taken);
@@ -209,5 +223,23 @@ mod tests {
             assert!(bed.searches.first(search, next, |()| Finding::Taken).is_none());
             assert!(bed.searches.0.len() <= MOST);
         }
+    }
+
+    #[test]
+    fn a_search_that_spares_nothing_takes_no_place() {
+        let mut bed = Bed::default();
+        (0..10).for_each(|at| bed.put(at, Finding::Taken));
+        bed.put(20, Finding::Held);
+        assert_eq!(bed.first(), (None, 11));
+        for byte in 0..=u8::MAX {
+            let from = Some(Address::from_bytes([byte; 32]));
+            let search = Search { to: Recipient::Address(WHOM), from, by: WHOM };
+            let nothing = |_| None::<(Spot, Finding)>;
+            assert_eq!(bed.searches.first(search, nothing, |finding| *finding), None);
+            let held = |from| (from <= spot(5)).then(|| (spot(5), Finding::Held));
+            assert_eq!(bed.searches.first(search, held, |finding| *finding), None);
+        }
+        assert_eq!(bed.searches.0.len(), 1);
+        assert_eq!(bed.first(), (None, 1), "what others searched for costs it nothing");
     }
 }
