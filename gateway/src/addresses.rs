@@ -191,6 +191,14 @@ impl Addresses {
         Ok(Arc::new(key))
     }
 
+    /// Whether there is a record of it, of use or not.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn is_there(&self, address: &Address) -> Result<bool, StoreError> {
+        Ok(self.store.get(Table::Addresses, &slot(address))?.is_some())
+    }
+
     fn open(&self, address: &Address, token: &AuthToken) -> Result<(Record, SecretKey), AddressError> {
         let record = self.record(address)?;
         let key = record.open(address, token).ok_or(AddressError::Token(*address))?;

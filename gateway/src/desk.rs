@@ -7,21 +7,22 @@ use std::fmt;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ratman_types::{Address, Digest, Namespace, Now, SecretKey, Signer, blake2b};
-use ratman_wire::api::{FilterEntry, FilterRule, SubscriptionId};
+use ratman_types::{Address, Digest, Now, SecretKey, Signer, blake2b};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tracing::warn;
 
+mod of_clients;
 mod pace;
 
 use crate::addresses::{AddressError, Addresses, Asker, AuthToken, Damage, Kept, Life};
+use crate::changing::Changing;
 use crate::clock::Clock;
 use crate::contacts::{Contact, ContactError, Contacts, Edit, Whose};
 use crate::driver::Order;
-use crate::filters::{FilterError, Filters};
-use crate::memberships::Memberships;
-use crate::store::{Store, StoreError};
-use crate::subscriptions::{Subscription, SubscriptionError, Subscriptions};
+use crate::filters::FilterError;
+use crate::store::StoreError;
+use crate::subscriptions::SubscriptionError;
+pub use of_clients::ClientRecords;
 use pace::{AT_ONCE, EVERY, Pace, Who};
 
 /// Orders that wait for the control loop: each comes from a client that waits for its answer.
@@ -106,48 +107,8 @@ struct Records {
     addresses: Addresses,
     contacts: Contacts,
     of_clients: ClientRecords,
-}
-
-/// What clients have noted of their addresses.
-#[derive(Debug)]
-pub struct ClientRecords {
-    /// What is brought to them.
-    pub subscriptions: Subscriptions,
-    /// What they take.
-    pub filters: Filters,
-    /// In which namespaces they take part.
-    pub memberships: Memberships,
-}
-
-impl ClientRecords {
-    /// Those in `store`.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn open(store: &Arc<Store>) -> Result<Self, StoreError> {
-        Ok(Self {
-            subscriptions: Subscriptions::open(Arc::clone(store))?,
-            filters: Filters::open(Arc::clone(store))?,
-            memberships: Memberships::open(Arc::clone(store))?,
-        })
-    }
-
-    /// Forgets those of all addresses but these: of one that was destroyed just before the daemon ended.
-    ///
-    /// # Errors
-    /// The database does not do it.
-    pub fn keep(&self, addresses: &BTreeSet<Address>) -> Result<(), StoreError> {
-        self.subscriptions.keep(addresses)?;
-        self.filters.keep(addresses)?;
-        self.memberships.keep(addresses)
-    }
-
-    /// Forgets all of an address that is gone for good.
-    fn forget(&self, address: &Address) -> Result<(), StoreError> {
-        self.subscriptions.forget(address)?;
-        self.filters.forget(address)?;
-        self.memberships.forget(address)
-    }
+    /// Held from the look at an address to what is noted of it, or to the end of all that is.
+    changing: Changing,
 }
 
 impl Desk {
@@ -157,7 +118,7 @@ impl Desk {
         contacts: Contacts,
         of_clients: ClientRecords,
     ) -> (Self, mpsc::Receiver<Order>) {
-        let records = Records { addresses, contacts, of_clients };
+        let records = Records { addresses, contacts, of_clients, changing: Changing::default() };
         Self::with_time(records, Arc::new(|| Clock.now()))
     }
 
@@ -240,6 +201,7 @@ impl Desk {
         }
         let mut up = self.up.lock().await;
         let destroy = move |records: &Records| {
+            let _changed = records.changing.of(address);
             match token {
                 Some(token) => records.addresses.destroy(&address, &token),
                 None => records.addresses.destroy_without_token(&address),
@@ -252,6 +214,8 @@ impl Desk {
         };
         self.on_disk(destroy).await??;
         self.tokens().remove(&address);
+        // Filters that were looked at before are heeded before.
+        let _last = self.heeding.lock().await;
         self.order(|done| Order::Forget(address, done)).await?;
         up.remove(&address);
         Ok(())
@@ -299,91 +263,6 @@ impl Desk {
             Standing { address, up, life, damage }
         };
         Ok(kept.into_iter().map(standing).collect())
-    }
-
-    /// [`Subscriptions::make`].
-    ///
-    /// # Errors
-    /// As there, and [`DeskError::Ending`].
-    pub async fn subscribe(
-        &self,
-        subscription: Subscription,
-        in_use: BTreeSet<SubscriptionId>,
-    ) -> Result<SubscriptionId, DeskError> {
-        Ok(self
-            .on_disk(move |records| records.of_clients.subscriptions.make(subscription, &in_use))
-            .await??)
-    }
-
-    /// [`Subscriptions::remove`].
-    ///
-    /// # Errors
-    /// As there, and [`DeskError::Ending`].
-    pub async fn unsubscribe(&self, id: SubscriptionId, address: Address) -> Result<bool, DeskError> {
-        let removed =
-            self.on_disk(move |records| records.of_clients.subscriptions.remove(&id, &address)).await?;
-        Ok(removed.map_err(SubscriptionError::from)?)
-    }
-
-    /// [`Subscriptions::find`].
-    pub fn subscription(&self, id: &SubscriptionId) -> Option<Subscription> {
-        self.records.of_clients.subscriptions.find(id)
-    }
-
-    /// [`Subscriptions::of`].
-    pub fn subscriptions_of(&self, address: &Address) -> Vec<SubscriptionId> {
-        self.records.of_clients.subscriptions.of(address)
-    }
-
-    /// [`Filters::add`], heeded at once.
-    ///
-    /// # Errors
-    /// As there, and [`DeskError::Ending`].
-    pub async fn add_filter(&self, address: Address, rule: FilterRule) -> Result<u32, DeskError> {
-        let filter = self.on_disk(move |records| records.of_clients.filters.add(address, rule)).await??;
-        self.heed_filters(address).await?;
-        Ok(filter)
-    }
-
-    /// [`Filters::remove`], heeded at once.
-    ///
-    /// # Errors
-    /// As there, and [`DeskError::Ending`].
-    pub async fn remove_filter(&self, address: Address, filter: u32) -> Result<bool, DeskError> {
-        let removed = self.on_disk(move |records| records.of_clients.filters.remove(address, filter)).await?;
-        let was_there = removed.map_err(FilterError::from)?;
-        self.heed_filters(address).await?;
-        Ok(was_there)
-    }
-
-    /// [`Filters::of`].
-    pub fn filters_of(&self, address: &Address) -> Vec<FilterEntry> {
-        self.records.of_clients.filters.of(address)
-    }
-
-    /// [`Memberships::note`].
-    ///
-    /// # Errors
-    /// The database does not do it; [`DeskError::Ending`].
-    pub async fn note_membership(&self, address: Address, namespace: Namespace) -> Result<bool, DeskError> {
-        let noted =
-            self.on_disk(move |records| records.of_clients.memberships.note(address, namespace)).await?;
-        Ok(noted?)
-    }
-
-    /// [`Memberships::remove`].
-    ///
-    /// # Errors
-    /// The database does not do it; [`DeskError::Ending`].
-    pub async fn forget_membership(&self, address: Address, namespace: Namespace) -> Result<(), DeskError> {
-        let forget = move |records: &Records| records.of_clients.memberships.remove(address, &namespace);
-        Ok(self.on_disk(forget).await??)
-    }
-
-    async fn heed_filters(&self, address: Address) -> Result<(), DeskError> {
-        let _last = self.heeding.lock().await;
-        let rules = self.records.of_clients.filters.rules_of(&address);
-        self.order(|done| Order::Filters(address, rules, done)).await
     }
 
     /// [`Contacts::add`], heeded at once.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ratman_types::{Timestamp, WallTime};
+use ratman_types::{Namespace, Timestamp, WallTime};
+use ratman_wire::api::{FilterAction, FilterRule, Senders};
 
 use super::*;
 use crate::store::{Store, StoreConfig};
+use crate::subscriptions::Subscription;
 
 /// What the control loop was told, by a short name.
 type Told = Arc<StdMutex<Vec<String>>>;
@@ -22,7 +24,8 @@ pub(crate) struct Bed {
 
 fn records(store: Arc<Store>, own: Address, contacts: Contacts) -> Records {
     let of_clients = ClientRecords::open(&store).unwrap();
-    Records { addresses: Addresses::new(store, own), contacts, of_clients }
+    let addresses = Addresses::new(store, own);
+    Records { addresses, contacts, of_clients, changing: Changing::default() }
 }
 
 impl Bed {
@@ -203,4 +206,61 @@ async fn who_asks_a_daemon_that_ends_hears_so() {
     let (address, token) = desk.create(ROOT).await.unwrap();
     assert!(matches!(desk.up(address, token, ROOT).await, Err(DeskError::Ending)));
     assert_eq!(standings(&desk).await, [(address, false)]);
+}
+
+fn rule() -> FilterRule {
+    FilterRule { from: Senders::Anybody, at_least: None, action: FilterAction::Deny }
+}
+
+/// What is noted of an address.
+fn noted(desk: &Desk, address: &Address) -> usize {
+    let ClientRecords { subscriptions, filters, memberships } = &desk.records.of_clients;
+    let joined = memberships.list().iter().filter(|(of, _)| of == address).count();
+    subscriptions.of(address).len() + filters.of(address).len() + joined
+}
+
+#[tokio::test]
+async fn nothing_is_noted_of_an_address_that_is_gone() {
+    let bed = Bed::new();
+    let (address, token) = bed.desk.create(ROOT).await.unwrap();
+    let subscription = Subscription { address, recipient: None };
+    let namespace = Namespace::from_bytes([5; 32]);
+    bed.desk.subscribe(subscription, BTreeSet::new()).await.unwrap();
+    bed.desk.add_filter(address, rule()).await.unwrap();
+    assert!(bed.desk.note_membership(address, namespace).await.unwrap());
+    assert_eq!(noted(&bed.desk, &address), 3);
+    bed.desk.destroy(address, Some(token), ROOT).await.unwrap();
+    assert_eq!(noted(&bed.desk, &address), 0);
+    // As of clients whose token was looked at just before.
+    let refused = [
+        bed.desk.subscribe(subscription, BTreeSet::new()).await.map(drop),
+        bed.desk.add_filter(address, rule()).await.map(drop),
+        bed.desk.note_membership(address, namespace).await.map(drop),
+    ];
+    for refused in refused {
+        assert!(matches!(refused, Err(DeskError::Address(AddressError::Unknown(_)))), "{refused:?}");
+    }
+    assert_eq!(noted(&bed.desk, &address), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_noted_while_an_address_is_destroyed_goes_with_it() {
+    let bed = Bed::new();
+    for turn in 0..20_u64 {
+        let (address, token) = bed.desk.create(ROOT).await.unwrap();
+        let (desk, subscription) = (bed.desk.clone(), Subscription { address, recipient: None });
+        let asking = tokio::spawn(async move {
+            while desk.subscribe(subscription, BTreeSet::new()).await.is_ok()
+                && desk.add_filter(address, rule()).await.is_ok()
+            {}
+        });
+        tokio::time::sleep(Duration::from_millis(turn % 5)).await;
+        bed.desk.destroy(address, Some(token), ROOT).await.unwrap();
+        asking.await.unwrap();
+        assert_eq!(noted(&bed.desk, &address), 0);
+        let told = bed.told();
+        let last = told.iter().rev().find(|told| told.ends_with(&address.short().to_string()));
+        let is_over = |last: &String| last.starts_with("forget") || last.starts_with("0 rules");
+        assert!(last.is_some_and(is_over), "its filters are heeded no more: {last:?}");
+    }
 }
