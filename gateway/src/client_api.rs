@@ -36,6 +36,7 @@ mod receiving;
 mod sending;
 mod sending_places;
 mod session;
+mod stop;
 mod streams;
 mod subscriptions;
 mod unix;

@@ -26,6 +26,7 @@ use super::connection::TO_TAKE;
 use super::failure::Failure;
 use super::receiving::letterhead;
 use super::session::Session;
+use super::stop::{Stop, stop};
 use crate::message_plane::{Clients, ContentError, Held, Wanted};
 use crate::subscriptions::Subscription;
 
@@ -54,18 +55,6 @@ impl Serving {
     }
 }
 
-/// Ends when a subscription is to.
-struct Stop(oneshot::Receiver<Infallible>);
-
-impl Stop {
-    /// Waits until it is to end. Cancel safe, and at once whenever it was so before.
-    async fn told(&mut self) {
-        if !self.0.is_terminated() {
-            let _ = (&mut self.0).await;
-        }
-    }
-}
-
 impl Subscribers {
     /// Has `serve` serve a subscription from now on.
     fn replace<F>(&self, id: SubscriptionId, serve: impl FnOnce(Stop) -> F) -> bool
@@ -78,8 +67,8 @@ impl Subscribers {
             return false;
         }
         let before = all.remove(&id).map(|serving| serving.task);
-        let (stop, stopped) = oneshot::channel();
-        let serve = serve(Stop(stopped));
+        let (told, stop) = stop();
+        let serve = serve(stop);
         let task = tokio::spawn(async move {
             // What its client has by now is not brought again, and what it has not is there to be brought.
             if let Some(before) = before {
@@ -87,7 +76,7 @@ impl Subscribers {
             }
             serve.await;
         });
-        all.insert(id, Serving { task, _stop: stop });
+        all.insert(id, Serving { task, _stop: told });
         true
     }
 

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use super::going::{Going, Happening};
+use super::parked::Presence;
 use super::refused;
 use crate::client_api::connection::{IDLE, Left};
 use crate::client_api::failure::Failure;
@@ -29,6 +30,8 @@ enum Parting {
     Over,
     /// It gave them up.
     GivenUp,
+    /// It goes on with them over another connection.
+    TakenOver,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
@@ -64,7 +67,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     ) -> Result<Option<Reply>, Failure> {
         let ResumedStream { from, streams, progress } = resumed;
         self.authorise(&from, frame)?;
-        let Some(going) = self.doors.parked.take(&from, &streams) else {
+        let Some(going) = self.doors.parked.take(&from, &streams).await else {
             let gone = "no such streams wait for the rest of their content: begin anew";
             return Err(Failure::refused(RefusalReason::NotFound, gone));
         };
@@ -77,8 +80,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         progress: bool,
         frame: &Microframe,
     ) -> Result<Option<Reply>, Failure> {
+        let mut presence = self.doors.parked.enter(&going);
         let parting = match self.open(&going, frame).await {
-            Ok(()) => self.stay_with(&mut going, progress).await,
+            Ok(()) => self.stay_with(&mut going, progress, &mut presence).await,
             Err(failure) => Err(failure),
         };
         // What of it was on its way when it ended is passed over.
@@ -86,6 +90,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         match parting {
             Ok(Parting::Over) => Ok(None),
             Ok(Parting::GivenUp) => Ok(Some(Reply::Ok)),
+            Ok(Parting::TakenOver) => {
+                self.doors.parked.park(going);
+                let whom = "another connection goes on with these streams";
+                Err(Failure::refused(RefusalReason::InUse, whom))
+            }
             Err(failure) => {
                 // Content that was cut off may go on over another connection; that of one who said goodbye does not.
                 if matches!(failure, Failure::Left(Left::Lost(_) | Left::Closed)) && !going.is_complete {
@@ -103,11 +112,20 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     }
 
     /// Takes the content and tells what becomes of the streams, until nothing follows.
-    async fn stay_with(&mut self, going: &mut Going, progress: bool) -> Result<Parting, Failure> {
+    async fn stay_with(
+        &mut self,
+        going: &mut Going,
+        progress: bool,
+        presence: &mut Presence,
+    ) -> Result<Parting, Failure> {
         let mut ticks = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         while !going.are_over() {
+            if going.is_complete {
+                // Nothing of it is left to be handed over by anybody.
+                presence.end();
+            }
             // More is read only once the last piece was taken.
             let is_taking = going.is_taking();
             tokio::select! {
@@ -123,6 +141,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 _ = ticks.tick(), if progress => self.tell_progress(going).await?,
                 // What comes by a pipe may take any time, and needs no place meanwhile.
                 () = sleep_until(heard + IDLE), if going.places.is_some() => going.places = None,
+                () = presence.is_to_end(), if !going.is_complete => return Ok(Parting::TakenOver),
                 frame = self.connection.heard(is_taking) => {
                     let Some(frame) = frame? else { return Ok(Parting::GivenUp) };
                     heard = Instant::now();

@@ -169,14 +169,7 @@ async fn content_that_was_cut_off_goes_on_over_another_connection() {
     let resumed = ResumedStream { from, streams: opened.streams.clone(), progress: false };
     let request = Request::StreamResume(resumed.clone());
     // The router may see later than we do that alice is gone.
-    let reopened = loop {
-        match again.ask(&request, Some(&token)).await {
-            Reply::Opened(opened) => break opened,
-            Reply::Refused(refusal) => assert_eq!(refusal.reason, RefusalReason::NotFound),
-            other => panic!("{other:?}"),
-        }
-        tokio::task::yield_now().await;
-    };
+    let reopened = again.open(&request, &token).await;
     assert_eq!(reopened.streams, opened.streams);
     let offset = usize::try_from(reopened.offset.0).unwrap();
     assert_eq!(offset, 300_000, "all that it had sent was taken");
@@ -190,6 +183,41 @@ async fn content_that_was_cut_off_goes_on_over_another_connection() {
     assert_eq!(again.refusal().await, RefusalReason::NotFound, "it is complete");
     let others = Request::StreamResume(ResumedStream { from: to, ..resumed });
     assert_eq!(again.ask(&others, Some(&token)).await, Reply::Error(ClientError::InvalidAuth));
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_connection_of_a_stream_counts() {
+    let api = Api::new();
+    let (mut alice, mut again) = (api.client().await, api.client().await);
+    let (address, token) = alice.address().await;
+    let content = content(200_000);
+    let opened = alice.open(&Request::StreamCreate(new_stream(address, &[address])), &token).await;
+    alice.give(&content[..100_000]).await;
+    let resumed = ResumedStream { from: address, streams: opened.streams.clone(), progress: false };
+    let request = Request::StreamResume(resumed);
+    // Nobody knows yet that she is gone: what she has said until then may be on its way.
+    let reopened = again.open(&request, &token).await;
+    assert_eq!(reopened.streams, opened.streams);
+    assert_eq!(alice.refusal().await, RefusalReason::InUse);
+    assert_eq!(alice.ask(&Request::Cancel(Nothing), None).await, Reply::Ok, "she may ask for something else");
+    let offset = usize::try_from(reopened.offset.0).unwrap();
+    assert!(offset <= 100_000);
+    again.give(&content[offset..]).await;
+    again.say(&NOTHING, None).await;
+    assert_eq!(again.all_news(1).await.last().unwrap().1, News::Delivered);
+    // Where nothing of the content is missing nobody takes it over.
+    let mut bob = api.client().await;
+    let away = SecretKey::from_seed([9; 32]).address();
+    let complete = bob.open(&Request::StreamCreate(new_stream(address, &[away])), &token).await;
+    bob.say(&NOTHING, None).await;
+    assert_eq!(bob.news().await.1, News::Accepted);
+    let resumed = ResumedStream { from: address, streams: complete.streams, progress: false };
+    let asked = tokio::time::Instant::now();
+    again.say(&Request::StreamResume(resumed), Some(&token)).await;
+    assert_eq!(again.refusal().await, RefusalReason::NotFound, "it is complete");
+    assert!(asked.elapsed() < Duration::from_secs(5), "at once");
+    assert_eq!(bob.ask(&Request::Cancel(Nothing), None).await, Reply::Ok, "its connection goes on");
     api.end().await;
 }
 
