@@ -36,8 +36,9 @@ struct Target {
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
-    /// Sends content to all who are named; answered when it is durable here for each of them. One who cannot have it keeps nobody else
-    /// from it, and the client is told in the end.
+    /// Sends content to all who are named; answered when it is durable here for each of them. Where nothing can be sent to one of them at
+    /// all, nobody gets anything, and the client is told before it gives the content. One who turns out not to get it later keeps nobody
+    /// else from it, and the client is told in the end (decisions/sending-to-many.md).
     pub(super) async fn send(
         &mut self,
         letterheads: Vec<Letterhead>,
