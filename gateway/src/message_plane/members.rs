@@ -44,6 +44,8 @@ pub(super) struct Members {
     own: Address,
     // INVARIANT: at most MAX_NAMESPACES.
     namespaces: BTreeMap<Namespace, Known>,
+    // INVARIANT: their members, each with those in which it takes part.
+    by_member: BTreeSet<(Address, Namespace)>,
     /// Who took part before the daemon began, and has not left since: what comes is for them, too, whether they have shown the key again or
     /// not.
     before: BTreeSet<(Namespace, Address)>,
@@ -52,7 +54,7 @@ pub(super) struct Members {
 impl Members {
     /// None.
     pub(super) const fn new(own: Address) -> Self {
-        Self { own, namespaces: BTreeMap::new(), before: BTreeSet::new() }
+        Self { own, namespaces: BTreeMap::new(), by_member: BTreeSet::new(), before: BTreeSet::new() }
     }
 
     /// An address took part in these before the daemon began.
@@ -87,6 +89,7 @@ impl Members {
         let known = self.namespaces.get_mut(namespace).filter(|known| known.by.contains(&member));
         let known = known.ok_or(NamespaceError::Unknown)?;
         known.members.insert(member);
+        self.by_member.insert((member, *namespace));
         Ok(Arc::clone(&known.key))
     }
 
@@ -103,6 +106,7 @@ impl Members {
     /// Has an address take part no more; whether it did.
     pub(super) fn leave(&mut self, namespace: &Namespace, member: &Address) -> bool {
         let was_before = self.before.remove(&(*namespace, *member));
+        self.by_member.remove(&(*member, *namespace));
         self.namespaces.get_mut(namespace).is_some_and(|known| known.members.remove(member)) || was_before
     }
 
@@ -115,6 +119,7 @@ impl Members {
         self.before.remove(&(*namespace, *by));
         let Some(known) = known else { return Ok(false) };
         known.members.remove(by);
+        self.by_member.remove(&(*by, *namespace));
         Ok(known.by.remove(by))
     }
 
@@ -127,6 +132,7 @@ impl Members {
             known.by.remove(address);
             known.members.remove(address);
         }
+        self.by_member.retain(|(member, _)| member != address);
         theirs
     }
 
@@ -138,7 +144,9 @@ impl Members {
 
     /// Forgets a key, whoever takes part; whether it was there.
     pub(super) fn remove(&mut self, namespace: &Namespace) -> bool {
-        self.namespaces.remove(namespace).is_some()
+        let Some(known) = self.namespaces.remove(namespace) else { return false };
+        known.members.iter().for_each(|member| _ = self.by_member.remove(&(*member, *namespace)));
+        true
     }
 
     /// Whether an address takes part.
@@ -161,10 +169,10 @@ impl Members {
         self.namespaces.get(namespace).is_some_and(|known| !known.members.is_empty())
     }
 
-    /// In which of them an address takes part.
-    pub(super) fn of<'a>(&'a self, member: &'a Address) -> impl Iterator<Item = Namespace> + 'a {
-        let theirs = self.namespaces.iter().filter(|(_, known)| known.members.contains(member));
-        theirs.map(|(namespace, _)| *namespace)
+    /// In which of them an address takes part, at the cost of those.
+    pub(super) fn of(&self, member: &Address) -> impl Iterator<Item = Namespace> + use<'_> {
+        let [first, last] = [[0; 32], [u8::MAX; 32]].map(|bytes| (*member, Namespace::from_bytes(bytes)));
+        self.by_member.range(first..=last).map(|(_, namespace)| *namespace)
     }
 
     /// All of which an address has shown the key, and whether it takes part.
@@ -178,6 +186,7 @@ impl Members {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn key(number: usize) -> Arc<SecretKey> {
         let mut seed = [7; 32];
@@ -242,5 +251,32 @@ mod tests {
         assert_eq!(members.sweep(), []);
         assert_eq!(members.forget(&namespace, &other), Ok(true));
         assert_eq!(members.sweep(), [namespace]);
+    }
+
+    proptest! {
+        #[test]
+        fn in_which_an_address_takes_part_is_what_the_namespaces_say(
+            done in prop::collection::vec((0..6, 0..3_usize, 0..3_usize), 0..60),
+        ) {
+            let mut members = Members::new(address(0));
+            let namespaces = [0, 1, 2].map(|number| Namespace::from_bytes(key(number).public()));
+            for (what, number, who) in done {
+                let (namespace, who) = (namespaces[number], address(who));
+                match what {
+                    0 => _ = members.know(key(number), who),
+                    1 | 2 => _ = members.join(&namespace, who),
+                    3 => _ = members.leave(&namespace, &who),
+                    4 => _ = members.forget(&namespace, &who),
+                    _ if number == 0 => _ = members.forget_address(&who),
+                    _ => _ = members.remove(&namespace),
+                }
+                members.sweep();
+                for who in [0, 1, 2].map(address) {
+                    let of: BTreeSet<_> = members.of(&who).collect();
+                    let said = namespaces.iter().copied().filter(|namespace| members.is_in(namespace, &who));
+                    prop_assert_eq!(of, said.collect::<BTreeSet<_>>());
+                }
+            }
+        }
     }
 }

@@ -174,7 +174,7 @@ impl Plane {
                 self.streams.local_down(&address, now);
             }
             Input::Forget(address) => {
-                self.registry.takers.address_is_gone(&address, &mut self.streams, now);
+                self.registry.takers.address_is_gone(&address, &mut self.streams);
                 self.streams.forget_address(&address);
             }
             Input::Keep(addresses) => self.streams.forget_all_but(&addresses),
@@ -193,6 +193,7 @@ impl Plane {
 
     /// Carries out what the machine wants; whether there is more of it.
     fn settle(&mut self, now: Now) -> bool {
+        let ends_more = self.registry.takers.end_some(&mut self.streams, now);
         self.handle_events(now);
         self.registry.takers.tell_joined(&self.streams);
         while self.journal.has_room()
@@ -203,7 +204,7 @@ impl Plane {
         let frames: Vec<_> =
             iter::from_fn(|| self.streams.poll_transmit(now)).take(FRAMES_PER_TURN).collect();
         self.send(&frames, now.at);
-        frames.len() == FRAMES_PER_TURN
+        ends_more || frames.len() == FRAMES_PER_TURN
     }
 
     fn handle_events(&mut self, now: Now) {

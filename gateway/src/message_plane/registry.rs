@@ -170,7 +170,7 @@ impl Registry {
                 self.takers.join((namespace, member), reply, streams, now);
             }
             Ask::Leave { namespace, member, reply } => {
-                let _ = reply.send(self.takers.leave((namespace, member), streams, now));
+                let _ = reply.send(self.takers.leave((namespace, member), streams));
             }
             Ask::Forget { namespace, by, reply } => {
                 let forgotten = self.takers.members().forget(&namespace, &by);

@@ -7,13 +7,16 @@ use std::sync::Arc;
 
 use ratman_types::{Address, Namespace, Now, Recipient};
 use router_core::journal::GroupNumber;
-use router_core::streams::{StreamKey, Streams};
+use router_core::streams::{Spot, StreamKey, Streams};
 use tokio::sync::oneshot;
 
 use super::clients::{Held, NotStored, ReceiveError, Wanted};
 use super::inlet::Inlet;
 use super::members::{Members, NamespaceError};
 use super::searches::{Finding, Search, Searches};
+
+/// So many streams are looked at in a turn where an address has left a namespace: what of it is over takes up little, and nobody waits for it.
+const LOOKS_PER_TURN: usize = 64;
 
 /// What a client is answered that wants a stream.
 pub(super) type Receiving = oneshot::Sender<Result<Option<Held>, ReceiveError>>;
@@ -45,6 +48,8 @@ pub(super) struct Takers {
     /// What clients have in their hands, and for which address.
     held: BTreeSet<(StreamKey, Address)>,
     searches: Searches,
+    /// Namespaces that somebody has left, and from where on it is to be looked what is over there.
+    left: BTreeMap<Namespace, Spot>,
     joining: Vec<Joining>,
     /// Clients that want to be told that they have a stream for good.
     taking: BTreeMap<(StreamKey, Address), oneshot::Sender<Result<(), NotStored>>>,
@@ -60,6 +65,7 @@ impl Takers {
             waiting: Vec::new(),
             held: BTreeSet::new(),
             searches: Searches::default(),
+            left: BTreeMap::new(),
             joining: Vec::new(),
             taking: BTreeMap::new(),
         }
@@ -71,7 +77,7 @@ impl Takers {
     }
 
     /// In which namespaces an address takes part.
-    pub(super) fn takes_part_in<'a>(&'a self, member: &'a Address) -> impl Iterator<Item = Namespace> + 'a {
+    pub(super) fn takes_part_in(&self, member: &Address) -> impl Iterator<Item = Namespace> + use<'_> {
         self.members.of(member)
     }
 
@@ -104,15 +110,10 @@ impl Takers {
     }
 
     /// An address takes part in a namespace no more; whether it did.
-    pub(super) fn leave(
-        &mut self,
-        (namespace, member): (Namespace, Address),
-        streams: &mut Streams,
-        now: Now,
-    ) -> bool {
+    pub(super) fn leave(&mut self, (namespace, member): (Namespace, Address), streams: &mut Streams) -> bool {
         let took_part = self.members.leave(&namespace, &member);
         if took_part {
-            self.has_left(&namespace, streams, now);
+            self.has_left(namespace, streams);
         }
         took_part
     }
@@ -125,10 +126,10 @@ impl Takers {
     }
 
     /// An address of a client is gone for good.
-    pub(super) fn address_is_gone(&mut self, address: &Address, streams: &mut Streams, now: Now) {
+    pub(super) fn address_is_gone(&mut self, address: &Address, streams: &mut Streams) {
         self.address_is_down(address);
         for namespace in self.members.forget_address(address) {
-            self.has_left(&namespace, streams, now);
+            self.has_left(namespace, streams);
         }
         self.sweep(streams);
     }
@@ -151,16 +152,26 @@ impl Takers {
     }
 
     /// What the others have taken that still take part is over; without them nobody opens what comes.
-    fn has_left(&mut self, namespace: &Namespace, streams: &mut Streams, now: Now) {
-        if !self.members.is_open(namespace) {
-            streams.remove_namespace(namespace);
-            return;
+    fn has_left(&mut self, namespace: Namespace, streams: &mut Streams) {
+        if self.members.is_open(&namespace) {
+            self.left.insert(namespace, Spot::default());
+        } else {
+            streams.remove_namespace(&namespace);
         }
-        let over =
-            |key: &&StreamKey| self.members.who(namespace).all(|member| streams.has_taken(key, member));
-        let to_it = Recipient::Namespace(*namespace);
-        let over: Vec<_> = streams.arrivals_to(&to_it).filter(over).copied().collect();
-        over.iter().for_each(|key| streams.taken(key, now));
+    }
+
+    /// Ends some of what is over as somebody has left; whether there may be more of it.
+    pub(super) fn end_some(&mut self, streams: &mut Streams, now: Now) -> bool {
+        for _ in 0..LOOKS_PER_TURN {
+            let Some((namespace, from)) = self.left.pop_first() else { return false };
+            let next = streams.arrival_from(Recipient::Namespace(namespace), None, from);
+            let Some((spot, key)) = next.filter(|_| self.members.is_open(&namespace)) else { continue };
+            self.left.insert(namespace, spot.behind());
+            if self.members.who(&namespace).all(|member| streams.has_taken(&key, member)) {
+                streams.taken(&key, now);
+            }
+        }
+        !self.left.is_empty()
     }
 
     /// Tells clients that what was sent to their namespaces before is to be had.

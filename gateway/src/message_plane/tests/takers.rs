@@ -108,6 +108,28 @@ async fn what_the_rest_have_taken_is_over_when_the_last_other_leaves() {
 }
 
 #[tokio::test]
+async fn all_that_is_over_ends_however_much_it_is() {
+    let bed = Bed::new();
+    let [one, other] = [51, 52].map(|seed| bed.address(seed));
+    for member in [one, other] {
+        bed.join(member).await;
+    }
+    let clients = bed.plane.clients().clone();
+    for turn in 0..200_u8 {
+        bed.publish(&[turn]).await;
+        let held = clients.receive(for_(one)).await.unwrap().unwrap();
+        if turn != 77 {
+            held.take().await.unwrap().unwrap();
+        }
+    }
+    bed.reported(|report| report.streams.waiting == 200).await;
+    assert!(clients.leave_namespace(namespace(), other).await.unwrap());
+    bed.reported(|report| report.streams.waiting == 1).await;
+    assert!(bed.here(one).await.is_some());
+    bed.plane.end();
+}
+
+#[tokio::test]
 async fn who_took_part_before_a_restart_has_what_came_when_it_is_back_after_the_others() {
     for comes_back in [false, true] {
         let bed = Bed::new();
