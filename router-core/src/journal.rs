@@ -190,6 +190,30 @@ impl Journal {
         groups.map(|(number, _)| *number).collect()
     }
 
+    /// The oldest group that may go, of those that are kept for this reason at one's expense: a look at each of its older ones that may.
+    pub fn oldest_loose(&self, role: Role, brought_by: Option<RouterId>) -> Option<GroupNumber> {
+        let loose = &self.loose.get(&brought_by)?.groups;
+        loose.iter().find(|number| self.groups[number].key.role == role).copied()
+    }
+
+    /// The groups of one stream that are kept for this reason, whoever they are for, the oldest first: a look for each recipient that has
+    /// anything of the kind.
+    pub fn of_stream(&self, role: Role, sender: Address, stream: StreamId) -> Vec<GroupNumber> {
+        let [none, all] = [0, u8::MAX].map(|byte| Address::from_bytes([byte; 32]));
+        let first = GroupKey { role, recipient: Recipient::Address(none), sender: none, stream: None };
+        let (mut from, mut found) = (Bound::Included(first), Vec::new());
+        while let Some((key, _)) = self.by_key.range((from, Bound::Unbounded)).next()
+            && key.role == role
+        {
+            let recipient = key.recipient;
+            found.extend(self.find(&GroupKey { role, recipient, sender, stream: Some(stream) }));
+            let last = Some(StreamId::from_bytes([u8::MAX; 32]));
+            from = Bound::Excluded(GroupKey { role, recipient, sender: all, stream: last });
+        }
+        found.sort_unstable();
+        found
+    }
+
     /// Makes room for one more entry of `bytes` in a group: says which groups have to be removed first, in the store and by
     /// [`Journal::remove`]. Only groups that may go are among them: of the neighbour that fills most the newest.
     ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 use proptest::prelude::*;
-use ratman_types::Address;
+use ratman_types::{Address, Namespace};
 use ratman_wire::stream::StreamId;
 
 use super::*;
@@ -43,6 +43,58 @@ fn add(
     }
     journal.insert(group, name(number), bytes);
     Ok(leaving)
+}
+
+#[test]
+fn what_may_go_and_what_is_of_a_stream_is_found_as_a_look_at_all_finds_it() {
+    let mut journal = Journal::new(ByteCount(100 * KIB));
+    let [none, all] = [0, u8::MAX].map(|byte| [byte; 32]);
+    let recipients = [none, [3; 32], all]
+        .map(|to| {
+            [Recipient::Address(Address::from_bytes(to)), Recipient::Namespace(Namespace::from_bytes(to))]
+        })
+        .concat();
+    let streams = [None, Some(none), Some([7; 32]), Some(all)].map(|stream| stream.map(StreamId::from_bytes));
+    let mut numbers = Vec::new();
+    for (role, recipient) in [Role::Carried, Role::Flooded, Role::Shared]
+        .into_iter()
+        .flat_map(|role| recipients.iter().rev().map(move |to| (role, *to)))
+    {
+        for (sender, stream) in
+            [none, [7; 32], all].into_iter().flat_map(|sender| streams.map(|stream| (sender, stream)))
+        {
+            let sender = Address::from_bytes(sender);
+            let by = neighbour(1).filter(|_| stream.is_none());
+            let key = GroupKey { role, recipient, sender, stream };
+            numbers.push(journal.open(key, by, later(9)).unwrap());
+        }
+    }
+    for role in [Role::Sent, Role::Carried, Role::Flooded, Role::Shared] {
+        for (sender, stream) in [none, [7; 32], all, [9; 32]].map(|of| (Address::from_bytes(of), of)) {
+            let stream = StreamId::from_bytes(stream);
+            let is_it = |number: &GroupNumber| {
+                let key = journal.get(*number).unwrap().key;
+                (key.sender, key.stream) == (sender, Some(stream))
+            };
+            let expected: Vec<_> = journal.of_role(role).into_iter().filter(is_it).collect();
+            assert_eq!(journal.of_stream(role, sender, stream), expected);
+        }
+    }
+    for (place, number) in numbers.into_iter().enumerate() {
+        for by in [None, neighbour(1), neighbour(2)] {
+            let is_it = |number: &GroupNumber| {
+                let group = journal.get(*number).unwrap();
+                group.hold == Hold::Loose && group.brought_by == by
+            };
+            let expected = journal.of_role(Role::Flooded).into_iter().find(is_it);
+            assert_eq!(journal.oldest_loose(Role::Flooded, by), expected);
+        }
+        if place % 3 == 0 {
+            journal.hold(number);
+        } else {
+            journal.remove(number);
+        }
+    }
 }
 
 #[test]

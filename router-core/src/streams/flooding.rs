@@ -244,9 +244,10 @@ impl Streams {
         let (is_ours, frame) = (arrived.from == LOOPBACK, arrived.bytes.to_vec());
         let brought_by = (!is_ours).then_some(arrived.from.neighbour);
         let mut kept = self.keep_frame(key, brought_by, end, (name, frame.len()));
+        // Of what clients here published what may go first: others have it.
         while kept == Err(DropReason::JournalFull)
             && is_ours
-            && let Some(oldest) = self.oldest_of_ours_with_others()
+            && let Some(oldest) = self.journal.oldest_loose(Role::Flooded, None)
         {
             self.remove_group(oldest);
             kept = self.keep_frame(key, brought_by, end, (name, frame.len()));
@@ -261,15 +262,6 @@ impl Streams {
         let durable = Durable::Flooded { group, number, name, from: arrived.from };
         self.write_frame((group, number), name, frame, durable);
         Ok(())
-    }
-
-    /// Of what clients here published, what may go first: others have it.
-    fn oldest_of_ours_with_others(&self) -> Option<GroupNumber> {
-        let flooded = self.journal.of_role(Role::Flooded);
-        flooded.into_iter().find(|group| {
-            let group = self.journal.get(*group);
-            group.is_some_and(|group| group.brought_by.is_none() && group.hold == Hold::Loose)
-        })
     }
 
     /// A frame is durable: whoever brought it hears so, and all others get it, clients here as well.

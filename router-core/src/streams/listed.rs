@@ -130,7 +130,12 @@ impl Streams {
         })
     }
 
-    fn sent_after(&self, sender: Address, after: Option<Place>) -> impl Iterator<Item = &StreamKey> {
+    /// What an address sends, beyond a place.
+    pub(super) fn sent_after(
+        &self,
+        sender: Address,
+        after: Option<Place>,
+    ) -> impl Iterator<Item = &StreamKey> {
         let first = StreamKey {
             sender,
             recipient: Recipient::Address(Address::from_bytes([0; 32])),

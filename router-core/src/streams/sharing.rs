@@ -178,11 +178,7 @@ impl Streams {
         let group = shared.group;
         let key = StreamKey { sender, recipient: Recipient::Address(sender), stream };
         self.end_announcements((sender, stream), Ended::Withdrawn);
-        let flooded = self.journal.of_role(Role::Flooded).into_iter().filter(|group| {
-            let of = self.journal.get(*group).map(|group| (group.key.sender, group.key.stream));
-            of == Some((sender, Some(stream)))
-        });
-        let flooded: Vec<GroupNumber> = flooded.collect();
+        let flooded = self.journal.of_stream(Role::Flooded, sender, stream);
         self.evict(&flooded);
         // Last: what is told is durable then, and so is what was done before it.
         self.store.promise(group, Durable::TakenDown { key });
@@ -207,9 +203,11 @@ impl Streams {
 
     /// Nobody is told of content any more, and nobody gets it.
     fn end_announcements(&mut self, name: (Address, StreamId), ended: Ended) {
-        let of_it =
-            self.sent.iter().filter(|(key, out)| (key.sender, key.stream) == name && out.has_shared_blocks());
-        for (key, purpose) in of_it.map(|(key, out)| (*key, out.purpose)).collect::<Vec<_>>() {
+        let (sender, stream) = name;
+        let of_it = self.sent_after(sender, None).filter(|key| key.stream == stream);
+        let of_it = of_it.filter_map(|key| self.sent.get(key).map(|out| (*key, out)));
+        let of_it = of_it.filter(|(_, out)| out.has_shared_blocks());
+        for (key, purpose) in of_it.map(|(key, out)| (key, out.purpose)).collect::<Vec<_>>() {
             if purpose == Purpose::Announce {
                 self.events.push_back(StreamEvent::Ended(key, ended));
             }
