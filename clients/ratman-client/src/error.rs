@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use ratman_wire::api::{
-    ClientError, MicroframeError, Refusal, RefusalReason, Reply, ReplyError, SubscriptionId, Text,
+    ClientError, MicroframeError, Refusal, RefusalReason, Reply, ReplyError, SubscriptionId, Text, UserError,
 };
 
 use crate::ApiBind;
@@ -143,7 +143,12 @@ impl From<ClientError> for Error {
             ClientError::DuplicateAddress => Self::AddressExists,
             ClientError::Internal(text) => Self::Router(text.to_string()),
             ClientError::NoSuchSubscription(id) => Self::NoSuchSubscription(id),
-            ClientError::User(error) => Self::Input(error.to_string()),
+            ClientError::User(UserError::InvalidInput(wrong, None)) => Self::Input(wrong.to_string()),
+            ClientError::User(UserError::InvalidInput(wrong, Some(hint))) => {
+                Self::Input(format!("{wrong} ({hint})"))
+            }
+            ClientError::User(UserError::MissingInput(what)) => Self::Input(format!("{what} is missing")),
+            ClientError::User(error @ UserError::RecvLimitReached) => Self::Input(error.to_string()),
         }
     }
 }
@@ -209,5 +214,20 @@ impl From<Error> for io::Error {
             Error::Io(error) => error.kind(),
         };
         if let Error::Io(error) = error { error } else { Self::new(kind, error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_request_is_said_once() {
+        let of_router = |error: ClientError| Error::from(error).to_string();
+        assert_eq!(of_router(ClientError::invalid_input("expected a key")), "invalid input: expected a key");
+        let hinted = UserError::InvalidInput(Text::of("a name"), Some(Text::of("too long")));
+        assert_eq!(of_router(ClientError::User(hinted)), "invalid input: a name (too long)");
+        let missing = ClientError::User(UserError::MissingInput(Text::of("a letterhead")));
+        assert_eq!(of_router(missing), "invalid input: a letterhead is missing");
     }
 }
