@@ -163,6 +163,7 @@ impl Gateway {
             let last = state.last_origin(&own).unwrap_or_default();
             router.add_local(Arc::new(identity.address.clone()), last, now);
         }
+        state.known().iter().for_each(|known| router.restore_nearness(known));
         if config.tun.enable {
             let halves = {
                 let _data = data.enter();

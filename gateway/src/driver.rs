@@ -2,6 +2,7 @@
 //! The control plane's loop: one task that owns the router and irdest-proxy's control half, feeds them what happened,
 //! and carries out what they want. It decides nothing about the protocol.
 
+mod known;
 mod lines;
 mod measured;
 mod orders;
@@ -33,6 +34,7 @@ use crate::probing::Probing;
 use crate::state::State;
 use crate::watchdog::Watchdog;
 use crate::ways::Ways;
+use known::Kept;
 use lines::Lines;
 
 pub use orders::Order;
@@ -123,6 +125,7 @@ pub struct Driver {
     /// Why the last reload was refused; nothing once one was taken.
     refused: Option<String>,
     status_line: StatusLine,
+    kept: Kept,
 }
 
 impl Driver {
@@ -141,6 +144,7 @@ impl Driver {
             custodies_unheard: 0,
             refused: None,
             status_line: StatusLine::default(),
+            kept: Kept::new(started),
         }
     }
 
@@ -161,6 +165,7 @@ impl Driver {
 
     /// Makes durable what a clean end can tell more exactly.
     pub fn end(&mut self) {
+        self.keep_known();
         let Parts { router, state, .. } = &mut self.parts;
         let now = self.clock.now().at;
         for (address, time) in router.origin_times() {
@@ -208,7 +213,7 @@ impl Driver {
         let router = self.parts.router.poll_timeout().map(|(deadline, _)| deadline);
         let proxy = self.parts.proxy.as_ref().map(ControlHalf::poll_timeout);
         let watchdog = self.parts.watchdog.as_ref().map(Watchdog::deadline);
-        let own = self.next_sample.min(self.next_measure);
+        let own = self.next_sample.min(self.next_measure).min(self.kept.deadline());
         [router, proxy, watchdog].into_iter().flatten().fold(own, Timestamp::min)
     }
 
@@ -220,6 +225,7 @@ impl Driver {
         if self.next_measure <= now.at {
             self.measure(now);
         }
+        self.keep_what_was_lost(now);
         if self.parts.router.poll_timeout().is_some_and(|(deadline, _)| deadline <= now.at) {
             self.parts.router.handle_timeout(now);
         }

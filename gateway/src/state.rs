@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use ratman_types::{Address, Timestamp, WallTime};
+use ratman_wire::sync_scope::KnownAddress;
 use tracing::{debug, warn};
 
 mod atomic;
+mod known;
 mod times;
 mod trouble;
 
@@ -118,6 +120,22 @@ impl State {
     /// The stored times of session initiations to and from `remote`.
     pub fn session_times(&self, remote: &Address) -> SessionTimes {
         self.times.session(remote)
+    }
+
+    /// How lately and how near addresses were known before this start; nothing where that cannot be read, which is said.
+    pub fn known(&self) -> Vec<KnownAddress> {
+        known::read(&self.dir).unwrap_or_else(|error| {
+            warn!(dir = %self.dir.display(), %error, "who knew addresses that are away is not read");
+            Vec::new()
+        })
+    }
+
+    /// Keeps it for the next start. Blocks for the sync.
+    ///
+    /// # Errors
+    /// The file cannot be written; the one before stays.
+    pub fn keep_known(&self, known: impl Iterator<Item = KnownAddress>) -> io::Result<()> {
+        known::write(&self.dir, known)
     }
 
     /// How many addresses and remotes were forgotten since the start because a table of times was full.

@@ -133,6 +133,7 @@ impl Router {
         self.now = now;
         let address = key.address();
         self.forget(&address, now);
+        self.note_found(&address);
         if last_origin_time > WallTime::default() {
             self.clock.raise_announced(last_origin_time, now.at);
         }

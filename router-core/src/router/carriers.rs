@@ -51,6 +51,8 @@ pub(super) struct Lost {
     // INVARIANT: of addresses above, at most MAX_CLAIMS_OF_ONE each and MAX_CLAIMS in all.
     claims: BTreeMap<RouterId, BTreeSet<Address>>,
     claimed: usize,
+    /// How often an address was lost.
+    losses: u64,
 }
 
 #[derive(Debug)]
@@ -170,6 +172,7 @@ impl Router {
         let newest = known.times.newest();
         let ours = newest.map(|newest| Nearness { time: newest.time, latency: newest.flooded });
         let had_one = self.carrier(address).is_some();
+        self.lost.losses += 1;
         if let Some(left) = self.lost.insert(*address, ours, nearer) {
             self.tell(Event::Carrier { address: left });
         }
@@ -208,6 +211,11 @@ impl Router {
                 self.lost.remove(&address);
             }
         }
+    }
+
+    /// How often the last route to an address was lost since the start: whether [`Router::known_nearness`] is to be kept anew.
+    pub fn losses(&self) -> u64 {
+        self.lost.losses
     }
 
     /// How lately and how near all addresses were known that are others', to be kept over a restart: those lost first come first.

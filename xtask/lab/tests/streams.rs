@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use irdest_lab::StreamNews::{Delivered, Stored};
 use irdest_lab::{
-    Gateway, StreamSender, Streams, TakenStream, ThreeRouters, TimeLimit, repetitions, same_content,
+    Dials, Gateway, StreamSender, Streams, TakenStream, ThreeRouters, TimeLimit, repetitions, same_content,
 };
 
 /// On both sides of what changes how contents are sent: none, the block sizes, what a manifest takes inline.
@@ -133,4 +133,49 @@ fn what_r_stored_arrives_without_its_sender() {
         routers.a.start().unwrap();
         assert_over(&routers);
     }
+}
+
+/// Stops B once R has a route to it, and waits until R knows.
+fn r_meets_b(routers: &mut ThreeRouters) {
+    routers.b.start().unwrap();
+    let b = routers.b.identity().address.clone();
+    let wait = |routers: &ThreeRouters, is_there: bool| {
+        let holds = || Ok((routers.r.status()?.next_hop(&b).is_some() == is_there).then_some(()));
+        routers.limit().wait_for("R to know of B", holds).unwrap();
+    };
+    wait(routers, true);
+    routers.b.stop().unwrap();
+    wait(routers, false);
+}
+
+/// A sends while B is off, and ends once somebody answers for it; then B comes.
+fn is_carried(routers: &mut ThreeRouters) {
+    let file = routers.a.random_file("content", 300_000).unwrap();
+    let mut sender = routers.a.send_stream(&routers.b, &file, "stored").unwrap();
+    sender.wait_for(&Stored).unwrap();
+    routers.a.stop().unwrap();
+    routers.b.start().unwrap();
+    assert_taken(&take(&routers.b), &routers.a, &sender, &file);
+}
+
+#[test]
+fn who_met_the_recipient_once_takes_along_what_others_have_for_it() {
+    let mut routers =
+        ThreeRouters::prepare(TimeLimit::within(Duration::from_secs(120)), Dials::Edges).unwrap();
+    routers.r.start().unwrap();
+    r_meets_b(&mut routers);
+    // A hears of B for the first time, and only that R knew it.
+    routers.a.start().unwrap();
+    is_carried(&mut routers);
+}
+
+#[test]
+fn who_was_nearer_is_known_after_all_have_been_off() {
+    let mut routers = running(120, "");
+    without_b(&mut routers);
+    routers.a.stop().unwrap();
+    routers.r.stop().unwrap();
+    routers.r.start().unwrap();
+    routers.a.start().unwrap();
+    is_carried(&mut routers);
 }

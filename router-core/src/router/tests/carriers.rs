@@ -245,3 +245,21 @@ fn what_was_known_counts_after_a_restart() {
         assert_eq!(rig.carrier(&lost).is_some(), carries);
     }
 }
+
+#[test]
+fn an_address_that_moves_to_us_is_not_lost_any_more() {
+    let mut rig = Rig::with_neighbours(1);
+    let origin = Origin::new(1);
+    let time = rig.wall();
+    rig.announce(0, &origin, time, 5_000);
+    rig.retract(0, &origin, time);
+    assert!(rig.carrier(&origin).is_some());
+    assert_eq!(rig.router.losses(), 1);
+    let kept: Vec<_> = rig.router.known_nearness().collect();
+    assert_eq!(kept.len(), 1);
+    rig.router.add_local(Arc::new(SecretKey::from_seed([1; 32])), WallTime::default(), rig.now);
+    assert_eq!((rig.carrier(&origin), rig.router.is_local(&origin.address())), (None, true));
+    kept.iter().for_each(|known| rig.router.restore_nearness(known));
+    rig.say(0, &[known(&origin, rig.wall(), 1)]);
+    assert_eq!((rig.carrier(&origin), rig.router.known_nearness().count()), (None, 0));
+}
