@@ -124,13 +124,15 @@ drop_reasons! {
     FloodedTooLong = "flooded_too_long",
     /// A probe of a namespace, or an answer to one, by who does not hold the namespace's key.
     AnycastProof = "anycast_proof",
-    /// A probe of somebody who asks too much.
+    /// A probe of somebody who has asked too much.
     AnycastAsker = "anycast_asker",
+    /// An answer of ours whose member, or whose namespace's key, left while it waited.
+    AnycastGone = "anycast_gone",
     /// An answer to a probe that was not sealed to us by its sender.
     AnycastSeal = "anycast_seal",
-    /// More probes of namespaces are remembered, or more answers wait, than may.
+    /// More probes of namespaces or askers are remembered, or more answers wait, than may.
     AnycastFull = "anycast_full",
-    /// An answer to no probe of ours that is open, or one that was heard.
+    /// An answer to no probe of ours that is open and lists more, or of one that was heard.
     AnycastUnasked = "anycast_unasked",
     /// A stream that our rules refuse.
     StreamRefused = "stream_refused",

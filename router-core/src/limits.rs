@@ -29,12 +29,15 @@ pub(crate) const FLOODED_VERIFICATIONS: Rate = Rate { per_second: 500, burst: 4_
 /// Probes of namespaces that one neighbour may bring in a second: each goes to everybody, and is asked by a person or at the start of a
 /// program. One neighbour fills a tenth of what is remembered of them.
 pub(crate) const PROBES: Rate = Rate { per_second: 10, burst: 50 };
-/// Of these, those of one asker, whoever brings them: half a dozen others are heard beside it.
+/// Of these, those of one asker, whoever brings them: four others are heard beside it.
 pub(crate) const PROBES_OF_ONE: Rate = Rate { per_second: 2, burst: 20 };
 /// Probes that our own clients may make, and one of their addresses: half as many as others let pass, as the way there makes bursts of them.
 pub(crate) const OWN_PROBES: Rate = Rate { per_second: 5, burst: 25 };
 /// See [`OWN_PROBES`].
 pub(crate) const OWN_PROBES_OF_ONE: Rate = Rate { per_second: 1, burst: 10 };
+/// Answers to our probes that one neighbour may bring in a second and that turn out to be none: each costs a signature and an opening, a
+/// sixtieth of a core in all.
+pub(crate) const WRONG_ANSWERS: Rate = Rate { per_second: 100, burst: 1_000 };
 /// Of how many probes it is remembered that they came (source: wire page, freshness).
 pub(crate) const REMEMBERED_PROBES: usize = 65_536;
 /// For how long: twice the clock window (source: wire page, freshness).

@@ -73,8 +73,9 @@ impl Questions {
 /// Somebody asks: those who take part here, and are up, answer.
 pub(super) fn answer(question: &Question, members: &Members, streams: &mut Streams, now: Now) {
     let here: Vec<_> = members.who(&question.namespace).filter(|member| streams.is_local(member)).collect();
-    for member in here.into_iter().take(MOST_ANSWERS) {
-        streams.answer_question(question, *member, now);
+    let first = question.place_among(here.len());
+    for member in here.iter().cycle().skip(first).take(MOST_ANSWERS.min(here.len())) {
+        streams.answer_question(question, **member, now);
     }
 }
 

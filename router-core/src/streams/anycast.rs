@@ -7,16 +7,16 @@ mod answers;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ratman_types::{Address, Namespace, Now, Recipient, SecretKey, Signer, Timestamp, WallTime};
+use ratman_types::{Address, Hop, Namespace, Now, Recipient, SecretKey, Signer, Timestamp, WallTime};
 use ratman_wire::anycast::Probe;
-use ratman_wire::{Frame, FrameId, Header, Mode};
+use ratman_wire::{Frame, FrameId, Header, Mode, SignedBytes};
 
 use super::deadlines::Deadlines;
 use super::event::{AskError, Question, QuestionId};
 use super::frames::{AHEAD, Arrived, MOST_RELAYED};
 use super::{StreamEvent, StreamTransmit, Streams};
 use crate::limits::{
-    OWN_PROBES, OWN_PROBES_OF_ONE, PROBES_OF_ONE, REMEMBER_PROBE, REMEMBERED_PROBES, Rate, TokenBucket,
+    OWN_PROBES, OWN_PROBES_OF_ONE, PROBES_OF_ONE, REMEMBER_PROBE, REMEMBERED_PROBES, TokenBucket,
 };
 use crate::{DropReason, sign_frame};
 use answers::Waiting;
@@ -28,8 +28,13 @@ const MAX_QUESTIONS: usize = 256;
 const MAX_QUESTIONS_OF_ONE: usize = 16;
 /// Places of what is remembered that others do not take: as many as ours are in that time.
 const PLACES_OF_OURS: usize = 4096;
-/// Who asked lately, of ours and others.
+/// Others who asked lately.
 const MAX_ASKERS: usize = 4096;
+/// After so long anybody may ask again who asked once.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// A probe is answered for so long after the asker has stopped to listen, by our clock: the two differ a little, and who holds one back for
+/// longer asks for itself.
+const TOO_LATE: Duration = Duration::from_secs(60);
 
 /// Questions of ours, and what others asked.
 #[derive(Debug, Default)]
@@ -41,8 +46,12 @@ pub(super) struct Anycast {
     ends: Deadlines<QuestionId>,
     /// What our own clients may ask, all together.
     own: Option<TokenBucket>,
-    /// What each may ask who asked lately; at most [`MAX_ASKERS`].
+    /// What each of them may ask who asked lately: as many as we have addresses.
+    own_askers: BTreeMap<Address, TokenBucket>,
+    /// What others may ask who asked lately; at most [`MAX_ASKERS`].
     askers: BTreeMap<Address, TokenBucket>,
+    /// When it is looked again who of them may ask as much as anybody.
+    look: Timestamp,
     /// Answers of ours.
     waiting: Waiting,
     /// What was seen before is not known: nothing older is passed on.
@@ -72,7 +81,15 @@ impl Anycast {
     /// Forgets what cannot come again, and who may ask as much as anybody.
     pub(super) fn sweep(&mut self, now: Timestamp) {
         while self.seen.take_due(now).is_some() {}
-        self.askers.retain(|_, quota| !quota.is_full(now));
+        self.own_askers.retain(|_, quota| !quota.is_full(now));
+        self.forget_askers(now);
+    }
+
+    fn forget_askers(&mut self, now: Timestamp) {
+        if self.look <= now {
+            self.look = now + LOOK_AGAIN;
+            self.askers.retain(|_, quota| !quota.is_full(now));
+        }
     }
 
     /// A probe goes on.
@@ -86,12 +103,25 @@ impl Anycast {
         self.seen.len()
     }
 
-    /// Whether one asker may ask once more.
-    fn may_ask(&mut self, asker: Address, rate: Rate, now: Timestamp) -> bool {
+    /// Whether somebody else has asked as much as one may: nobody but the asker itself brings that about.
+    fn has_asked_enough(&mut self, asker: &Address, now: Timestamp) -> bool {
+        self.askers.get_mut(asker).is_some_and(|quota| !quota.has(now))
+    }
+
+    /// Somebody else asks, whose signature holds.
+    pub(super) fn note_asker(&mut self, asker: Address, now: Timestamp) -> Result<(), DropReason> {
         if self.askers.len() >= MAX_ASKERS && !self.askers.contains_key(&asker) {
-            return false;
+            self.forget_askers(now);
+            if self.askers.len() >= MAX_ASKERS {
+                return Err(DropReason::AnycastFull);
+            }
         }
-        self.askers.entry(asker).or_insert_with(|| TokenBucket::new(rate, now)).take(now)
+        let quota = self.askers.entry(asker).or_insert_with(|| TokenBucket::new(PROBES_OF_ONE, now));
+        if quota.take(now) { Ok(()) } else { Err(DropReason::AnycastAsker) }
+    }
+
+    fn may_this_one_ask(&mut self, asker: Address, now: Timestamp) -> bool {
+        self.own_askers.entry(asker).or_insert_with(|| TokenBucket::new(OWN_PROBES_OF_ONE, now)).take(now)
     }
 
     /// Whether one of ours may ask once more.
@@ -100,9 +130,15 @@ impl Anycast {
         self.open.len() < MAX_QUESTIONS
             && of_one < MAX_QUESTIONS_OF_ONE
             && self.seen.len() < REMEMBERED_PROBES
-            && self.may_ask(asker, OWN_PROBES_OF_ONE, now)
+            && self.may_this_one_ask(asker, now)
             && self.own.get_or_insert_with(|| TokenBucket::new(OWN_PROBES, now)).take(now)
     }
+}
+
+/// A probe is made about then: no more exactly than others need, as whoever sees it leave could tell from it that it was made here.
+fn told_time(now: WallTime) -> WallTime {
+    let micros = now.as_micros();
+    WallTime::from_micros(micros - micros % 1_000_000)
 }
 
 impl Streams {
@@ -124,7 +160,7 @@ impl Streams {
         }
         let (asker_key, hops_left) = (local.key.clone(), local.hops);
         let namespace = Namespace::from_bytes(key.public());
-        let (time, nonce) = (self.wall(now), u64::from_be_bytes(self.prng.bytes()));
+        let (time, nonce) = (told_time(self.wall(now)), u64::from_be_bytes(self.prng.bytes()));
         let proof = key.sign(&Probe::proven_bytes(&asker, &namespace, time, nonce));
         let mut payload = Vec::new();
         Probe { time, window, nonce, proof }.encode_into(&mut payload);
@@ -132,9 +168,7 @@ impl Streams {
         let frame = sign_frame(&*asker_key, Header { hops_left, ..header }, &payload);
         let name = Frame::decode(&frame).expect("invariant: what we make is a frame").signed_bytes().id();
         self.anycast.note(name, now.at);
-        for via in self.flooding.links() {
-            self.outbox.push_back(StreamTransmit { hop: via.hop, came_over: None, frame: frame.clone() });
-        }
+        self.flood_probe(&frame, None);
         let question = Question { asker, namespace, window, time, nonce };
         self.events.push_back(StreamEvent::Asked(question));
         let id = QuestionId(nonce);
@@ -185,11 +219,36 @@ impl Streams {
         now: Now,
     ) -> Result<(), DropReason> {
         let time = self.check_probe_time(&arrived.frame, now)?;
-        let probe = Probe::decode(arrived.frame.payload).map_err(|_| DropReason::MalformedPayload)?;
+        let Probe { window, nonce, proof, .. } =
+            Probe::decode(arrived.frame.payload).map_err(|_| DropReason::MalformedPayload)?;
+        let (asker, signed) = (arrived.sender, arrived.frame.signed_bytes());
+        let name = self.check_probe(arrived, (time, &signed), now)?;
+        self.verify_signed(arrived, &signed)?;
+        // By every router: what takes longer, or goes no further, where the key is held, tells who holds it.
+        let proven = Probe::proven_bytes(&asker, &namespace, time, nonce);
+        if !self.verifier.verify(namespace.as_bytes(), &proven, &proof) {
+            return Err(DropReason::AnycastProof);
+        }
+        self.anycast.note_asker(asker, now.at)?;
+        self.anycast.note(name, now.at);
+        self.flood_probe(&arrived.one_hop_on(), Some(arrived.from));
+        let end = time + window.saturating_add(TOO_LATE);
+        if self.namespaces.contains_key(&namespace) && self.wall(now) <= end {
+            self.events.push_back(StreamEvent::Asked(Question { asker, namespace, window, time, nonce }));
+        }
+        Ok(())
+    }
+
+    /// The cheap questions, before the signatures; what the probe is called.
+    fn check_probe(
+        &mut self,
+        arrived: &Arrived<'_>,
+        (time, signed): (WallTime, &SignedBytes),
+        now: Now,
+    ) -> Result<FrameId, DropReason> {
         if !self.is_since_we_began(time, now) {
             return Err(DropReason::ClockWindow);
         }
-        let signed = arrived.frame.signed_bytes();
         let name = signed.id();
         if self.anycast.seen.get(&name).is_some() {
             return Err(DropReason::FloodedBefore);
@@ -200,35 +259,23 @@ impl Streams {
         if self.outbox.len() >= MOST_RELAYED {
             return Err(DropReason::TransmitQueueFull);
         }
+        if self.anycast.has_asked_enough(&arrived.sender, now.at) {
+            return Err(DropReason::AnycastAsker);
+        }
         if !self.flooding.may_probe(arrived.from.neighbour, now.at) {
             return Err(DropReason::VerificationQuota);
         }
-        self.verify_signed(arrived, &signed)?;
-        let (asker, nonce) = (arrived.sender, probe.nonce);
-        if !self.anycast.may_ask(asker, PROBES_OF_ONE, now.at) {
-            return Err(DropReason::AnycastAsker);
-        }
-        self.anycast.note(name, now.at);
-        self.flood_probe(arrived);
-        // Only now: whether we hold the key is seen by nobody.
-        if !self.namespaces.contains_key(&namespace) {
-            return Ok(());
-        }
-        let proven = Probe::proven_bytes(&asker, &namespace, time, nonce);
-        if !self.verifier.verify(namespace.as_bytes(), &proven, &probe.proof) {
-            return Err(DropReason::AnycastProof);
-        }
-        let question = Question { asker, namespace, window: probe.window, time, nonce };
-        self.events.push_back(StreamEvent::Asked(question));
-        Ok(())
+        Ok(name)
     }
 
-    fn flood_probe(&mut self, arrived: &Arrived<'_>) {
-        let Ok(length) = u32::try_from(arrived.bytes.len()) else { return };
-        let others = self.flooding.links().filter(|via| via.hop.neighbour != arrived.from.neighbour);
+    /// Sends a probe once over each link that takes it, but not to who brought it.
+    fn flood_probe(&mut self, frame: &[u8], came_from: Option<Hop>) {
+        let Ok(length) = u32::try_from(frame.len()) else { return };
+        let brought_by = came_from.map(|hop| hop.neighbour);
+        let others = self.flooding.links().filter(|via| Some(via.hop.neighbour) != brought_by);
         for via in others.filter(|via| length <= via.mtu.0) {
-            let (came_over, frame) = (Some(arrived.from.link), arrived.one_hop_on());
-            self.outbox.push_back(StreamTransmit { hop: via.hop, came_over, frame });
+            let came_over = came_from.map(|hop| hop.link);
+            self.outbox.push_back(StreamTransmit { hop: via.hop, came_over, frame: frame.to_vec() });
         }
     }
 }

@@ -151,9 +151,17 @@ pub struct Question {
     pub namespace: Namespace,
     /// For how long answers are collected.
     pub(super) window: Duration,
-    /// When that was, by the asker's clock.
+    /// When it was asked, by the asker's clock.
     pub(super) time: WallTime,
     pub(super) nonce: u64,
+}
+
+impl Question {
+    /// A place among so many, another one with each question: where those who answer begin who are not all to answer.
+    pub fn place_among(&self, count: usize) -> usize {
+        let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
+        usize::try_from(self.nonce % count).unwrap_or_default()
+    }
 }
 
 /// What the driver, or a client through it, is to hear.

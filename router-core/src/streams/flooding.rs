@@ -108,6 +108,21 @@ impl Flooding {
         self.neighbour(id, now).is_some_and(|neighbour| neighbour.probes.take(now))
     }
 
+    /// Whether an answer that came over a hop is looked at: what was wrong of what its neighbour brought is limited. What is our own is.
+    pub(super) fn may_answer(&mut self, from: Hop, now: Timestamp) -> bool {
+        let has = |neighbour: &mut Neighbour| neighbour.wrong_answers.has(now);
+        from == LOOPBACK || self.neighbour(from.neighbour, now).is_some_and(has)
+    }
+
+    /// An answer that came over a hop was none to us.
+    pub(super) fn note_wrong_answer(&mut self, from: Hop, now: Timestamp) {
+        if from != LOOPBACK
+            && let Some(neighbour) = self.neighbour(from.neighbour, now)
+        {
+            neighbour.wrong_answers.take(now);
+        }
+    }
+
     /// The best links of all neighbours.
     pub(super) fn links(&self) -> impl Iterator<Item = Via> {
         self.neighbours.values().filter_map(|neighbour| neighbour.via)

@@ -10,7 +10,7 @@ use ratman_types::Timestamp;
 
 use super::{Held, Order};
 use crate::Via;
-use crate::limits::{FLOODED_VERIFICATIONS, PROBES, TokenBucket};
+use crate::limits::{FLOODED_VERIFICATIONS, PROBES, TokenBucket, WRONG_ANSWERS};
 use crate::streams::deadlines::Deadlines;
 
 /// A new link gets nothing for so long: its ends say first what they have.
@@ -35,6 +35,8 @@ pub(super) struct Neighbour {
     pub(super) verifications: TokenBucket,
     /// Probes that it may bring.
     pub(super) probes: TokenBucket,
+    /// Answers to probes that it may bring and that are none.
+    pub(super) wrong_answers: TokenBucket,
     begins: Timestamp,
     fresh: BTreeSet<Order>,
     /// Where the look at all frames is: behind this one, or at the beginning.
@@ -57,6 +59,7 @@ impl Neighbour {
             via: None,
             verifications: TokenBucket::new(FLOODED_VERIFICATIONS, now),
             probes: TokenBucket::new(PROBES, now),
+            wrong_answers: TokenBucket::new(WRONG_ANSWERS, now),
             begins: now,
             fresh: BTreeSet::new(),
             look: None,

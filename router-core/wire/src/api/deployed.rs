@@ -189,7 +189,7 @@ impl Field for Anycast {
 pub struct AnycastReply {
     /// Who.
     pub address: Address,
-    /// After how long the answer came, in whole milliseconds.
+    /// How long the way there and back took, in whole milliseconds.
     pub after: Duration,
 }
 
