@@ -68,8 +68,6 @@ pub(crate) struct Link {
     pub(crate) meta: Option<RouterMeta>,
     /// The last address whose newest announcement the new link got of all that it is to get.
     pub(crate) resent: Option<Address>,
-    /// The last address of which the neighbour was told how we knew it, of all that it is to hear of.
-    pub(crate) scoped: Option<Address>,
     /// What it costs us to use it.
     pub(crate) cost: LinkCost,
     /// What is measured of it.
@@ -105,7 +103,6 @@ impl Link {
             clock_offset: None,
             meta: None,
             resent: None,
-            scoped: None,
             cost: LinkCost::NONE,
             estimator: Estimator::default(),
             state: LinkState::Starting,

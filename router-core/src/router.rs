@@ -39,8 +39,9 @@ use crate::{
     Class, CloseReason, Counters, DropCounters, DropReason, Event, Fib, LEAST_ANNOUNCE_INTERVAL, LinkEvent,
     RouterConfig, Timer, Transmit,
 };
-use carriers::Lost;
+use carriers::Carriers;
 use events::Events;
+use scope::Scopes;
 use trust::Trust;
 
 /// The control plane of one router.
@@ -58,7 +59,8 @@ pub struct Router {
     // As many as the operator gave us.
     locals: BTreeMap<Address, LocalAddress>,
     rib: Rib,
-    lost: Lost,
+    carriers: Carriers,
+    scopes: Scopes,
     scorer: Box<dyn RouteScorer>,
     scorer_config: ScorerConfiguration,
     trust: Trust,
@@ -103,7 +105,8 @@ impl Router {
             neighbours: Neighbours::default(),
             locals: BTreeMap::new(),
             rib: Rib::new(config.max_addresses),
-            lost: Lost::default(),
+            carriers: Carriers::default(),
+            scopes: Scopes::default(),
             scorer,
             scorer_config,
             trust: Trust::default(),
@@ -133,7 +136,7 @@ impl Router {
         self.now = now;
         let address = key.address();
         self.forget(&address, now);
-        self.note_found(&address);
+        self.note_ours(&address);
         if last_origin_time > WallTime::default() {
             self.clock.raise_announced(last_origin_time, now.at);
         }
@@ -222,7 +225,7 @@ impl Router {
                 Timer::Link(hop) => self.judge_link(hop, now),
                 Timer::RouterMeta(hop) => self.send_router_meta(hop, now),
                 Timer::Resend(hop) => self.resend(hop, now),
-                Timer::Scope(hop) => self.send_scope(hop, now),
+                Timer::Scope(neighbour) => self.send_scope(neighbour, now),
                 Timer::Announce(address) => self.announce(address, now),
                 Timer::Flood(address) => self.flood(&address, now),
                 Timer::Route(address) => self.age(&address, now),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ratman_types::{Address, Hop, Timestamp};
+use ratman_types::{Address, Hop, RouterId, Timestamp};
 
 /// Why the router wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,8 +14,8 @@ pub enum Timer {
     RouterMeta(Hop),
     /// The new link is to get the next of our newest announcements.
     Resend(Hop),
-    /// The new link is to hear the next of the addresses that we knew.
-    Scope(Hop),
+    /// The neighbour is to hear the next of the addresses that we knew.
+    Scope(RouterId),
     /// A local address is to be announced.
     Announce(Address),
     /// An announcement that came too soon after the one before is to be flooded now.

@@ -30,9 +30,10 @@ impl Router {
             return;
         }
         tracing::debug!(link = hop.link.0, neighbour = %hop.neighbour.short(), "link is down");
-        for timer in [Timer::Link(hop), Timer::RouterMeta(hop), Timer::Resend(hop), Timer::Scope(hop)] {
+        for timer in [Timer::Link(hop), Timer::RouterMeta(hop), Timer::Resend(hop)] {
             self.timers.stop(timer);
         }
+        self.move_scope(hop, now);
         if self.neighbours.link_down(&hop.neighbour) {
             self.clock.forget(&hop.neighbour);
             self.forget_known(&hop.neighbour, now);

@@ -103,7 +103,7 @@ impl Router {
         self.tell_skew(now);
         if first {
             self.resend(from, now);
-            self.send_scope(from, now);
+            self.begin_scope(from, now);
         }
         if changed {
             tracing::info!(link = from.link.0, neighbour = %from.neighbour.short(), "link is live");
@@ -158,13 +158,17 @@ impl Router {
         }
     }
 
-    pub(super) fn send_one_hop(&mut self, hop: Hop, mode: Mode, payload: &[u8]) {
+    fn send_one_hop(&mut self, hop: Hop, mode: Mode, payload: &[u8]) {
+        self.send_one_hop_as(Class::Control, hop, mode, payload);
+    }
+
+    pub(super) fn send_one_hop_as(&mut self, class: Class, hop: Hop, mode: Mode, payload: &[u8]) {
         let Some(link) = self.links.get(&hop) else { return };
         let header = Header::new(mode, *self.id.as_bytes());
         let signature = self.key.sign(&Frame { header, payload }.hop_signed_bytes(&link.proofs));
         self.counters.signatures_made += 1;
         let header = Header { signature: Some(signature), ..header };
-        self.send(hop, Class::Control, Frame { header, payload }.encode());
+        self.send(hop, class, Frame { header, payload }.encode());
     }
 }
 

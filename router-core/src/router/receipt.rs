@@ -4,7 +4,7 @@
 
 use core::time::Duration;
 
-use ratman_types::{Address, Hop, Now, Timestamp};
+use ratman_types::{Address, Hop, Now, Timestamp, WallTime};
 use ratman_wire::announcement::{Announcement, PathLatency, Peer, origin_signed_bytes};
 use ratman_wire::{DecodeError, Frame};
 
@@ -170,11 +170,16 @@ impl Router {
         Ok(evicted)
     }
 
-    /// Where nobody's clock has a vote, ours says nothing and every time is taken.
     fn is_within_clock_window(&self, copy: &Copied, now: Now) -> bool {
+        let ahead = self.ahead_of_us(copy.announcement.origin_time, now);
+        ahead.is_none_or(|micros| Duration::from_micros(micros.unsigned_abs()) <= CLOCK_WINDOW)
+    }
+
+    /// How many microseconds a time lies ahead of our clock. Nothing where nobody's clock has a vote: then ours says nothing, and
+    /// every time is taken.
+    pub(super) fn ahead_of_us(&self, time: WallTime, now: Now) -> Option<i64> {
         let nobody_votes = self.clock.told(now) == Default::default() && self.clock.micros(now) == 0;
-        let ahead = copy.announcement.origin_time.ahead_of(self.clock.corrected(now));
-        nobody_votes || Duration::from_micros(ahead.unsigned_abs()) <= CLOCK_WINDOW
+        (!nobody_votes).then(|| time.ahead_of(self.clock.corrected(now)))
     }
 
     /// Remembers a first copy and makes its route live, unless it was held back on its way.

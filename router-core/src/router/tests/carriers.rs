@@ -263,3 +263,71 @@ fn an_address_that_moves_to_us_is_not_lost_any_more() {
     rig.say(0, &[known(&origin, rig.wall(), 1)]);
     assert_eq!((rig.carrier(&origin), rig.router.known_nearness().count()), (None, 0));
 }
+
+#[test]
+fn what_was_said_counts_also_where_our_route_dies_later() {
+    let mut rig = Rig::with_neighbours(2);
+    let origin = Origin::new(1);
+    let time = rig.wall();
+    rig.announce(0, &origin, time, 5_000);
+    rig.say(1, &[known(&origin, time + secs(1), 1)]);
+    assert_eq!(rig.carrier(&origin), None, "it has a route");
+    let hop = rig.neighbours[0].hop;
+    rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+    assert_eq!(rig.carrier(&origin), rig.hop(1));
+    // It is known better than it says by a later announcement.
+    rig.pass(secs(2));
+    let again = rig.link(8, 100);
+    rig.settle_links();
+    let time = rig.wall();
+    rig.announce(again, &origin, time, 5_000);
+    let hop = rig.neighbours[again].hop;
+    rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+    assert_eq!(rig.carrier(&origin), None);
+}
+
+#[test]
+fn one_neighbour_is_told_once_over_all_its_links() {
+    let mut rig = Rig::with_neighbours(1);
+    let origins: Vec<Origin> = (1..=200).map(Origin::new).collect();
+    for origin in &origins {
+        let time = rig.wall();
+        rig.announce(0, origin, time, 5_000);
+        rig.pass(millis(20));
+    }
+    let hop = rig.neighbours[0].hop;
+    rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+    let (one, other) = (rig.link(7, 50), rig.link(8, 50));
+    rig.pass(millis(100));
+    let heard = |rig: &Rig| [one, other].map(|index| rig.heard_by(index).concat().len());
+    assert_eq!(heard(&rig), [90, 0]);
+    let hop = rig.neighbours[one].hop;
+    rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+    rig.pass(secs(2));
+    assert_eq!(heard(&rig), [90, 110], "it goes on over the other");
+    rig.link(9, 50);
+    rig.pass(secs(2));
+    assert_eq!(rig.heard_by(3).len(), 0);
+    // After it was gone it hears all of it again.
+    for index in [other, 3] {
+        let hop = rig.neighbours[index].hop;
+        rig.router.handle_link(LinkEvent::Down { hop }, rig.now);
+    }
+    let back = rig.link(10, 50);
+    rig.pass(secs(3));
+    assert_eq!(rig.heard_by(back).concat().len(), 200);
+}
+
+#[test]
+fn where_nobody_has_a_clock_every_time_is_believed() {
+    let mut rig = Rig::at(
+        RouterConfig::new([9; 32], BUILD),
+        Now { at: Timestamp::from_micros(1_000_000_000), wall: WallTime::default() },
+    );
+    rig.link(0, 100);
+    rig.neighbours[0].clock_off = -i64::try_from(rig.wall().as_micros()).unwrap();
+    let origin = Origin::new(1);
+    rig.say(0, &[known(&origin, BUILD + secs(86_400), 1)]);
+    rig.settle_links();
+    assert_eq!(rig.carrier(&origin), rig.hop(0));
+}
