@@ -74,6 +74,44 @@ fn a_ping_tells_who_answers_and_what_was_lost_on_the_way() {
 }
 
 #[test]
+fn the_loss_that_a_ping_tells_is_what_was_injected() {
+    let routers = running(120, "");
+    let (alice, bob) = (User::new(&routers.a, "alice"), User::new(&routers.b, "bob"));
+    let mut echo = Staying::begin(&bob, "irdest-echo", &[]);
+    let address = echo.line();
+    let mut ping = Staying::begin(&alice, "irdest-ping", &["-i", "0.2", "-W", "1", "--json", &address]);
+    while value(&ping.line())["event"] != "reply" {}
+    // Twice nobody answers for a while; links and routers are as before.
+    let mut missed = 0;
+    for _ in 0..2 {
+        echo.signal(Signal::SIGSTOP);
+        routers.r.node().limit().pass(STOPPED).unwrap();
+        echo.signal(Signal::SIGCONT);
+        let before = missed;
+        loop {
+            match value(&ping.line())["event"].as_str().unwrap() {
+                "missed" => missed += 1,
+                "reply" if missed > before => break,
+                _ => {}
+            }
+        }
+    }
+    let (status, rest) = ping.interrupt();
+    assert!(status.success(), "{status}");
+    let summary = value(rest.lines().last().unwrap());
+    let [transmitted, received] = ["transmitted", "received"].map(|field| number(&summary, field));
+    let expected = 2 * (STOPPED - WAIT).as_millis() / PAUSE.as_millis();
+    // One more or less at each of the four turns; those on their way at the end are not lost.
+    assert!(
+        (expected - 4..=expected + 4).contains(&missed),
+        "{missed} missed, expected {expected}: {summary}"
+    );
+    let on_the_way = u64::try_from(WAIT.as_millis() / PAUSE.as_millis()).unwrap() + 1;
+    let answered = transmitted - u64::try_from(missed).unwrap();
+    assert!((answered - on_the_way..=answered).contains(&received), "{missed} missed: {summary}");
+}
+
+#[test]
 fn a_post_appears_under_its_topic_everywhere_also_where_the_router_was_off() {
     let mut routers = running(120, "");
     let home = {

@@ -137,10 +137,14 @@ impl Staying {
         line.trim_end().to_owned()
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        // `ip netns exec` has become the program itself.
+        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+    }
+
     /// How it ends by Ctrl-C, and what it prints then.
     pub(crate) fn interrupt(mut self) -> (ExitStatus, String) {
-        // `ip netns exec` has become the program itself.
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), Signal::SIGINT).unwrap();
+        self.signal(Signal::SIGINT);
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap(), rest)
