@@ -25,6 +25,7 @@ use gateway_tun::{InnerMtu, Tun, TunConfig};
 use ipnet::IpNet;
 use netmod_api::Netmod;
 use netmod_inet::Inet;
+use nix::sys::signal::SigSet;
 use ratman_types::{Address, Ed25519Verifier, WallTime, blake2b_keyed};
 use router_core::{Router, RouterConfig};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -70,6 +71,8 @@ pub fn run(settings: Settings, identity: &Identity, state: State) -> anyhow::Res
     let config = settings.config();
     let probes = Loaded::load(config.probes);
     let privileges = privilege::shrink(config.tun.enable || probes.is_some())?;
+    // Whoever started us may have had signals blocked: then we would hear neither of the end nor of a reload.
+    SigSet::empty().thread_set_mask().context("cannot unblock signals")?;
     let control = Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     let data = data_runtime()?;
     privileges.prove()?;

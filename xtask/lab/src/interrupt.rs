@@ -2,27 +2,21 @@
 //! Ctrl-C as a flag that every wait of the lab looks at, so that `Drop` tidies up as after any other error.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use anyhow::{Context, Result};
-use nix::sys::signal::{SigSet, Signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// Turns SIGINT, SIGTERM and SIGHUP into the flag that [`interrupted`] reads.
 ///
-/// To be called first in `main`: threads inherit the blocked signals of the one that starts them. Programs
-/// that are started do not, as the standard library resets their mask.
+/// They are caught and not blocked: programs that are started would have them blocked, too, and not hear of them.
 pub fn catch_signals() -> Result<()> {
-    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
-    signals.thread_block().context("blocking SIGINT, SIGTERM and SIGHUP")?;
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            while signals.wait().is_ok() {
-                INTERRUPTED.store(true, Ordering::Relaxed);
-            }
-        })
-        .context("starting the thread that waits for signals")?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let caught = signal_hook::flag::register(signal, Arc::clone(&INTERRUPTED));
+        caught.with_context(|| format!("catching signal {signal}"))?;
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use irdest_lab::traffic::{HttpServer, IperfServer, SshServer, Transport, ping};
 use irdest_lab::{Dials, ThreeRouters, TimeLimit};
+use nix::sys::signal::SigSet;
 
 fn running(seconds: u64) -> ThreeRouters {
     let limit = TimeLimit::within(Duration::from_secs(seconds));
@@ -103,4 +104,12 @@ fn daemons_end_cleanly_and_take_their_device_along() {
     assert_eq!(devices.lines().count(), 2, "lo and the link to R:\n{devices}");
     assert!(!routes(&routers).contains("fd69:7264"));
     assert_eq!(routers.a.node().ip(&["-6", "rule"]).unwrap().lines().count(), 2, "local and main");
+}
+
+#[test]
+fn a_daemon_hears_its_signals_whoever_started_it() {
+    // A program that blocks signals has what it starts block them, too.
+    SigSet::all().thread_block().unwrap();
+    let mut routers = running(60);
+    routers.a.stop().unwrap();
 }
