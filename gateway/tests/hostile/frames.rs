@@ -74,7 +74,8 @@ fn reason(bytes: &[u8]) -> &'static str {
     match header.mode.class() {
         ModeClass::Announcement => "malformed_payload",
         ModeClass::OneHop => match header.mode {
-            Mode::ECHO_REQUEST | Mode::ECHO_REPLY | Mode::ROUTER_META | Mode::CUSTODY => "malformed_payload",
+            Mode::ECHO_REQUEST | Mode::ECHO_REPLY | Mode::ROUTER_META => "malformed_payload",
+            Mode::SYNC_SCOPE_REQUEST | Mode::CUSTODY => "malformed_payload",
             _ => "mode_not_served",
         },
         ModeClass::Stream | ModeClass::User | ModeClass::Anycast | ModeClass::Session => "no_recipient",
