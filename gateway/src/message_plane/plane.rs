@@ -60,6 +60,8 @@ pub(super) struct Plane {
     counts: PlaneReport,
     /// When the report is to be renewed; nothing while it says what is so.
     next_report: Option<Timestamp>,
+    /// When it was renewed last.
+    reported: Timestamp,
 }
 
 impl Plane {
@@ -81,6 +83,7 @@ impl Plane {
             clock_correction: 0,
             counts: PlaneReport::default(),
             next_report: Some(Clock.now().at),
+            reported: Timestamp::default(),
         }
     }
 
@@ -96,6 +99,7 @@ impl Plane {
             }
             let now = Clock.now();
             if self.streams.poll_timeout().is_some_and(|deadline| deadline <= now.at) {
+                self.note_change(now.at);
                 self.streams.handle_timeout(now);
             }
             more = self.settle(now);
@@ -127,7 +131,7 @@ impl Plane {
     fn handle_all(&mut self, first: Option<Input>) -> bool {
         let Some(first) = first else { return true };
         let now = Clock.now();
-        self.next_report.get_or_insert(now.at + REPORT_EVERY);
+        self.note_change(now.at);
         let correction = self.inlet.clock_correction();
         if self.clock_correction != correction {
             self.clock_correction = correction;
@@ -267,10 +271,16 @@ impl Plane {
         }
     }
 
+    /// Something changes: after a rest that is told at once, so that nobody takes what was before for what came of it.
+    fn note_change(&mut self, now: Timestamp) {
+        let due = (self.reported + REPORT_EVERY).max(now);
+        self.next_report.get_or_insert(due);
+    }
+
     /// Tells what it looks like, when that is due.
     fn report(&mut self, now: Timestamp) {
         if self.next_report.is_some_and(|due| due <= now) {
-            self.next_report = None;
+            (self.next_report, self.reported) = (None, now);
             self.registry.tell_progress(&self.streams);
             let PlaneReport { sent, not_taken, without_way_out, custodies_lost, .. } = self.counts;
             let (streams, store) = (self.streams.status(), self.journal.status());
