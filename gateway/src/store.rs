@@ -135,26 +135,26 @@ impl Store {
     /// As [`Store::commit`], for these changes alone.
     pub fn commit_along(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         changes.iter().try_for_each(layout::check)?;
-        let (turn, own) = match self.turns.along(changes) {
-            Along::Durable => return Ok(()),
-            Along::Turn(turn, own) => (turn, own),
-            Along::Failed(own) => (self.turns.first(), own),
-        };
-        self.commit_in(turn, &own.iter().collect::<Vec<_>>())
+        match self.turns.along(changes) {
+            Along::Durable => Ok(()),
+            Along::Turn(turn, own) => self.commit_in(turn, &own.iter().collect::<Vec<_>>()),
+            Along::Alone(own) => self.commit_in(self.turns.alone(), &own.iter().collect::<Vec<_>>()),
+            Along::Failed(error) => Err(error),
+        }
     }
 
-    /// Commits changes, and with them what goes along. Where all together fail the latter are left to those who wait for them: what is
-    /// wrong with them must not keep these from it.
+    /// Commits changes, and with them what goes along. Where fewer may do the latter are left to those who wait for them: what is wrong
+    /// with them must not keep these from it. What else is wrong is so for all of them.
     fn commit_in(&self, mut turn: Turn<'_>, changes: &[&Change]) -> Result<(), StoreError> {
         let together: Vec<_> = changes.iter().copied().chain(turn.along()).collect();
-        match self.write(&together) {
-            Err(_) if !turn.is_alone() => self.write(changes),
-            Ok(()) => {
-                turn.is_durable();
-                Ok(())
-            }
-            failed => failed,
+        let written = self.write(&together);
+        match &written {
+            Ok(()) => turn.is_durable(),
+            Err(error) if !error.is_of_some() => turn.has_failed(error),
+            Err(_) if turn.has_none_along() => {}
+            Err(_) => return self.write(changes),
         }
+        written
     }
 
     fn write(&self, changes: &[&Change]) -> Result<(), StoreError> {

@@ -64,6 +64,28 @@ impl StoreError {
             if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
 
+    /// Whether fewer of the changes may do.
+    pub(super) fn is_of_some(&self) -> bool {
+        self.is_full() || self.is_of_change()
+    }
+
+    /// The same for another who waited.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Io { path, error } => {
+                let same = error.raw_os_error().map(io::Error::from_raw_os_error);
+                let error = same.unwrap_or_else(|| io::Error::new(error.kind(), error.to_string()));
+                Self::Io { path: path.clone(), error }
+            }
+            Self::Damaged { path, what } => Self::Damaged { path: path.clone(), what: what.clone() },
+            Self::Newer { path, found, known } => {
+                Self::Newer { path: path.clone(), found: *found, known: *known }
+            }
+            Self::KeyLength { table, length } => Self::KeyLength { table: *table, length: *length },
+            Self::TooLong { length } => Self::TooLong { length: *length },
+        }
+    }
+
     /// Whether a change is one that can never be made, on any disk.
     pub(super) fn is_of_change(&self) -> bool {
         matches!(self, Self::KeyLength { .. } | Self::TooLong { .. })

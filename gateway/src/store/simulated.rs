@@ -58,6 +58,8 @@ struct State {
     power: Option<u64>,
     /// Where there is no more room.
     room: Option<usize>,
+    /// The next write finds that what is there is damaged.
+    damaged: bool,
     held: bool,
     waiting: bool,
     aside: Vec<Vec<u8>>,
@@ -87,6 +89,14 @@ impl Simulated {
     /// Writes beyond `length` find no room; what is read and what is written over does.
     pub(crate) fn set_room(&self, length: Option<usize>) {
         self.state().room = length;
+    }
+
+    /// Spoils all that is there, which is noticed at the next write.
+    pub(super) fn damage(&self) {
+        let state = &mut *self.state();
+        state.now.fill(0xA5);
+        state.synced.fill(0xA5);
+        (state.unsynced, state.damaged) = (Vec::new(), true);
     }
 
     /// How long the file is.
@@ -215,6 +225,9 @@ impl StorageBackend for Simulated {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let (mut state, at) = (self.state(), place(offset));
+        if std::mem::take(&mut state.damaged) {
+            return Err(ErrorKind::InvalidData.into());
+        }
         if state.room.is_some_and(|room| at + data.len() > room) {
             return Err(ErrorKind::StorageFull.into());
         }

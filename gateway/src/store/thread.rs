@@ -224,7 +224,7 @@ impl Shared {
     /// Commits batches together. One that cannot be made, or that no room is found for, must not keep the others from it.
     fn write(&self, group: Vec<Batch>, done: &dyn Fn(Completion)) {
         let result = self.store.commit(group.iter().flat_map(|batch| &batch.changes));
-        if group.len() > 1 && result.as_ref().is_err_and(|error| error.is_full() || error.is_of_change()) {
+        if group.len() > 1 && result.as_ref().is_err_and(StoreError::is_of_some) {
             return group.into_iter().for_each(|batch| self.write(vec![batch], done));
         }
         self.note(&result);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::Change;
+use super::{Change, StoreError};
 
 /// Who commits, and who waits to.
 #[derive(Default)]
@@ -23,16 +23,24 @@ struct State {
     firsts: usize,
     /// What goes along with the next, by numbers: of each thread that waits one.
     waiting: BTreeMap<u64, Vec<Change>>,
-    /// What went along, until who waits for it looks: nothing where it is durable, and else the changes.
-    over: BTreeMap<u64, Option<Vec<Change>>>,
+    /// What became of what went along, until who waits for it looks.
+    over: BTreeMap<u64, Over>,
     next: u64,
 }
 
-/// A turn, which ends when it is dropped: what went along is back with who waited, unless it is durable.
+/// What became of changes that went along.
+enum Over {
+    Durable,
+    Alone(Vec<Change>),
+    Failed(StoreError),
+}
+
+/// A turn, which ends when it is dropped: what went along is back with who waited, unless it is said what became of it.
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
     along: BTreeMap<u64, Vec<Change>>,
-    is_durable: bool,
+    /// What became of all of it.
+    together: Option<Result<(), StoreError>>,
 }
 
 /// What became of changes that were to go along.
@@ -41,8 +49,10 @@ pub(super) enum Along<'a> {
     Durable,
     /// Their own turn came first.
     Turn(Turn<'a>, Vec<Change>),
-    /// All together failed, for whatever reason: these may do by themselves.
-    Failed(Vec<Change>),
+    /// All together failed: these may do by themselves.
+    Alone(Vec<Change>),
+    /// All together failed, and these would by themselves.
+    Failed(StoreError),
 }
 
 impl fmt::Debug for Turns {
@@ -63,6 +73,16 @@ impl Turns {
         self.take(state)
     }
 
+    /// Waits for a turn in which nothing goes along, behind those who wait for one of their own.
+    pub(super) fn alone(&self) -> Turn<'_> {
+        let mut state = self.state();
+        while state.is_taken || state.firsts > 0 {
+            state = self.wait(state);
+        }
+        state.is_taken = true;
+        Turn { turns: self, along: BTreeMap::new(), together: None }
+    }
+
     /// Waits until these went along with another's turn, or one comes for them.
     pub(super) fn along(&self, changes: Vec<Change>) -> Along<'_> {
         let mut state = self.state();
@@ -71,7 +91,11 @@ impl Turns {
         state.waiting.insert(number, changes);
         loop {
             if let Some(over) = state.over.remove(&number) {
-                return over.map_or(Along::Durable, Along::Failed);
+                return match over {
+                    Over::Durable => Along::Durable,
+                    Over::Alone(changes) => Along::Alone(changes),
+                    Over::Failed(error) => Along::Failed(error),
+                };
             }
             if !state.is_taken
                 && state.firsts == 0
@@ -89,9 +113,15 @@ impl Turns {
         self.state().waiting.len()
     }
 
+    /// How many wait for a turn of their own.
+    #[cfg(test)]
+    pub(super) fn firsts(&self) -> usize {
+        self.state().firsts
+    }
+
     fn take(&self, mut state: MutexGuard<'_, State>) -> Turn<'_> {
         state.is_taken = true;
-        Turn { turns: self, along: std::mem::take(&mut state.waiting), is_durable: false }
+        Turn { turns: self, along: std::mem::take(&mut state.waiting), together: None }
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
@@ -110,22 +140,32 @@ impl Turn<'_> {
     }
 
     /// Whether nothing goes along.
-    pub(super) fn is_alone(&self) -> bool {
+    pub(super) fn has_none_along(&self) -> bool {
         self.along.is_empty()
     }
 
     /// What goes along is durable.
     pub(super) fn is_durable(&mut self) {
-        self.is_durable = true;
+        self.together = Some(Ok(()));
+    }
+
+    /// What goes along is not, and would not be by itself.
+    pub(super) fn has_failed(&mut self, error: &StoreError) {
+        self.together = Some(Err(error.again()));
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.turns.state();
-        let is_durable = self.is_durable;
-        let over = std::mem::take(&mut self.along).into_iter();
-        state.over.extend(over.map(|(number, changes)| (number, (!is_durable).then_some(changes))));
+        for (number, changes) in std::mem::take(&mut self.along) {
+            let over = match &self.together {
+                Some(Ok(())) => Over::Durable,
+                Some(Err(error)) => Over::Failed(error.again()),
+                None => Over::Alone(changes),
+            };
+            state.over.insert(number, over);
+        }
         state.is_taken = false;
         drop(state);
         self.turns.changed.notify_all();
@@ -156,10 +196,37 @@ mod tests {
             drop(under_way);
             first.join().unwrap();
             for one in waiting {
-                assert!(matches!(one.join().unwrap(), Along::Failed(changes) if changes.len() == 1));
+                assert!(matches!(one.join().unwrap(), Along::Alone(changes) if changes.len() == 1));
             }
         });
-        assert!(turns.first().is_alone());
+        assert!(turns.first().has_none_along());
         assert!(turns.state().over.is_empty(), "nothing is left behind");
+    }
+
+    #[test]
+    fn who_is_left_alone_comes_behind_who_waits_for_a_turn_and_takes_nothing_along() {
+        let turns = Turns::default();
+        let own = vec![Change::Remove { table: Table::Streams, key: Key::group(7) }];
+        let order = Mutex::new(Vec::new());
+        scope(|scope| {
+            let under_way = turns.first();
+            let alone = scope.spawn(|| {
+                let turn = turns.alone();
+                order.lock().unwrap().push("alone");
+                assert!(turn.has_none_along());
+            });
+            let first = scope.spawn(|| {
+                let _turn = turns.first();
+                order.lock().unwrap().push("first");
+            });
+            while turns.firsts() == 0 {
+                yield_now();
+            }
+            drop(under_way);
+            first.join().unwrap();
+            alone.join().unwrap();
+        });
+        assert_eq!(order.into_inner().unwrap(), ["first", "alone"]);
+        assert!(matches!(turns.along(own), Along::Turn(..)), "no turn is left behind");
     }
 }

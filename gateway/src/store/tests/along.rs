@@ -115,3 +115,56 @@ fn of_a_subscription_nobody_learns_before_it_is_durable() {
     });
     assert_eq!(sorted(&subscriptions.of(&one.address)), sorted(&[&made[1..], &[newest]].concat()));
 }
+
+/// Has one wait for a turn of its own, and others to go along with it; says what becomes of both.
+fn together(
+    store: &Store,
+    along: Vec<Vec<Change>>,
+    meanwhile: impl FnOnce(),
+) -> (Result<(), StoreError>, Vec<Result<(), StoreError>>) {
+    scope(|scope| {
+        let (turn, waiting) = (store.turns.first(), along.len());
+        let along: Vec<_> =
+            along.into_iter().map(|changes| scope.spawn(|| store.commit_along(changes))).collect();
+        let journal = scope.spawn(|| store.commit(&own(201)));
+        while store.turns.waiting() < waiting || store.turns.firsts() == 0 {
+            yield_now();
+        }
+        meanwhile();
+        drop(turn);
+        let along = along.into_iter().map(|one| one.join().unwrap());
+        (journal.join().unwrap(), along.collect())
+    })
+}
+
+#[test]
+fn all_learn_that_the_database_is_damaged_before_one_is_begun_anew() {
+    let disk = Simulated::new();
+    let store = disk.open_store();
+    store.commit(&own(200)).unwrap();
+    let (journal, along) = together(&store, (1..4).map(own).collect(), || disk.damage());
+    assert!(matches!(journal, Err(StoreError::Damaged { .. })), "{journal:?}");
+    assert!(along.iter().all(|one| matches!(one, Err(StoreError::Damaged { .. }))), "{along:?}");
+    assert_eq!(store.begun_anew(), 0);
+    store.commit(&own(201)).unwrap();
+    assert_eq!((store.begun_anew(), value(&store, 200)), (1, None));
+}
+
+#[test]
+fn where_there_is_no_room_what_needs_none_is_done() {
+    let disk = Simulated::new();
+    let store = disk.open_store();
+    let large = |of| vec![put(Table::Blocks, Key::entry(of, 0), &noise(of, MAX_VALUE))];
+    for of in 0..40 {
+        store.commit(&large(of)).unwrap();
+    }
+    let remove = Change::Remove { table: Table::Blocks, key: Key::entry(0, 0) };
+    let too_much = (100..100 + u64::from(MANY)).map(|of| (0..40).flat_map(|n| large(of * 100 + n)).collect());
+    let full = || disk.set_room(Some(disk.length()));
+    let (_, along) = together(&store, too_much.chain([vec![remove]]).collect(), full);
+    let (last, too_much) = along.split_last().unwrap();
+    assert!(last.is_ok(), "{last:?}");
+    assert!(too_much.iter().filter(|one| one.is_err()).all(|one| one.as_ref().unwrap_err().is_full()));
+    assert!(too_much.iter().any(Result::is_err));
+    assert_eq!(store.get(Table::Blocks, &Key::entry(0, 0)).unwrap(), None);
+}
