@@ -92,6 +92,8 @@ pub struct Subscriptions {
 struct All {
     // INVARIANT: what the database holds, but for what is damaged; with those to come at most MAX_SUBSCRIPTIONS.
     noted: BTreeMap<SubscriptionId, Noted>,
+    /// Those of them that go for what is not durable yet: nobody takes them up any more.
+    leaving: BTreeSet<SubscriptionId>,
     /// Places that are taken for what is not durable yet.
     to_come: usize,
     /// The number of the next.
@@ -122,14 +124,15 @@ impl Subscriptions {
     }
 
     /// Notes one, under a name that nobody can guess. Where the address has as many as may be, its oldest goes that is not `in_use`:
-    /// programs that subscribe whenever they are started would be locked out otherwise.
+    /// programs that subscribe whenever they are started would be locked out otherwise. Who takes one up finds it again when it is in
+    /// use, or gives it up: `in_use` is asked when it is chosen, and must not wait.
     ///
     /// # Errors
     /// Every variant of [`SubscriptionError`].
     pub fn make(
         &self,
         subscription: Subscription,
-        in_use: &BTreeSet<SubscriptionId>,
+        in_use: impl FnOnce() -> BTreeSet<SubscriptionId>,
     ) -> Result<SubscriptionId, SubscriptionError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(SubscriptionError::Random)?;
@@ -143,6 +146,7 @@ impl Subscriptions {
         let stored = self.store.commit_along(remove.into_iter().chain([put]).collect());
         let mut all = self.all();
         all.to_come -= usize::from(old.is_none());
+        old.and_then(|old| all.leaving.take(&old));
         stored?;
         old.and_then(|old| all.noted.remove(&old));
         all.noted.insert(id, noted);
@@ -153,12 +157,13 @@ impl Subscriptions {
     fn place(
         &self,
         address: &Address,
-        in_use: &BTreeSet<SubscriptionId>,
+        in_use: impl FnOnce() -> BTreeSet<SubscriptionId>,
     ) -> Result<(Option<SubscriptionId>, u64), SubscriptionError> {
         let mut all = self.all();
         let theirs = || all.noted.iter().filter(|(_, noted)| noted.subscription.address == *address);
         let mut old = None;
         if theirs().count() >= MAX_OF_ONE {
+            let in_use = in_use();
             let unused = theirs().filter(|(id, _)| !in_use.contains(id));
             old = unused.min_by_key(|(_, noted)| noted.number).map(|(id, _)| *id);
         }
@@ -167,6 +172,7 @@ impl Subscriptions {
             return Err(SubscriptionError::Full);
         }
         all.to_come += usize::from(old.is_none());
+        all.leaving.extend(old);
         let number = all.next;
         all.next = number.saturating_add(1);
         Ok((old, number))
@@ -174,7 +180,8 @@ impl Subscriptions {
 
     /// One of them.
     pub fn find(&self, id: &SubscriptionId) -> Option<Subscription> {
-        self.all().noted.get(id).map(|noted| noted.subscription)
+        let all = self.all();
+        all.noted.get(id).filter(|_| !all.leaving.contains(id)).map(|noted| noted.subscription)
     }
 
     /// Those of an address.
@@ -259,10 +266,10 @@ mod tests {
         let subscriptions = open(&dir);
         let made = recipients.map(|recipient| {
             let subscription = Subscription { address: address(1), recipient };
-            (subscriptions.make(subscription, &BTreeSet::new()).unwrap(), subscription)
+            (subscriptions.make(subscription, BTreeSet::new).unwrap(), subscription)
         });
         let of_other = Subscription { address: address(2), recipient: None };
-        let other = subscriptions.make(of_other, &BTreeSet::new()).unwrap();
+        let other = subscriptions.make(of_other, BTreeSet::new).unwrap();
         drop(subscriptions);
         let subscriptions = open(&dir);
         for (id, subscription) in &made {
@@ -289,7 +296,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let subscriptions = open(&dir);
         let make = |byte, in_use: &BTreeSet<_>| {
-            subscriptions.make(Subscription { address: address(byte), recipient: None }, in_use)
+            subscriptions.make(Subscription { address: address(byte), recipient: None }, || in_use.clone())
         };
         let none = BTreeSet::new();
         let made: Vec<_> = (0..MAX_OF_ONE).map(|_| make(1, &none).unwrap()).collect();
@@ -303,7 +310,8 @@ mod tests {
         drop(subscriptions);
         let subscriptions = open(&dir);
         assert_eq!(subscriptions.of(&address(1)).len(), MAX_OF_ONE);
-        let last = subscriptions.make(Subscription { address: address(1), recipient: None }, &none).unwrap();
+        let last =
+            subscriptions.make(Subscription { address: address(1), recipient: None }, BTreeSet::new).unwrap();
         assert!(subscriptions.find(&made[0]).is_none(), "the order outlives a restart");
         assert!(subscriptions.find(&next).is_some() && subscriptions.find(&last).is_some());
     }

@@ -103,7 +103,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         self.authorise(&address, frame)?;
         self.may_receive(address, recipient).await?;
         let subscription = Subscription { address, recipient };
-        let id = self.doors.desk.subscribe(subscription, self.doors.subscribers.ids()).await?;
+        let subscribers = self.doors.subscribers.clone();
+        let id = self.doors.desk.subscribe(subscription, move || subscribers.ids()).await?;
         let brought = self.bring(id, subscription, frame).await;
         if brought.is_err() {
             // Nobody knows it.
@@ -124,7 +125,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         let subscription = subscription.filter(|subscription| subscription.address == address);
         let subscription = subscription.ok_or(ClientError::NoSuchSubscription(id))?;
         self.may_receive(address, subscription.recipient).await?;
-        self.bring(id, subscription, frame).await
+        let brought = self.bring(id, subscription, frame).await?;
+        // It may have gone for a newer one before it was in use.
+        if self.doors.desk.subscription(&id).is_none() {
+            self.doors.subscribers.end(&id);
+            return Err(ClientError::NoSuchSubscription(id).into());
+        }
+        Ok(brought)
     }
 
     /// Forgets one.

@@ -65,9 +65,9 @@ impl Desk {
     pub async fn subscribe(
         &self,
         subscription: Subscription,
-        in_use: BTreeSet<SubscriptionId>,
+        in_use: impl FnOnce() -> BTreeSet<SubscriptionId> + Send + 'static,
     ) -> Result<SubscriptionId, DeskError> {
-        let make = move |of_clients: &ClientRecords| of_clients.subscriptions.make(subscription, &in_use);
+        let make = move |of_clients: &ClientRecords| of_clients.subscriptions.make(subscription, in_use);
         self.note(subscription.address, make).await
     }
 

@@ -225,7 +225,7 @@ async fn nothing_is_noted_of_an_address_that_is_gone() {
     let (address, token) = bed.desk.create(ROOT).await.unwrap();
     let subscription = Subscription { address, recipient: None };
     let namespace = Namespace::from_bytes([5; 32]);
-    bed.desk.subscribe(subscription, BTreeSet::new()).await.unwrap();
+    bed.desk.subscribe(subscription, BTreeSet::new).await.unwrap();
     bed.desk.add_filter(address, rule()).await.unwrap();
     assert!(bed.desk.note_membership(address, namespace).await.unwrap());
     assert_eq!(noted(&bed.desk, &address), 3);
@@ -233,7 +233,7 @@ async fn nothing_is_noted_of_an_address_that_is_gone() {
     assert_eq!(noted(&bed.desk, &address), 0);
     // As of clients whose token was looked at just before.
     let refused = [
-        bed.desk.subscribe(subscription, BTreeSet::new()).await.map(drop),
+        bed.desk.subscribe(subscription, BTreeSet::new).await.map(drop),
         bed.desk.add_filter(address, rule()).await.map(drop),
         bed.desk.note_membership(address, namespace).await.map(drop),
     ];
@@ -250,7 +250,7 @@ async fn what_is_noted_while_an_address_is_destroyed_goes_with_it() {
         let (address, token) = bed.desk.create(ROOT).await.unwrap();
         let (desk, subscription) = (bed.desk.clone(), Subscription { address, recipient: None });
         let asking = tokio::spawn(async move {
-            while desk.subscribe(subscription, BTreeSet::new()).await.is_ok()
+            while desk.subscribe(subscription, BTreeSet::new).await.is_ok()
                 && desk.add_filter(address, rule()).await.is_ok()
             {}
         });

@@ -76,7 +76,7 @@ fn records_of_different_addresses_go_together_and_those_of_one_follow_each_other
         for of in 0..MANY {
             scope.spawn(move || filters.add(address(of), rule.clone()).unwrap());
             let subscription = Subscription { address: address(of), recipient: None };
-            scope.spawn(move || subscriptions.make(subscription, &Default::default()).unwrap());
+            scope.spawn(move || subscriptions.make(subscription, Default::default).unwrap());
         }
         wait_for(store, 2 * usize::from(MANY));
         drop(held);
@@ -102,7 +102,7 @@ fn of_a_subscription_nobody_learns_before_it_is_durable() {
     let disk = Simulated::new();
     let subscriptions = Subscriptions::open(Arc::new(disk.open_store())).unwrap();
     let one = Subscription { address: Address::from_bytes([1; 32]), recipient: None };
-    let make = || subscriptions.make(one, &Default::default()).unwrap();
+    let make = || subscriptions.make(one, Default::default).unwrap();
     let made: Vec<_> = (0..crate::subscriptions::MAX_OF_ONE).map(|_| make()).collect();
     let sorted = |ids: &[_]| ids.iter().copied().collect::<std::collections::BTreeSet<_>>();
     let newest = scope(|scope| {
@@ -110,6 +110,7 @@ fn of_a_subscription_nobody_learns_before_it_is_durable() {
         let newest = scope.spawn(make);
         disk.wait_until_held();
         assert_eq!(sorted(&subscriptions.of(&one.address)), sorted(&made), "nor that one goes for it");
+        assert_eq!(subscriptions.find(&made[0]), None, "which nobody takes up any more");
         drop(held);
         newest.join().unwrap()
     });
@@ -167,4 +168,19 @@ fn where_there_is_no_room_what_needs_none_is_done() {
     assert!(too_much.iter().filter(|one| one.is_err()).all(|one| one.as_ref().unwrap_err().is_full()));
     assert!(too_much.iter().any(Result::is_err));
     assert_eq!(store.get(Table::Blocks, &Key::entry(0, 0)).unwrap(), None);
+}
+
+#[test]
+fn a_subscription_stays_where_the_one_it_was_to_go_for_finds_no_room() {
+    let disk = Simulated::new();
+    let subscriptions = Subscriptions::open(Arc::new(disk.open_store())).unwrap();
+    let one = Subscription { address: Address::from_bytes([1; 32]), recipient: None };
+    let make = || subscriptions.make(one, Default::default);
+    let made: Vec<_> = (0..crate::subscriptions::MAX_OF_ONE).map(|_| make().unwrap()).collect();
+    disk.set_room(Some(0));
+    make().unwrap_err();
+    assert_eq!(subscriptions.find(&made[0]), Some(one));
+    disk.set_room(None);
+    make().unwrap();
+    assert_eq!(subscriptions.find(&made[0]), None);
 }
