@@ -37,6 +37,15 @@ struct Known {
     members: BTreeSet<Address>,
 }
 
+/// What became of a key that an address forgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Forgotten {
+    /// Whether the address had shown it.
+    pub(super) was_known: bool,
+    /// Whether the address took part, and does so no more.
+    pub(super) took_part: bool,
+}
+
 /// All of them; keys are in memory only.
 #[derive(Debug)]
 pub(super) struct Members {
@@ -110,17 +119,18 @@ impl Members {
         self.namespaces.get_mut(namespace).is_some_and(|known| known.members.remove(member)) || was_before
     }
 
-    /// Forgets that an address has shown a key that nobody else takes part with; whether it had.
-    pub(super) fn forget(&mut self, namespace: &Namespace, by: &Address) -> Result<bool, NamespaceError> {
+    /// Forgets that an address has shown a key that nobody else takes part with.
+    pub(super) fn forget(
+        &mut self,
+        namespace: &Namespace,
+        by: &Address,
+    ) -> Result<Forgotten, NamespaceError> {
         let known = self.namespaces.get_mut(namespace);
         if known.as_ref().is_some_and(|known| known.members.iter().any(|member| member != by)) {
             return Err(NamespaceError::InUse);
         }
-        self.before.remove(&(*namespace, *by));
-        let Some(known) = known else { return Ok(false) };
-        known.members.remove(by);
-        self.by_member.remove(&(*by, *namespace));
-        Ok(known.by.remove(by))
+        let was_known = known.is_some_and(|known| known.by.remove(by));
+        Ok(Forgotten { was_known, took_part: self.leave(namespace, by) })
     }
 
     /// An address is gone for good, and what it knew with it; says in which namespaces it took part.
@@ -233,7 +243,8 @@ mod tests {
         assert_eq!(members.know(key(1), one), Ok(namespace));
         assert_eq!(joined(&mut members, other), Err(NamespaceError::Unknown), "it has not shown it");
         assert_eq!(members.seen_by(&other).count(), 0);
-        assert_eq!(members.forget(&namespace, &other), Ok(false));
+        let said = |was_known, took_part| Ok(Forgotten { was_known, took_part });
+        assert_eq!(members.forget(&namespace, &other), said(false, false));
         assert_eq!(members.know(key(1), other), Ok(namespace));
         [one, other].iter().for_each(|member| assert_eq!(joined(&mut members, *member), Ok(())));
         assert_eq!(members.of(&other).collect::<Vec<_>>(), [namespace]);
@@ -246,10 +257,10 @@ mod tests {
         assert_eq!(members.forget(&namespace, &other), Err(NamespaceError::InUse));
         assert_eq!(members.who(&namespace).collect::<Vec<_>>(), [&one, &other]);
         assert!(members.leave(&namespace, &other));
-        assert_eq!(members.forget(&namespace, &one), Ok(true));
-        assert_eq!(members.forget(&namespace, &one), Ok(false));
+        assert_eq!(members.forget(&namespace, &one), said(true, true));
+        assert_eq!(members.forget(&namespace, &one), said(false, false));
         assert_eq!(members.sweep(), []);
-        assert_eq!(members.forget(&namespace, &other), Ok(true));
+        assert_eq!(members.forget(&namespace, &other), said(true, false));
         assert_eq!(members.sweep(), [namespace]);
     }
 

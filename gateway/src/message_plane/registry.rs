@@ -173,9 +173,7 @@ impl Registry {
                 let _ = reply.send(self.takers.leave((namespace, member), streams));
             }
             Ask::Forget { namespace, by, reply } => {
-                let forgotten = self.takers.members().forget(&namespace, &by);
-                self.takers.sweep(streams);
-                let _ = reply.send(forgotten);
+                let _ = reply.send(self.takers.forget((namespace, by), streams));
             }
             Ask::Unsubscribe { namespace, reply } => {
                 let _ = reply.send(self.takers.remove(&namespace, streams));

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::clients::{Held, NotStored, ReceiveError, Wanted};
 use super::inlet::Inlet;
-use super::members::{Members, NamespaceError};
+use super::members::{Forgotten, Members, NamespaceError};
 use super::searches::{Finding, Search, Searches};
 
 /// So many streams are looked at in a turn where an address has left a namespace: what of it is over takes up little, and nobody waits for it.
@@ -116,6 +116,20 @@ impl Takers {
             self.has_left(namespace, streams);
         }
         took_part
+    }
+
+    /// Forgets that an address has shown a key that nobody else takes part with; whether it had.
+    pub(super) fn forget(
+        &mut self,
+        (namespace, by): (Namespace, Address),
+        streams: &mut Streams,
+    ) -> Result<bool, NamespaceError> {
+        let Forgotten { was_known, took_part } = self.members.forget(&namespace, &by)?;
+        if took_part {
+            self.has_left(namespace, streams);
+        }
+        self.sweep(streams);
+        Ok(was_known)
     }
 
     /// Nobody takes part in a namespace any more, and its key goes; whether it was there.

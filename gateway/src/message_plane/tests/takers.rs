@@ -108,6 +108,27 @@ async fn what_the_rest_have_taken_is_over_when_the_last_other_leaves() {
 }
 
 #[tokio::test]
+async fn nothing_is_kept_for_a_namespace_whose_key_the_last_member_forgets() {
+    let bed = Bed::new();
+    let [one, other] = [51, 52].map(|seed| bed.address(seed));
+    for member in [one, other] {
+        bed.join(member).await;
+    }
+    let clients = bed.plane.clients().clone();
+    assert!(clients.leave_namespace(namespace(), one).await.unwrap());
+    // The one that left has shown the key, too: it stays known.
+    assert_eq!(clients.forget_namespace(namespace(), other).await.unwrap(), Ok(true));
+    bed.publish(b"for nobody").await;
+    // What is sent afterwards is there before long, and nothing beside it.
+    let _sending = bed.send(own(), b"letter").await;
+    let held = clients.receive(for_(own())).await.unwrap().unwrap();
+    bed.reported(|report| report.streams.waiting == 1).await;
+    held.take().await.unwrap().unwrap();
+    bed.reported(|report| report.streams.waiting == 0).await;
+    bed.plane.end();
+}
+
+#[tokio::test]
 async fn all_that_is_over_ends_however_much_it_is() {
     let bed = Bed::new();
     let [one, other] = [51, 52].map(|seed| bed.address(seed));
