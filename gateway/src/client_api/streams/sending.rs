@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use super::going::{Going, Happening};
-use super::parked::Presence;
+use super::parked::{NotTaken, Presence, Taken};
 use super::refused;
 use crate::client_api::connection::{IDLE, Left};
 use crate::client_api::failure::Failure;
@@ -56,7 +56,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             let outgoing = Outgoing { recipient, size, lifetime, routing: Routing::Push, auxiliary_data };
             sendings.push(self.doors.streams.send_as(from, outgoing).await?.map_err(refused)?);
         }
-        self.send_on(Going::new(from, sendings, places), progress, frame).await
+        let going = Going::new(from, sendings, places);
+        let presence = self.doors.parked.enter(&going);
+        self.send_on(Taken { going, presence }, progress, frame).await
     }
 
     /// Goes on with streams that another connection began.
@@ -67,22 +69,22 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     ) -> Result<Option<Reply>, Failure> {
         let ResumedStream { from, streams, progress } = resumed;
         self.authorise(&from, frame)?;
-        let Some(going) = self.doors.parked.take(&from, &streams).await else {
-            let gone = "no such streams wait for the rest of their content: begin anew";
-            return Err(Failure::refused(RefusalReason::NotFound, gone));
+        let taken = tokio::select! {
+            biased;
+            taken = self.doors.parked.take(&from, &streams) => taken,
+            left = self.connection.left() => return Err(left.into()),
         };
-        self.send_on(going, progress, frame).await
+        self.send_on(taken.map_err(not_taken)?, progress, frame).await
     }
 
     async fn send_on(
         &mut self,
-        mut going: Going,
+        Taken { mut going, presence }: Taken,
         progress: bool,
         frame: &Microframe,
     ) -> Result<Option<Reply>, Failure> {
-        let mut presence = self.doors.parked.enter(&going);
         let parting = match self.open(&going, frame).await {
-            Ok(()) => self.stay_with(&mut going, progress, &mut presence).await,
+            Ok(()) => self.stay_with(&mut going, progress, &presence).await,
             Err(failure) => Err(failure),
         };
         // What of it was on its way when it ended is passed over.
@@ -91,14 +93,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             Ok(Parting::Over) => Ok(None),
             Ok(Parting::GivenUp) => Ok(Some(Reply::Ok)),
             Ok(Parting::TakenOver) => {
-                self.doors.parked.park(going);
-                let whom = "another connection goes on with these streams";
-                Err(Failure::refused(RefusalReason::InUse, whom))
+                presence.let_go(going);
+                Err(not_taken(NotTaken::InUse))
             }
             Err(failure) => {
                 // Content that was cut off may go on over another connection; that of one who said goodbye does not.
                 if matches!(failure, Failure::Left(Left::Lost(_) | Left::Closed)) && !going.is_complete {
-                    self.doors.parked.park(going);
+                    presence.let_go(going);
                 }
                 Err(failure)
             }
@@ -116,7 +117,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         &mut self,
         going: &mut Going,
         progress: bool,
-        presence: &mut Presence,
+        presence: &Presence,
     ) -> Result<Parting, Failure> {
         let mut ticks = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -193,4 +194,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         }
         Ok(())
     }
+}
+
+/// Why a client does not go on with streams.
+fn not_taken(why: NotTaken) -> Failure {
+    let (reason, words) = match why {
+        NotTaken::Nowhere => {
+            (RefusalReason::NotFound, "no such streams wait for the rest of their content: begin anew")
+        }
+        NotTaken::InUse => (RefusalReason::InUse, "another connection goes on with these streams"),
+    };
+    Failure::refused(reason, words)
 }

@@ -222,6 +222,26 @@ async fn the_newest_connection_of_a_stream_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_streams_than_may_wait_are_taken_over_too() {
+    let api = Api::new();
+    let (mut alice, mut again) = (api.client().await, api.client().await);
+    let (from, token) = alice.address().await;
+    let to: Vec<_> = (101..=120).map(|seed| SecretKey::from_seed([seed; 32]).address()).collect();
+    let opened = alice.open(&Request::StreamCreate(new_stream(from, &to)), &token).await;
+    alice.give(b"half").await;
+    let resumed = ResumedStream { from, streams: opened.streams.clone(), progress: false };
+    let reopened = again.open(&Request::StreamResume(resumed), &token).await;
+    assert_eq!((reopened.streams, reopened.offset), (opened.streams, ByteCount(4)));
+    assert_eq!(alice.refusal().await, RefusalReason::InUse);
+    again.give(b"whole").await;
+    again.say(&NOTHING, None).await;
+    for _ in &to {
+        assert_eq!(again.news().await.1, News::Accepted);
+    }
+    api.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_says_goodbye_abandons_what_is_not_complete() {
     let api = Api::new();
     let mut alice = api.client().await;
