@@ -480,14 +480,19 @@ async fn one_who_cannot_have_it_keeps_nobody_else_from_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_can_be_sent_to_one_nobody_gets_anything() {
     let api = Api::new();
-    let mut client = api.client().await;
+    let (mut client, mut first) = (api.client().await, api.client().await);
     let (address, token) = client.address().await;
+    let next = receive(address, Some(1));
+    assert_eq!(first.ask(&next, Some(&token)).await, Reply::Ok);
     let is_no_key = |bytes: &[u8; 32]| !ratman_types::is_valid_key(bytes);
     let nobody = (0..=u8::MAX).map(|byte| [byte; 32]).find(is_no_key).unwrap();
     let both: Letterheads =
         [address, Address::from_bytes(nobody)].map(|to| letterhead(address, to)).into_iter().collect();
     let told = client.ask(&Request::SendMany(both), Some(&token)).await;
     assert!(matches!(told, Reply::Error(ClientError::Internal(_))), "before the content: {told:?}");
+    let alone = Request::SendOne(letterhead(address, address));
+    assert_eq!(client.send(&alone, &token, b"alone").await, Reply::Ok);
+    assert_eq!(first.stream(&next).await.1, b"alone", "the first that does");
     api.bed.reported(|report| report.streams.sending == 0 && report.streams.waiting == 0).await;
     api.end().await;
 }
