@@ -39,9 +39,10 @@ const ATTEMPTS: u32 = 3;
 
 /// Measures the gateway beside a bare encrypted tunnel, the bare link, and other products.
 ///
-/// Subjects: `raw` (the veth pair), `yardstick` (TUN to UDP with offload, AES-256-GCM per packet, nothing of a router),
-/// `direct` (two gateways, linked), `relay` (two gateways with a router between them), and `wireguard-go`, `yggdrasil` and
-/// `tinc` where they are installed. Each runs in network namespaces of its own, which are removed afterwards, and all have
+/// Subjects: `raw` (the veth pair), `yardstick` (TUN to UDP with offload, AES-256-GCM per packet, nothing of a router), `bare`
+/// (TUN to TCP, AES-256-GCM per super-packet, nothing of a router) and `plain` (the same without encryption), which no
+/// gateway over TCP can pass, `direct` (two gateways, linked), `relay` (two gateways with a router between them), and
+/// `wireguard-go`, `yggdrasil` and `tinc` where they are installed. Each runs in network namespaces of its own, which are removed afterwards, and all have
 /// an MTU of 1420 inside. Both ends and the load share this machine's processors, so only the ratios mean something; every
 /// round measures every subject once, and ratios are taken within a round.
 ///
@@ -120,9 +121,10 @@ impl Bench {
 
     /// What is to be measured, in this order.
     fn subjects(&self) -> Result<Vec<Subject>> {
-        let ours = [Subject::Raw, Subject::Yardstick, Subject::Direct, Subject::Relay];
+        let limits = [Subject::Raw, Subject::Yardstick, Subject::Bare, Subject::Plain];
+        let ours = limits.into_iter().chain([Subject::Direct, Subject::Relay]);
         let peers = Peer::ALL.map(Subject::Peer);
-        let all: Vec<Subject> = ours.into_iter().chain(self.beside.iter().cloned()).chain(peers).collect();
+        let all: Vec<Subject> = ours.chain(self.beside.iter().cloned()).chain(peers).collect();
         if let Some(name) = self.only.iter().find(|name| all.iter().all(|subject| subject.name() != **name)) {
             let names: Vec<&str> = all.iter().map(Subject::name).collect();
             bail!("no subject `{name}`; there are {}", names.join(", "));
@@ -222,7 +224,8 @@ fn start_inside() -> Result<()> {
 fn is_present(subject: &Subject) -> bool {
     match subject {
         Subject::Peer(peer) => peer.missing().is_none(),
-        Subject::Raw | Subject::Yardstick | Subject::Direct | Subject::Relay | Subject::Beside { .. } => true,
+        Subject::Raw | Subject::Yardstick | Subject::Bare | Subject::Plain => true,
+        Subject::Direct | Subject::Relay | Subject::Beside { .. } => true,
     }
 }
 
@@ -260,7 +263,18 @@ mod tests {
         let all = subjects(&["--beside", "other=/bin/other"]).unwrap();
         assert_eq!(
             all,
-            ["raw", "yardstick", "direct", "relay", "other", "wireguard-go", "yggdrasil", "tinc"]
+            [
+                "raw",
+                "yardstick",
+                "bare",
+                "plain",
+                "direct",
+                "relay",
+                "other",
+                "wireguard-go",
+                "yggdrasil",
+                "tinc"
+            ]
         );
         assert_eq!(subjects(&["--only", "direct,yardstick"]).unwrap(), ["yardstick", "direct"]);
         assert!(subjects(&["--only", "fast"]).unwrap_err().to_string().contains("wireguard-go"));

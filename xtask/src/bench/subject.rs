@@ -29,6 +29,10 @@ pub(crate) enum Subject {
     Raw,
     /// The bare tunnel.
     Yardstick,
+    /// What we would be without a router: super-packets over TCP, each sealed once.
+    Bare,
+    /// The same, not even sealed.
+    Plain,
     /// Our gateways, linked.
     Direct,
     /// Our gateways with our router between them.
@@ -69,6 +73,8 @@ impl Subject {
         match self {
             Self::Raw => "raw",
             Self::Yardstick => "yardstick",
+            Self::Bare => "bare",
+            Self::Plain => "plain",
             Self::Direct => "direct",
             Self::Relay => "relay",
             Self::Peer(peer) => peer.name(),
@@ -85,7 +91,9 @@ impl Subject {
         let mut gateways = Vec::new();
         let started = match self {
             Self::Raw => Ok(Started::of(field.b.local[0].parse()?, Vec::new())),
-            Self::Yardstick => yardstick(&field),
+            Self::Yardstick => yardstick(&field, &[]),
+            Self::Bare => yardstick(&field, &["--stream"]),
+            Self::Plain => yardstick(&field, &["--stream", "--plain"]),
             Self::Direct | Self::Relay => start_gateways(&field, &mut gateways)
                 .and_then(|()| Ok(Started::of(OVERLAY_B.parse()?, Vec::new()))),
             Self::Peer(peer) => peer.start(&field),
@@ -126,7 +134,7 @@ impl Running {
     }
 }
 
-fn yardstick(field: &Field) -> Result<Started> {
+fn yardstick(field: &Field, underlay: &[&str]) -> Result<Started> {
     let program = gateway_program()?.with_file_name("irdest-yardstick");
     let mut key = [0; 32];
     fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
@@ -139,7 +147,7 @@ fn yardstick(field: &Field) -> Result<Started> {
         let key = file.display().to_string();
         let arguments =
             ["--tun", "tun0", "--local", &local, "--peer", &peer, "--key", &key, "--mtu", INNER_MTU];
-        let process = place.node.spawn(&program, &arguments, "yardstick")?;
+        let process = place.node.spawn(&program, &[&arguments, underlay].concat(), "yardstick")?;
         processes.push(bring_up(&place.node, process, "tun0", overlay)?);
     }
     Ok(Started::of(OVERLAY_B.parse()?, processes))

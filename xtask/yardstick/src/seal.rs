@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
 /// Bytes of the counter in front of each datagram, big-endian.
-const COUNTER: usize = 8;
+pub(crate) const COUNTER: usize = 8;
 /// Bytes of the tag behind it.
-const TAG: usize = 16;
+pub(crate) const TAG: usize = 16;
 /// Bytes that a datagram has more than its packet.
 pub(crate) const OVERHEAD: usize = COUNTER + TAG;
 
@@ -85,15 +85,22 @@ impl Key {
 impl Sealer {
     /// Seals a packet, given in two parts, into a datagram that is exactly [`OVERHEAD`] bytes longer.
     pub(crate) fn seal(&mut self, first: &[u8], second: &[u8], datagram: &mut [u8]) {
-        let counter = self.counter.to_be_bytes();
-        self.counter += 1;
         let (head, rest) = datagram.split_at_mut(COUNTER);
         let (body, tag) = rest.split_at_mut(first.len() + second.len());
-        head.copy_from_slice(&counter);
         body[..first.len()].copy_from_slice(first);
         body[first.len()..].copy_from_slice(second);
-        let sealed = self.key.seal_in_place_separate_tag(self.way.nonce(counter), Aad::empty(), body);
-        tag.copy_from_slice(sealed.expect("a packet is far below the cipher's limit").as_ref());
+        let (counter, sealed) = self.seal_in_place(body);
+        head.copy_from_slice(&counter);
+        tag.copy_from_slice(&sealed);
+    }
+
+    /// Seals a packet where it lies, and returns what belongs in front of it and behind it.
+    pub(crate) fn seal_in_place(&mut self, packet: &mut [u8]) -> ([u8; COUNTER], [u8; TAG]) {
+        let counter = self.counter.to_be_bytes();
+        self.counter += 1;
+        let sealed = self.key.seal_in_place_separate_tag(self.way.nonce(counter), Aad::empty(), packet);
+        let tag = sealed.expect("a packet is far below the cipher's limit");
+        (counter, tag.as_ref().try_into().expect("the cipher's tags are that long"))
     }
 }
 

@@ -22,6 +22,10 @@ struct Tunnel {
 
 impl Tunnel {
     fn with_keys(left_key: u8, right_key: u8) -> Self {
+        Self::over(&[], [left_key, right_key])
+    }
+
+    fn over(underlay: &[&str], [left_key, right_key]: [u8; 2]) -> Self {
         let lab = Lab::create(TimeLimit::within(Duration::from_secs(60))).unwrap();
         let (left, right) = (lab.node("left").unwrap(), lab.node("right").unwrap());
         lab.link(
@@ -30,8 +34,18 @@ impl Tunnel {
         )
         .unwrap();
         let ends = [
-            start(&left, left_key, "192.0.2.1:7000", "192.0.2.2:7000", ["10.66.0.1/24", "fd66::1/64"]),
-            start(&right, right_key, "192.0.2.2:7000", "192.0.2.1:7000", ["10.66.0.2/24", "fd66::2/64"]),
+            start(
+                &left,
+                (underlay, left_key),
+                ["192.0.2.1:7000", "192.0.2.2:7000"],
+                ["10.66.0.1/24", "fd66::1/64"],
+            ),
+            start(
+                &right,
+                (underlay, right_key),
+                ["192.0.2.2:7000", "192.0.2.1:7000"],
+                ["10.66.0.2/24", "fd66::2/64"],
+            ),
         ];
         Self { left, right, _ends: ends, lab }
     }
@@ -41,11 +55,16 @@ impl Tunnel {
     }
 }
 
-fn start(node: &Node, key: u8, local: &str, peer: &str, addresses: [&str; 2]) -> Process {
+fn start(
+    node: &Node,
+    (underlay, key): (&[&str], u8),
+    [local, peer]: [&str; 2],
+    addresses: [&str; 2],
+) -> Process {
     let file = node.directory().join("key");
     fs::write(&file, [key; 32]).unwrap();
     let key = file.display().to_string();
-    let arguments = ["--tun", "tun0", "--local", local, "--peer", peer, "--key", &key];
+    let arguments = [&["--tun", "tun0", "--local", local, "--peer", peer, "--key", &key], underlay].concat();
     let mut process = node.spawn(env!("CARGO_BIN_EXE_irdest-yardstick"), &arguments, "yardstick").unwrap();
     let device_is_there = || {
         assert!(process.is_running(), "{}", process.log());
@@ -92,6 +111,18 @@ fn a_transfer_arrives_whole_in_both_families_and_in_super_packets() {
 }
 
 #[test]
+fn all_of_it_crosses_over_tcp_sealed_and_plain() {
+    for underlay in [&["--stream"][..], &["--stream", "--plain"]] {
+        let tunnel = Tunnel::over(underlay, [1, 1]);
+        ping(&tunnel.right, address("fd66::1"), 3, tunnel.limit()).unwrap();
+        let server =
+            HttpServer::start(&tunnel.right, address("10.66.0.2"), DOWNLOAD, tunnel.limit()).unwrap();
+        assert_eq!(server.download(&tunnel.left, tunnel.limit()).unwrap().size, DOWNLOAD);
+        assert!(has_offload(&tunnel.left), "{underlay:?}");
+    }
+}
+
+#[test]
 fn datagrams_cross_too() {
     let tunnel = Tunnel::with_keys(1, 1);
     let server = IperfServer::start(&tunnel.right, address("10.66.0.2"), tunnel.limit()).unwrap();
@@ -101,7 +132,12 @@ fn datagrams_cross_too() {
 
 #[test]
 fn nothing_crosses_under_different_keys() {
-    let tunnel = Tunnel::with_keys(1, 2);
+    for underlay in [&[][..], &["--stream"]] {
+        nothing_crosses(&Tunnel::over(underlay, [1, 2]));
+    }
+}
+
+fn nothing_crosses(tunnel: &Tunnel) {
     assert!(ping(&tunnel.left, address("10.66.0.2"), 2, tunnel.limit()).is_err());
     let text = tunnel.right.ip(&["-statistics", "-json", "link", "show", "tun0"]).unwrap();
     let links: serde_json::Value = serde_json::from_str(&text).unwrap();
