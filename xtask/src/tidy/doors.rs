@@ -68,18 +68,18 @@ const HOUSE: &[Room] = &[
     },
     // Of ratman-wire it uses `api`, the protocol of clients, and nothing else.
     room("ratman-client", &["ratman-wire"], Kind::Library),
+    // A router that says what a test wants speaks by the codec.
+    room("irdest-scripted-router", &["ratman-wire"], Kind::Library),
     Room {
         package: "irdest-tools",
         doors: &["ratman-client"],
-        // A router that says what a test wants speaks by the codec.
-        tests: &["ratman-wire"],
+        tests: &["irdest-scripted-router", "ratman-wire"],
         kind: Kind::Program,
     },
     Room {
         package: "irdest-mblog",
         doors: &["irdest-tools", "ratman-client"],
-        // As for irdest-tools.
-        tests: &["ratman-wire"],
+        tests: &["irdest-scripted-router", "ratman-wire"],
         kind: Kind::Program,
     },
     room("irdest-lab", &[], Kind::Program),

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! A router that has streams for a namespace, and keeps what is sent.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
 
+use irdest_scripted_router::{Client, Gone, listen};
 use ratman_wire::api::{
-    Address, Arrived, AuxiliaryData, ByteCount, ClientError, Content, FromRouter, Letterhead, Microframe,
-    MicroframeDecoder, News, Opened, OpenedStream, PayloadLimit, Recipient, Reply, Request, StreamId,
-    StreamNews, WallTime,
+    Address, AuxiliaryData, ByteCount, ClientError, Letterhead, News, Opened, OpenedStream, Recipient, Reply,
+    Request, StreamId, StreamNews,
 };
 
 /// What was asked for, what was sent, and what waits.
@@ -28,29 +26,16 @@ pub(crate) struct Router {
     heard: Arc<Mutex<Heard>>,
 }
 
-struct Client {
-    stream: TcpStream,
-    decoder: MicroframeDecoder,
-    come: Vec<u8>,
+struct Connection {
+    client: Client,
     heard: Arc<Mutex<Heard>>,
 }
 
-/// The client left.
-struct Gone;
-
 impl Router {
     pub(crate) fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let heard: Arc<Mutex<Heard>> = Arc::default();
         let ours = Arc::clone(&heard);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let decoder = MicroframeDecoder::new(PayloadLimit::REQUEST);
-                let client = Client { stream, decoder, come: Vec::new(), heard: Arc::clone(&ours) };
-                thread::spawn(move || client.serve());
-            }
-        });
+        let address = listen(move |client| Connection { client, heard: Arc::clone(&ours) }.serve());
         Self { address, heard }
     }
 
@@ -59,64 +44,34 @@ impl Router {
     }
 }
 
-impl Client {
-    fn serve(mut self) {
-        while let Ok(frame) = self.hear() {
-            let request = Request::decode(&frame).unwrap();
-            self.heard.lock().unwrap().requests.push(request.clone());
-            let done = match request {
-                Request::StreamCreate(new) => self.take(new.to[0]),
-                Request::StreamReceive(receive) => self.give(receive.to.unwrap(), receive.wait),
-                Request::RouterQuery(_) => self.say(Reply::Error(ClientError::NotSupported)),
-                _ => self.say(Reply::Ok),
-            };
-            if done.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn hear(&mut self) -> Result<Microframe, Gone> {
+impl Connection {
+    fn serve(mut self) -> Gone {
         loop {
-            let mut rest = &self.come[..];
-            let frame = self.decoder.decode(&mut rest).unwrap();
-            let used = self.come.len() - rest.len();
-            self.come.drain(..used);
-            if let Some(frame) = frame {
-                return Ok(frame);
-            }
-            let mut piece = [0; 4096];
-            match self.stream.read(&mut piece) {
-                Ok(0) | Err(_) => return Err(Gone),
-                Ok(length) => self.come.extend_from_slice(&piece[..length]),
+            if let Err(gone) = self.answer() {
+                return gone;
             }
         }
     }
 
-    fn write(&mut self, frame: &Microframe) -> Result<(), Gone> {
-        self.stream.write_all(&frame.encode()).map_err(|_| Gone)
-    }
-
-    fn say(&mut self, reply: Reply) -> Result<(), Gone> {
-        self.write(&reply.to_frame(None))
+    fn answer(&mut self) -> Result<(), Gone> {
+        let request = self.client.hear_request()?;
+        self.heard.lock().unwrap().requests.push(request.clone());
+        match request {
+            Request::StreamCreate(new) => self.take(new.to[0]),
+            Request::StreamReceive(receive) => self.give(receive.to.unwrap(), receive.wait),
+            Request::RouterQuery(_) => self.client.say(Reply::Error(ClientError::NotSupported)),
+            _ => self.client.say(Reply::Ok),
+        }
     }
 
     fn take(&mut self, to: Recipient) -> Result<(), Gone> {
         let number = 0x3F + u8::try_from(self.heard.lock().unwrap().sent.len()).unwrap();
         let stream = OpenedStream { to, stream: StreamId::from_bytes([number; 32]) };
         let streams = [stream.clone()].into_iter().collect();
-        self.say(Reply::Opened(Opened { streams, offset: ByteCount(0) }))?;
-        let mut content = Vec::new();
-        loop {
-            match Request::decode(&self.hear()?).unwrap() {
-                Request::Content(piece) => content.extend_from_slice(piece.as_bytes()),
-                Request::End(_) => break,
-                other => panic!("{other:?} within content"),
-            }
-        }
+        let content = self.client.take_content(Opened { streams, offset: ByteCount(0) })?;
         self.heard.lock().unwrap().sent.push((to, content));
-        self.say(Reply::News(StreamNews { stream: stream.clone(), news: News::Accepted }))?;
-        self.say(Reply::News(StreamNews { stream, news: News::Published }))
+        self.client.say(Reply::News(StreamNews { stream: stream.clone(), news: News::Accepted }))?;
+        self.client.say(Reply::News(StreamNews { stream, news: News::Published }))
     }
 
     fn give(&mut self, to: Recipient, wait: bool) -> Result<(), Gone> {
@@ -129,20 +84,14 @@ impl Client {
                 auxiliary_data: AuxiliaryData::default(),
             };
             let stream = StreamId::from_bytes([number; 32]);
-            let (created, offset) = (WallTime::from_micros(5), ByteCount(0));
-            self.say(Reply::Arrived(Box::new(Arrived { letterhead, stream, created, offset })))?;
-            self.write(&FromRouter::Content(Content::new(content).unwrap()).to_frame(None))?;
-            self.write(&FromRouter::End.to_frame(None))?;
-            match Request::decode(&self.hear()?).unwrap() {
-                Request::Taken(_) => self.heard.lock().unwrap().taken.push(number),
-                other => panic!("{other:?} instead of whether it was taken"),
-            }
-            self.say(Reply::Taken)?;
+            self.client.give(letterhead, stream, content)?;
+            self.heard.lock().unwrap().taken.push(number);
+            self.client.say(Reply::Taken)?;
         }
         if wait {
             // Nothing comes any more.
-            return self.hear().map(drop).and(Err(Gone));
+            return self.client.hear().map(drop).and(Err(Gone));
         }
-        self.say(Reply::NoStream)
+        self.client.say(Reply::NoStream)
     }
 }

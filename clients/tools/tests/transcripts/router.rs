@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! A router that knows one of everything, and says so by the codec of the protocol.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
+use irdest_scripted_router::{Client, Gone, listen};
 use ratman_wire::api::{
     Address, AddressName, AnycastReply, Arrived, AuthToken, AuxiliaryData, Bandwidth, ByteCount, Capacity,
     ClientError, Contact, Content, DateTime, FilterAction, FilterEntry, FilterRule, FromRouter, KnownPeer,
-    Letterhead, LinkEntry, LinkState, List, LocalAddress, LocalNamespace, Microframe, MicroframeDecoder, Mtu,
-    Namespace, News, NextHop, Opened, OpenedStream, Page, PayloadLimit, Progress, Recipient, Refusal,
-    RefusalReason, Reply, Request, RouteEntry, RouterFigures, RouterId, Senders, Stage, StreamEntry,
-    StreamId, StreamKey, StreamNews, SubscriptionId, Text, WallTime,
+    Letterhead, LinkEntry, LinkState, List, LocalAddress, LocalNamespace, Mtu, Namespace, News, NextHop,
+    Opened, OpenedStream, Page, Progress, Recipient, Refusal, RefusalReason, Reply, Request, RouteEntry,
+    RouterFigures, RouterId, Senders, Stage, StreamEntry, StreamId, StreamKey, StreamNews, SubscriptionId,
+    Text, WallTime,
 };
 
 pub(crate) const OURS: Address = Address::from_bytes([0x11; 32]);
@@ -72,17 +71,13 @@ pub(crate) struct Router {
 
 impl Router {
     pub(crate) fn new(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let heard = Arc::new(Mutex::new(Heard::default()));
-        let router = Self { address, heard: Arc::clone(&heard) };
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (manner, heard) = (manner.clone(), Arc::clone(&heard));
-                thread::spawn(move || Client::new(stream, manner, heard).serve());
-            }
-        });
-        router
+        let heard: Arc<Mutex<Heard>> = Arc::default();
+        let ours = Arc::clone(&heard);
+        let serve = move |client| {
+            let (manner, heard) = (manner.clone(), Arc::clone(&ours));
+            Connection { client, manner, heard }.serve()
+        };
+        Self { address: listen(serve), heard }
     }
 
     /// What it heard so far.
@@ -91,91 +86,60 @@ impl Router {
     }
 }
 
-struct Client {
-    stream: TcpStream,
-    decoder: MicroframeDecoder,
-    come: Vec<u8>,
+struct Connection {
+    client: Client,
     manner: Manner,
     heard: Arc<Mutex<Heard>>,
 }
 
-/// The client left, or is to be left.
-struct Gone;
-
-impl Client {
-    fn new(stream: TcpStream, manner: Manner, heard: Arc<Mutex<Heard>>) -> Self {
-        let decoder = MicroframeDecoder::new(PayloadLimit::REQUEST);
-        Self { stream, decoder, come: Vec::new(), manner, heard }
-    }
-
-    fn serve(mut self) {
-        while let Ok(frame) = self.hear() {
-            let request = Request::decode(&frame).unwrap();
-            self.heard.lock().unwrap().requests.push(request.clone());
-            let is_known = frame.auth.as_ref().is_none_or(|auth| *auth.as_bytes() == self.manner.token);
-            let answered = match request {
-                _ if !is_known => self.say(Reply::Error(ClientError::InvalidAuth)),
-                Request::StreamCreate(new) => self.take(new.to.to_vec(), 0),
-                Request::StreamResume(resumed) => match self.manner.kept {
-                    Some(kept) => self.take(resumed.streams.iter().map(|stream| stream.to).collect(), kept),
-                    None => self.say(refused(RefusalReason::NotFound)),
-                },
-                Request::StreamReceive(receive) => {
-                    let limit = receive.limit.map_or(usize::MAX, |limit| limit.get().try_into().unwrap());
-                    let from = receive.resume.map_or(0, |resume| resume.offset.0.try_into().unwrap());
-                    self.give(limit, from, receive.wait)
-                }
-                Request::AddressCreate(new) => self.create(new.name),
-                other => {
-                    let reply = self.answer(other);
-                    self.say(reply)
-                }
-            };
-            if answered.is_err() {
-                return;
-            }
-        }
-    }
-
-    fn hear(&mut self) -> Result<Microframe, Gone> {
+impl Connection {
+    fn serve(mut self) -> Gone {
         loop {
-            let mut rest = &self.come[..];
-            let frame = self.decoder.decode(&mut rest).unwrap();
-            let used = self.come.len() - rest.len();
-            self.come.drain(..used);
-            if let Some(frame) = frame {
-                return Ok(frame);
-            }
-            let mut piece = [0; 4096];
-            match self.stream.read(&mut piece) {
-                Ok(0) | Err(_) => return Err(Gone),
-                Ok(length) => self.come.extend_from_slice(&piece[..length]),
+            if let Err(gone) = self.serve_one() {
+                return gone;
             }
         }
     }
 
-    fn write(&mut self, frame: &Microframe) -> Result<(), Gone> {
-        self.stream.write_all(&frame.encode()).map_err(|_| Gone)
-    }
-
-    fn say(&mut self, reply: Reply) -> Result<(), Gone> {
-        self.write(&reply.to_frame(None))
+    fn serve_one(&mut self) -> Result<(), Gone> {
+        let frame = self.client.hear()?;
+        let request = Request::decode(&frame).unwrap();
+        self.heard.lock().unwrap().requests.push(request.clone());
+        let is_known = frame.auth.as_ref().is_none_or(|auth| *auth.as_bytes() == self.manner.token);
+        match request {
+            _ if !is_known => self.client.say(Reply::Error(ClientError::InvalidAuth)),
+            Request::StreamCreate(new) => self.take(new.to.to_vec(), 0),
+            Request::StreamResume(resumed) => match self.manner.kept {
+                Some(kept) => self.take(resumed.streams.iter().map(|stream| stream.to).collect(), kept),
+                None => self.client.say(refused(RefusalReason::NotFound)),
+            },
+            Request::StreamReceive(receive) => {
+                let limit = receive.limit.map_or(usize::MAX, |limit| limit.get().try_into().unwrap());
+                let from = receive.resume.map_or(0, |resume| resume.offset.0.try_into().unwrap());
+                self.give(limit, from, receive.wait)
+            }
+            Request::AddressCreate(new) => self.create(new.name),
+            other => {
+                let reply = self.answer(other);
+                self.client.say(reply)
+            }
+        }
     }
 
     fn create(&mut self, name: Option<AddressName>) -> Result<(), Gone> {
         assert!(name.is_none_or(|name| !name.as_str().is_empty()));
         let token = AuthToken::from_bytes(self.manner.token);
-        self.say(Reply::AddressCreated { address: OURS, token })
+        self.client.say(Reply::AddressCreated { address: OURS, token })
     }
 
     /// Takes a stream, and tells what becomes of it.
     fn take(&mut self, to: Vec<Recipient>, offset: usize) -> Result<(), Gone> {
         let stream = |to: &Recipient| OpenedStream { to: *to, stream: STREAM };
         let streams: List<_, 1024> = to.iter().map(stream).collect();
-        self.say(Reply::Opened(Opened { streams, offset: ByteCount(offset.try_into().unwrap()) }))?;
+        self.client.say(Reply::Opened(Opened { streams, offset: ByteCount(offset.try_into().unwrap()) }))?;
         self.heard.lock().unwrap().content.truncate(offset);
         loop {
-            match Request::decode(&self.hear()?).unwrap() {
+            match self.client.hear_request()? {
                 Request::Content(piece) => {
                     let mut heard = self.heard.lock().unwrap();
                     heard.content.extend_from_slice(piece.as_bytes());
@@ -186,7 +150,7 @@ impl Client {
                 Request::End(_) => break,
                 cancel @ Request::Cancel(_) => {
                     self.heard.lock().unwrap().requests.push(cancel);
-                    return self.say(Reply::Ok);
+                    return self.client.say(Reply::Ok);
                 }
                 other => panic!("{other:?} within content"),
             }
@@ -205,7 +169,7 @@ impl Client {
     }
 
     fn tell(&mut self, to: &Recipient, news: News) -> Result<(), Gone> {
-        self.say(Reply::News(StreamNews { stream: OpenedStream { to: *to, stream: STREAM }, news }))
+        self.client.say(Reply::News(StreamNews { stream: OpenedStream { to: *to, stream: STREAM }, news }))
     }
 
     /// Gives streams, each once it is said that the one before was taken.
@@ -221,24 +185,29 @@ impl Client {
                 auxiliary_data: data,
             };
             let (created, at) = (WallTime::from_micros(5_000_000), ByteCount(offset.try_into().unwrap()));
-            self.say(Reply::Arrived(Box::new(Arrived { letterhead, stream: STREAM, created, offset: at })))?;
+            self.client.say(Reply::Arrived(Box::new(Arrived {
+                letterhead,
+                stream: STREAM,
+                created,
+                offset: at,
+            })))?;
             offset = 0;
             let given = if self.manner.stalls { &content[..3] } else { content };
-            self.write(&FromRouter::Content(Content::new(given.to_vec()).unwrap()).to_frame(None))?;
+            self.client.write(&FromRouter::Content(Content::new(given.to_vec()).unwrap()).to_frame(None))?;
             if !self.manner.stalls {
-                self.write(&FromRouter::End.to_frame(None))?;
+                self.client.write(&FromRouter::End.to_frame(None))?;
             }
-            match Request::decode(&self.hear()?).unwrap() {
+            match self.client.hear_request()? {
                 Request::Taken(_) => {
                     self.heard.lock().unwrap().taken += 1;
-                    self.say(Reply::Taken)?;
+                    self.client.say(Reply::Taken)?;
                 }
-                Request::Cancel(_) => return self.say(Reply::Ok),
+                Request::Cancel(_) => return self.client.say(Reply::Ok),
                 other => panic!("{other:?} instead of whether it was taken"),
             }
         }
         if here < limit && !wait {
-            return self.say(Reply::NoStream);
+            return self.client.say(Reply::NoStream);
         }
         Ok(())
     }
