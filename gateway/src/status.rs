@@ -286,6 +286,8 @@ pub struct StreamsStatus {
     pub disk_bytes: u64,
     /// Bytes that are not durable yet.
     pub unsaved_bytes: u64,
+    /// Removals that the disk did not make, and that are tried again.
+    pub removals_owed: u64,
 }
 
 /// One end of a flow.

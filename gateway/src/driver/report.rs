@@ -170,6 +170,7 @@ impl Driver {
                 ("journal_groups_expired", plane.streams.journal.expired),
                 ("journal_no_room", plane.streams.journal.refused),
                 ("journal_beyond_share", plane.streams.journal.beyond_share),
+                ("journal_removals_forgotten", plane.streams.removals_forgotten),
                 ("journal_batches", plane.store.batches),
                 ("journal_commits", plane.store.commits),
                 ("journal_syncs", plane.store.syncs),
@@ -242,6 +243,7 @@ fn streams_row(plane: &PlaneReport) -> StreamsStatus {
         quota_bytes: streams.quota.0,
         disk_bytes: store.on_disk.0,
         unsaved_bytes: store.waiting.0,
+        removals_owed: count(streams.removals_owed),
     }
 }
 

@@ -133,6 +133,7 @@ pub(crate) fn sample() -> Status {
             quota_bytes: 1 << 30,
             disk_bytes: 1_600_000,
             unsaved_bytes: 640,
+            removals_owed: 6,
         }),
         drops: BTreeMap::from([("replayed frame".into(), 7)]),
         counters: BTreeMap::new(),
@@ -148,6 +149,7 @@ fn json_round_trips_and_names_things_as_documented() {
     assert_eq!(json["links"][1]["rtt_us"], serde_json::Value::Null);
     assert_eq!(json["peers"][1]["failure"], "connection refused");
     assert_eq!(json["clock_correction_us"], -90_500_000);
+    assert_eq!(json["streams"]["removals_owed"], 6);
     assert_eq!(json["links"][0]["remote"], "[2001:db8::1]:40000");
     assert_eq!(json["routes"][0]["next_hop"]["link"], 3);
     assert_eq!(json["address"], status.address.to_string());
