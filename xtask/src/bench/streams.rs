@@ -7,10 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use irdest_lab::{Neighbours, StreamNews, StreamSocket, TimeLimit, catch_signals, same_content, shown};
+use irdest_lab::{
+    Gateway, Neighbours, StreamNews, StreamSocket, TimeLimit, catch_signals, same_content, shown,
+};
 use serde::{Deserialize, Serialize};
 
 use super::figures::{median, percentile};
+use super::machine::Usage;
 use super::start_inside;
 use crate::cargo::{cargo, run};
 use crate::programs::{TO_MEASURE, require};
@@ -36,6 +39,9 @@ const TAKERS: usize = 4;
 /// Least parts: encoding of its primitives, and the stream of encoding.
 const ENCODING_OF_PRIMITIVES: f64 = 0.7;
 const STREAM_OF_ENCODING: f64 = 0.5;
+
+/// A GiB, in bytes.
+const GIB: f64 = 1_073_741_824.0;
 
 /// What the routers deployed in 2026 need, in seconds, for 1 KiB and for 16 MiB.
 const DEPLOYED: [f64; 2] = [0.1, 2.5];
@@ -77,6 +83,11 @@ struct Report {
     stream_s: f64,
     stream_bytes_per_second: f64,
     stream_of_encoding: f64,
+    /// What both gateways computed for the stream, per GiB, and which part that is of what the machine's processors could.
+    stream_cpu_s_per_gib: f64,
+    stream_busy: f64,
+    /// What all processors can compute in the time that the target leaves for a GiB.
+    target_cpu_s_per_gib: f64,
     /// 1 KiB.
     message_median_ms: f64,
     message_p95_ms: f64,
@@ -100,9 +111,10 @@ impl Streams {
         catch_signals()?;
         let encoding = encoding()?;
         let lab = Neighbours::start_without_line(TimeLimit::within(LIMIT), QUOTA)?;
-        let stream_s = stream(&lab, self.mib)?;
+        let Sent { took: stream_s, computed } = stream(&lab, self.mib)?;
+        let processors = f64::from(u32::try_from(thread::available_parallelism()?.get())?);
         let latencies = latencies(&lab)?;
-        let bytes_per_second = f64::from(self.mib) * f64::from(1 << 20) / stream_s;
+        let bytes_per_second = f64::from(self.mib) / 1024.0 * GIB / stream_s;
         let report = Report {
             encoding,
             encoding_of_primitives: encoding.eris_bytes_per_second / encoding.primitives_bytes_per_second,
@@ -110,10 +122,13 @@ impl Streams {
             stream_s,
             stream_bytes_per_second: bytes_per_second,
             stream_of_encoding: bytes_per_second / encoding.eris_bytes_per_second,
+            stream_cpu_s_per_gib: computed / f64::from(self.mib) * 1024.0,
+            stream_busy: computed / (stream_s * processors),
+            target_cpu_s_per_gib: processors * GIB / (STREAM_OF_ENCODING * encoding.eris_bytes_per_second),
             message_median_ms: median(latencies.clone()).context("no message")?,
             message_p95_ms: percentile(latencies, 95).context("no message")?,
             messages_per_second: rate(&lab)?,
-            mib_16_s: stream(&lab, 16)?,
+            mib_16_s: stream(&lab, 16)?.took,
             deployed_s: DEPLOYED,
         };
         println!("{report}");
@@ -152,6 +167,13 @@ impl std::fmt::Display for Report {
             mb(self.stream_bytes_per_second),
             self.stream_of_encoding
         )?;
+        writeln!(
+            f,
+            "           {:.1} s of processor time per GiB, {:.0} % of the processors; in the time of the target there are {:.1} s",
+            self.stream_cpu_s_per_gib,
+            self.stream_busy * 100.0,
+            self.target_cpu_s_per_gib
+        )?;
         writeln!(f, "16 MiB     {:.2} s; deployed routers {deployed_mib} s", self.mib_16_s)?;
         write!(
             f,
@@ -176,16 +198,24 @@ fn encoding() -> Result<Encoding> {
     serde_json::from_str(line).with_context(|| format!("reading `{line}`"))
 }
 
+/// What a stream took, in seconds: of time, and of both gateways' processor time.
+struct Sent {
+    took: f64,
+    computed: f64,
+}
+
 /// How long a stream takes from the start of its client until that is told that it was delivered.
-fn stream(lab: &Neighbours, mib: u32) -> Result<f64> {
+fn stream(lab: &Neighbours, mib: u32) -> Result<Sent> {
     let file = lab.a.random_file("content", u64::from(mib) << 20)?;
-    let began = Instant::now();
+    let gateways: Vec<u32> = [&lab.a, &lab.b].into_iter().filter_map(Gateway::process_id).collect();
+    let (before, began) = (Usage::of(&gateways)?, Instant::now());
     lab.a.send_stream(&lab.b, &file, "delivered")?.wait_for(&StreamNews::Delivered)?;
-    let took = began.elapsed();
+    let took = began.elapsed().as_secs_f64();
+    let computed = Usage::of(&gateways)?.cpu_seconds - before.cpu_seconds;
     let taken = lab.b.take_stream(true)?.context("it was delivered")?;
     ensure!(same_content(&taken.file, &file)?, "what came is not what was sent");
     fs::remove_file(&taken.file).context("removing what was taken")?;
-    Ok(took.as_secs_f64())
+    Ok(Sent { took, computed })
 }
 
 /// Of messages one by one, in milliseconds.
@@ -249,6 +279,9 @@ mod tests {
             stream_s: 5.0,
             stream_bytes_per_second: 2e8,
             stream_of_encoding,
+            stream_cpu_s_per_gib: 14.6,
+            stream_busy: 0.75,
+            target_cpu_s_per_gib: 9.4,
             message_median_ms: 2.0,
             message_p95_ms: 4.0,
             messages_per_second: 500.0,
@@ -259,6 +292,7 @@ mod tests {
         assert!(!report(0.75, 0.49).meets_all() && !report(0.69, 0.5).meets_all());
         let shown = report(0.75, 0.5).to_string();
         assert!(shown.contains("1024 MiB   5.0 s, 200 MB/s, 0.50 of encoding"), "{shown}");
+        assert!(shown.contains("14.6 s of processor time per GiB, 75 % of the processors;"), "{shown}");
     }
 
     #[test]
