@@ -156,11 +156,12 @@ impl Egress {
         self.lock().push_large((remote, flow), buffer, len, self.outbox.unit(), now);
     }
 
-    /// Sends as much of what waits as one call of the outbox takes; whether more could go at once.
+    /// Sends as much of what waits as one call of the outbox takes, if it takes any; whether it did and more waits, so that
+    /// the next call may send it.
     pub fn send_next(&self, sealer: Option<&dyn Seal>, now: Timestamp) -> bool {
         let mut waiting = self.lock();
-        waiting.send_next(self.outbox.as_ref(), sealer, now);
-        !waiting.is_empty() && self.outbox.ready()
+        // Whether the outbox takes more is asked once, by the next call: it asks the kernel.
+        waiting.send_next(self.outbox.as_ref(), sealer, now) && !waiting.is_empty()
     }
 
     /// Lets the packets of a super-packet of ours wait, one by one: none of them needs the others.

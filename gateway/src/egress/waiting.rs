@@ -182,15 +182,18 @@ impl Waiting {
 
     /// Sends what waits while the outbox takes it.
     pub(super) fn drain(&mut self, outbox: &dyn Outbox, sealer: Option<&dyn Seal>, now: Timestamp) {
-        while !self.queue.is_empty() && outbox.ready() {
-            self.send_next(outbox, sealer, now);
-        }
+        while !self.queue.is_empty() && self.send_next(outbox, sealer, now) {}
     }
 
-    /// Sends what one call of the outbox takes, if it takes anything.
-    pub(super) fn send_next(&mut self, outbox: &dyn Outbox, sealer: Option<&dyn Seal>, now: Timestamp) {
+    /// Sends what one call of the outbox takes; whether it takes anything.
+    pub(super) fn send_next(
+        &mut self,
+        outbox: &dyn Outbox,
+        sealer: Option<&dyn Seal>,
+        now: Timestamp,
+    ) -> bool {
         if !outbox.ready() {
-            return;
+            return false;
         }
         match (self.next(now), sealer) {
             (Some(Next::Frame { .. }), _) => self.send_waiting_frames(outbox, now),
@@ -201,6 +204,7 @@ impl Waiting {
             (Some(Next::Packet { .. }), None) => self.drop_next(),
             (None, _) => {}
         }
+        true
     }
 
     /// Offers every item to `take`, and lets those that it does not take wait anew.
