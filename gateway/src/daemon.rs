@@ -23,13 +23,14 @@ use gateway_core::remotes::{Remotes, overlay_address};
 use gateway_core::session::{SessionConfig, Sessions};
 use gateway_tun::{InnerMtu, Tun, TunConfig};
 use ipnet::IpNet;
-use netmod_api::Netmod;
+use netmod_api::{Executor, Netmod};
 use netmod_inet::Inet;
 use nix::sys::signal::SigSet;
 use ratman_types::{Address, Ed25519Verifier, WallTime, blake2b_keyed};
 use router_core::{Router, RouterConfig};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
@@ -37,6 +38,7 @@ use crate::client_api;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::control::{self, Server};
+use crate::data_threads::DataThreads;
 use crate::desk::Desk;
 use crate::driver::{Driver, Identification, Inputs, Parts, with_times};
 use crate::forward::{Forwarder, LocalSessions, notices};
@@ -53,9 +55,6 @@ use crate::ways::Ways;
 use crate::{notify, privilege};
 
 pub use reload::Settings;
-
-/// More threads than this gain nothing while there is a handful of links.
-const MOST_DATA_THREADS: u8 = 4;
 
 /// The year in which this release was written: a wall clock before it is wrong. A constant, so that two builds of one
 /// source are the same.
@@ -74,17 +73,17 @@ pub fn run(settings: Settings, identity: &Identity, state: State) -> anyhow::Res
     // Whoever started us may have had signals blocked: then we would hear neither of the end nor of a reload.
     SigSet::empty().thread_set_mask().context("cannot unblock signals")?;
     let control = Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    let data = data_runtime()?;
+    let data = DataThreads::start().context("cannot start the threads of the data path")?;
     privileges.prove()?;
     let outcome = control.block_on(live(settings, (identity, state, probes), &data));
-    data.shutdown_background();
+    data.end();
     outcome
 }
 
 async fn live(
     mut settings: Settings,
     (identity, state, probes): (&Identity, State, Loaded),
-    data: &Runtime,
+    data: &DataThreads,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot take SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot take SIGINT")?;
@@ -103,22 +102,6 @@ async fn live(
     outcome
 }
 
-fn data_runtime() -> anyhow::Result<Runtime> {
-    Builder::new_multi_thread()
-        .worker_threads(data_threads().into())
-        .thread_name("data")
-        .enable_all()
-        .build()
-        .context("cannot start the threads of the data path")
-}
-
-/// A thread per core, and a queue of the TUN device for each of them: the kernel spreads the flows over the queues and
-/// keeps each flow in its own.
-fn data_threads() -> u8 {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    u8::try_from(cores).unwrap_or(u8::MAX).min(MOST_DATA_THREADS)
-}
-
 /// Everything that runs.
 struct Gateway {
     own: Address,
@@ -130,7 +113,7 @@ struct Gateway {
     /// Without streams there is none.
     desk: Option<Desk>,
     /// One task per queue of the TUN device; each ends only with an error.
-    pumps: JoinSet<std::io::Result<()>>,
+    pumps: JoinSet<Result<std::io::Result<()>, oneshot::error::RecvError>>,
     streams: Option<MessagePlane>,
     host: Option<Host>,
     inet: Option<Arc<Inet>>,
@@ -142,8 +125,9 @@ impl Gateway {
     async fn start(
         config: &Config,
         (identity, state, probes): (&Identity, State, Loaded),
-        data: &Runtime,
+        threads: &DataThreads,
     ) -> anyhow::Result<Self> {
+        let data = threads.first();
         let own = identity.address();
         refuse_own(config, &own)?;
         let clock = Clock;
@@ -185,13 +169,15 @@ impl Gateway {
         let mut streams = streams.map(start).transpose().context("cannot start the message plane")?;
         let inet = {
             let _data = data.enter();
-            inet::start(config, identity, &forwarder)?
+            inet::start(config, identity, &forwarder, threads.spread())?
         };
         let mut pumps = JoinSet::new();
         if let Some((_, half, _)) = &proxy {
             for queue in 0..half.tun().queues() {
                 let half = Arc::clone(half);
-                pumps.spawn_on(async move { half.run(queue).await }, data.handle());
+                let (ended, end) = oneshot::channel();
+                threads.spread().spawn(Box::pin(async move { _ = ended.send(half.run(queue).await) }));
+                pumps.spawn(end);
             }
         }
         let (proxy, asks) = proxy.map(|(control, _, asks)| (control, asks)).unzip();
@@ -209,7 +195,8 @@ impl Gateway {
             configured: configured(config),
             link_rules: config.links.clone(),
             probing: Probing::new(probes, if config.tun.enable { config.host.mark } else { 0 }),
-            watchdog: Watchdog::of_service_manager(data.handle().clone(), now.at),
+            watchdog: Watchdog::of_service_manager(threads.handles(), now.at),
+            duty: threads.duty(now.at),
         };
         let words = streams.as_mut().and_then(MessagePlane::take_words);
         let (desk, orders) = streams.as_ref().and_then(|plane| streams::desk(plane, own, config)).unzip();
@@ -237,7 +224,7 @@ impl Gateway {
             streams,
             host,
             inet,
-            data: data.handle().clone(),
+            data: data.clone(),
         })
     }
 
@@ -256,9 +243,9 @@ impl Gateway {
     async fn run_on(&mut self) -> anyhow::Error {
         let pump = async {
             match self.pumps.join_next().await {
-                Some(Ok(Ok(()))) => anyhow!("the TUN device ended"),
-                Some(Ok(Err(error))) => anyhow::Error::new(error).context("the TUN device failed"),
-                Some(Err(error)) => anyhow::Error::new(error).context("the data path failed"),
+                Some(Ok(Ok(Ok(())))) => anyhow!("the TUN device ended"),
+                Some(Ok(Ok(Err(error)))) => anyhow::Error::new(error).context("the TUN device failed"),
+                Some(Ok(Err(_)) | Err(_)) => anyhow!("the data path failed"),
                 None => std::future::pending().await,
             }
         };
@@ -338,7 +325,7 @@ fn open_proxy(
     let tun = Tun::open(&TunConfig {
         mtu: InnerMtu::new(config.tun.mtu.into()).context("tun.mtu")?,
         offload: config.tun.offload,
-        queues: data_threads(),
+        queues: DataThreads::count(),
         ..TunConfig::new(config.tun.name.as_str().parse().context("tun.name")?)
     })?;
     info!(target: "irdest_proxy", device = %tun.name(), offload = %tun.offload(), "device open");

@@ -25,6 +25,7 @@ use tracing::{debug, info, warn};
 use crate::clock::Clock;
 use crate::config::LinkRule;
 use crate::control::{Answer, Query, Request};
+use crate::data_threads::Duty;
 use crate::forward::{ControlFrame, Forwarder, Notice, Notices};
 use crate::irdest_proxy::{Asks, ControlHalf, Outgoing};
 use crate::message_plane::{PlaneDoor, Word};
@@ -89,6 +90,8 @@ pub struct Parts {
     pub probing: Probing,
     /// The watchdog of the service manager, where it has one.
     pub watchdog: Option<Watchdog>,
+    /// How many threads of the data path work.
+    pub duty: Duty,
 }
 
 /// Where the driver's inputs come from.

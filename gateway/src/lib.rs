@@ -17,6 +17,7 @@ pub mod config;
 pub mod contacts;
 pub mod control;
 pub mod daemon;
+pub mod data_threads;
 pub mod desk;
 pub mod doctor;
 pub mod driver;

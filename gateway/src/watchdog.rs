@@ -10,9 +10,9 @@ use tracing::{info, warn};
 
 use crate::notify;
 
-mod workers;
+mod thread;
 
-use workers::Workers;
+use thread::Thread;
 
 /// As often as this we look at most, whatever the service manager asks for: a watchdog must not be what keeps a machine busy.
 const SHORTEST: Duration = Duration::from_millis(50);
@@ -25,21 +25,22 @@ const LOOK_AGAIN: u32 = 8;
 #[derive(Debug)]
 pub struct Watchdog {
     period: Duration,
-    workers: Workers,
+    threads: Vec<Thread>,
     next: Timestamp,
     still: bool,
 }
 
 impl Watchdog {
     /// Feeds the watchdog at half of `$WATCHDOG_USEC`, as sd_watchdog_enabled(3) wants it; nothing where the service manager
-    /// has none, which then costs nothing. `data` is the runtime of the data path.
-    pub fn of_service_manager(data: Handle, now: Timestamp) -> Option<Self> {
+    /// has none, which then costs nothing. `data` are the runtimes of the data path, of one thread each.
+    pub fn of_service_manager(data: &[Handle], now: Timestamp) -> Option<Self> {
         let limit = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero())?;
         Some(Self::new(limit, data, now))
     }
 
-    fn new(limit: Duration, data: Handle, now: Timestamp) -> Self {
-        Self { period: (limit / 2).max(SHORTEST), workers: Workers::of(data), next: now, still: false }
+    fn new(limit: Duration, data: &[Handle], now: Timestamp) -> Self {
+        let threads = data.iter().cloned().map(Thread::of).collect();
+        Self { period: (limit / 2).max(SHORTEST), threads, next: now, still: false }
     }
 
     /// When [`look`](Self::look) has something to do.
@@ -50,7 +51,12 @@ impl Watchdog {
     /// Looks whether the data path goes on, and feeds the watchdog if so. To be called by the control loop alone: a loop that
     /// hangs does not get here.
     pub fn look(&mut self, now: Timestamp) {
-        match self.workers.standstill() {
+        // All are asked, whatever the first says: each tells of the time since it was asked last.
+        let hanging = self.threads.iter_mut().enumerate().filter_map(|(number, thread)| {
+            let goes_on = thread.goes_on();
+            (!goes_on).then_some(number)
+        });
+        match hanging.reduce(|first, _| first) {
             None => {
                 if std::mem::take(&mut self.still) {
                     info!("the data path goes on");
@@ -58,9 +64,9 @@ impl Watchdog {
                 notify::alive();
                 self.next = now + self.period;
             }
-            Some(standstill) => {
+            Some(thread) => {
                 if !std::mem::replace(&mut self.still, true) {
-                    warn!(%standstill, "the data path stands still; the watchdog will end this daemon");
+                    warn!(thread, "the data path stands still; the watchdog will end this daemon");
                 }
                 self.next = now + self.period / LOOK_AGAIN;
             }
@@ -77,7 +83,7 @@ mod tests {
         let data =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let start = Timestamp::from_micros(1_000_000);
-        let mut watchdog = Watchdog::new(Duration::from_secs(10), data.handle().clone(), start);
+        let mut watchdog = Watchdog::new(Duration::from_secs(10), &[data.handle().clone()], start);
         assert_eq!(watchdog.deadline(), start);
         watchdog.look(start);
         assert_eq!(watchdog.deadline(), start + Duration::from_secs(5));
@@ -88,7 +94,7 @@ mod tests {
             let _ended = held.recv();
         });
         holds.recv().unwrap();
-        // The first look may compare with what was before the thread was held.
+        // The first look asks, and the second has no answer.
         for _ in 0..2 {
             watchdog.look(start);
         }
@@ -101,7 +107,8 @@ mod tests {
     fn it_never_looks_all_the_time() {
         let data =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let watchdog = Watchdog::new(Duration::from_micros(1), data.handle().clone(), Timestamp::default());
+        let watchdog =
+            Watchdog::new(Duration::from_micros(1), &[data.handle().clone()], Timestamp::default());
         assert_eq!(watchdog.period, SHORTEST);
     }
 }

@@ -7,6 +7,7 @@ use netmod_inet::{Inet, InetConfig, InetLimits, PeerLine};
 use ratman_types::Ed25519Verifier;
 
 use crate::config::{Config, Peer};
+use crate::data_threads::Spread;
 use crate::forward::Forwarder;
 use crate::identity::Identity;
 
@@ -26,6 +27,7 @@ pub(super) fn start(
     config: &Config,
     identity: &Identity,
     forwarder: &Arc<Forwarder>,
+    spread: &Spread,
 ) -> anyhow::Result<Option<Arc<Inet>>> {
     if !config.inet.enable {
         return Ok(None);
@@ -40,6 +42,7 @@ pub(super) fn start(
             buffer: config.inet.buffer,
             trains: config.trains,
             limits: InetLimits::default(),
+            executor: Some(Arc::new(spread.clone())),
         },
         Arc::new(identity.router.clone()),
         Arc::new(Ed25519Verifier),

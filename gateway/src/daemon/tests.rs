@@ -25,7 +25,7 @@ fn a_message_plane_that_panics_ends_the_daemon_with_an_error() {
     let config = config(dir.path());
     let [address, router] = [1, 2].map(|seed| SecretKey::from_seed([seed; 32]));
     let identity = Identity { address, router };
-    let data = data_runtime().unwrap();
+    let data = DataThreads::start().unwrap();
     let control = Builder::new_current_thread().enable_all().build().unwrap();
     control.block_on(async {
         let parts = (&identity, State::open(dir.path()).unwrap(), Loaded::load(config.probes));
@@ -38,5 +38,5 @@ fn a_message_plane_that_panics_ends_the_daemon_with_an_error() {
         assert_eq!(error.to_string(), "the message plane failed");
         timeout(SOON, gateway.end()).await.expect("what is left ends in order");
     });
-    data.shutdown_background();
+    data.end();
 }

@@ -13,9 +13,11 @@ use crate::config::LinkRule;
 use crate::links::{CapacityFigure, Links, LossFigure, MeasuredLink, RoundTrip, rates};
 
 impl Driver {
-    /// Hands on what netmods and probes measured since the last time, and lets the probes follow the links.
+    /// Hands on what netmods and probes measured since the last time, lets the probes follow the links, and as many threads work
+    /// as these keep busy.
     pub(super) fn measure(&mut self, now: Now) {
-        let Parts { netmods, probing, router, .. } = &mut self.parts;
+        let Parts { netmods, probing, router, duty, .. } = &mut self.parts;
+        duty.look(now.at);
         let samples = netmods.iter().flat_map(|netmod| netmod.samples(now.at)).chain(probing.samples(now.at));
         for (hop, sample) in samples {
             router.handle_link(LinkEvent::Sample { hop, sample }, now);

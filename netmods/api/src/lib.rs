@@ -9,6 +9,7 @@
 
 #[cfg(feature = "contract")]
 pub mod contract;
+mod executor;
 mod frame_parts;
 mod inbox;
 mod link;
@@ -17,6 +18,7 @@ mod outbox;
 mod peer;
 mod underlay;
 
+pub use executor::Executor;
 pub use frame_parts::FrameParts;
 pub use inbox::Inbox;
 pub use link::{DownReason, LinkUp};

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use netmod_api::Executor;
 use ratman_types::{ByteCount, Mtu, RouterId};
 use ratman_wire::{MAX_FRAME, announcement, session};
 
@@ -129,6 +130,9 @@ pub struct InetConfig {
     pub trains: Option<TrainConfig>,
     /// How much strangers may cost us.
     pub limits: InetLimits,
+    /// Who runs the tasks that read links and write to them, one of each per link. Default none: the runtime in which the
+    /// driver was started, which runs everything else too.
+    pub executor: Option<Arc<dyn Executor>>,
 }
 
 /// Why the driver does not start.

@@ -7,12 +7,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 
 use netmod_api::{
-    Capabilities, Class, DownReason, FrameParts, Inbox, Netmod, Outbox, PeerState, Sent, Target, Underlay,
+    Capabilities, Class, DownReason, Executor, FrameParts, Inbox, Netmod, Outbox, PeerState, Sent, Target,
+    Underlay,
 };
 use ratman_types::{Hop, LinkSample, Mtu, RouterId, Signer, Timestamp, Verifier};
 use ratman_wire::peering::PeeringError;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tracing::{Instrument, debug, debug_span, info};
 
@@ -77,6 +78,7 @@ impl Inet {
             half_open: HalfOpen::new(config.limits.half_open, config.limits.half_open_per_source),
             welcome: RwLock::new(Welcome::new(&config.peers, config.accept_unknown_peers)),
             network: watch::Sender::new(()),
+            executor: config.executor,
         });
         let mut listening = Vec::new();
         let mut tasks = Vec::new();
@@ -234,6 +236,7 @@ pub(crate) struct Shared {
     pub(crate) mtu: Mtu,
     inbox: Arc<dyn Inbox>,
     welcome: RwLock<Welcome>,
+    executor: Option<Arc<dyn Executor>>,
 }
 
 impl Shared {
@@ -284,8 +287,16 @@ impl Shared {
         if let Some(trains) = self.trains(&link, proven) {
             tokio::spawn(trains.instrument(span.clone()));
         }
-        tokio::spawn(run.instrument(span));
+        self.spawn(run.instrument(span));
         Ok(link)
+    }
+
+    /// Runs a task that moves frames.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match &self.executor {
+            Some(executor) => executor.spawn(Box::pin(task)),
+            None => _ = tokio::spawn(task),
+        }
     }
 
     /// What measures a link by trains, if anything is to.
@@ -337,7 +348,14 @@ impl Entered {
             self.shared.counters.duplicates.add(1);
             old.close(DownReason::Duplicate);
         }
-        Arc::clone(&self.link).run(&self.shared.inbox).await;
+        let drain = Arc::clone(&self.link).drain(Arc::clone(&self.shared.inbox));
+        let (ending, drained) = oneshot::channel::<()>();
+        self.shared.spawn(async move {
+            // Dropped when the task ends, and also when it panics.
+            let _ending = ending;
+            drain.await;
+        });
+        self.link.run(&*self.shared.inbox, drained).await;
     }
 }
 

@@ -16,7 +16,7 @@ use ratman_types::{Capacity, Hop, LinkSample, Mtu, SampleSource, Timestamp};
 use ratman_wire::peering::is_peering;
 use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, SetOnce};
+use tokio::sync::{Notify, SetOnce, oneshot};
 use tokio::task::yield_now;
 use tracing::{debug, trace};
 
@@ -178,16 +178,16 @@ impl Link {
         self.end.get().copied().unwrap_or(reason)
     }
 
-    /// Reads until the link ends; afterwards nothing is said about it any more.
-    pub(crate) async fn run(self: Arc<Self>, inbox: &Arc<dyn Inbox>) {
-        let mut drain = tokio::spawn(Arc::clone(&self).drain(Arc::clone(inbox)));
+    /// Reads until the link ends; afterwards nothing is said about it any more. Beside it runs [`drain`](Self::drain), which
+    /// drops the sender of `drained` when it ends.
+    pub(crate) async fn run(&self, inbox: &dyn Inbox, mut drained: oneshot::Receiver<()>) {
         tokio::select! {
-            reason = self.read(&**inbox) => self.close(reason),
+            reason = self.read(inbox) => self.close(reason),
             // It ends with the link, whose reason then came first, or by a panic.
-            _ = &mut drain => return self.close(DownReason::Failed),
+            _ = &mut drained => return self.close(DownReason::Failed),
         }
         // A panic in it changes nothing any more.
-        let _ = drain.await;
+        let _ = drained.await;
     }
 
     async fn read(&self, inbox: &dyn Inbox) -> DownReason {
@@ -253,7 +253,7 @@ impl Link {
     ///
     /// No wake-up is lost: only this task writes what waits and asks a full socket again, and whether it has to, whether data
     /// was refused and the permit of `waiting` change together under the lock.
-    async fn drain(self: Arc<Self>, inbox: Arc<dyn Inbox>) {
+    pub(crate) async fn drain(self: Arc<Self>, inbox: Arc<dyn Inbox>) {
         let (mut path, mut bounds, mut waited) = (Path::default(), Bounds::NONE, Duration::ZERO);
         while !self.is_closed() {
             tokio::select! {
