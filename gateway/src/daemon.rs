@@ -2,8 +2,8 @@
 //! The running gateway: starts what the configuration asks for, takes another one on SIGHUP, and ends in order on
 //! SIGTERM.
 //!
-//! Two runtimes. The control plane has a thread of its own, where signatures are verified; the data plane has one
-//! thread per core, where frames and packets move and nothing else does. Beside them the message plane has its threads.
+//! The control plane has a thread of its own, where signatures are verified; the data plane has one thread per core, each with
+//! its runtime, where frames and packets move and nothing else does. Beside them the message plane has its threads.
 
 mod clients;
 mod inet;
@@ -23,7 +23,7 @@ use gateway_core::remotes::{Remotes, overlay_address};
 use gateway_core::session::{SessionConfig, Sessions};
 use gateway_tun::{InnerMtu, Tun, TunConfig};
 use ipnet::IpNet;
-use netmod_api::{Executor, Netmod};
+use netmod_api::Netmod;
 use netmod_inet::Inet;
 use nix::sys::signal::SigSet;
 use ratman_types::{Address, Ed25519Verifier, WallTime, blake2b_keyed};
@@ -117,7 +117,7 @@ struct Gateway {
     streams: Option<MessagePlane>,
     host: Option<Host>,
     inet: Option<Arc<Inet>>,
-    /// The runtime of the data path.
+    /// The first runtime of the data path.
     data: Handle,
 }
 
@@ -176,7 +176,8 @@ impl Gateway {
             for queue in 0..half.tun().queues() {
                 let half = Arc::clone(half);
                 let (ended, end) = oneshot::channel();
-                threads.spread().spawn(Box::pin(async move { _ = ended.send(half.run(queue).await) }));
+                let pump = async move { _ = ended.send(half.run(queue).await) };
+                threads.spread().spawn_at(queue.into(), Box::pin(pump));
                 pumps.spawn(end);
             }
         }

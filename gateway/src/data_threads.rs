@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
 use netmod_api::Executor;
+use nix::unistd::gettid;
 use ratman_types::Timestamp;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -52,25 +53,23 @@ impl DataThreads {
     ///
     /// # Errors
     /// The system gives no more threads, or no means to watch sockets.
+    ///
+    /// # Panics
+    /// Within a runtime.
     pub fn start() -> io::Result<Self> {
         Self::start_many(Self::count())
     }
 
     fn start_many(count: u8) -> io::Result<Self> {
-        let time = ProcessorTime::default();
-        let runtime = |_| {
-            let noted = time.clone();
-            Builder::new_multi_thread()
-                .worker_threads(1)
-                .thread_name("data")
-                .on_thread_start(move || noted.note_this_thread())
-                .enable_all()
-                .build()
-        };
+        let runtime =
+            |_| Builder::new_multi_thread().worker_threads(1).thread_name("data").enable_all().build();
         let runtimes = (0..count).map(runtime).collect::<io::Result<Vec<_>>>()?;
+        // Asked of the one that works: a runtime has more threads, for names that are looked up, which come and go.
+        let thread = |runtime: &Runtime| runtime.block_on(runtime.spawn(async { gettid() }));
+        let ids = runtimes.iter().map(thread).collect::<Result<_, _>>().map_err(io::Error::other)?;
         let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
         let shared = Shared { handles, working: AtomicUsize::new(1), next: AtomicUsize::new(0) };
-        Ok(Self { runtimes, spread: Spread(Arc::new(shared)), time })
+        Ok(Self { runtimes, spread: Spread(Arc::new(shared)), time: ProcessorTime::of(ids) })
     }
 
     /// The runtime that watches sockets and the device, and runs what need not be spread.
@@ -95,7 +94,8 @@ impl DataThreads {
 
     /// Ends all of them without waiting for what they do.
     pub fn end(self) {
-        self.runtimes.into_iter().for_each(Runtime::shutdown_background);
+        // The first, which watches the sockets of all, goes last.
+        self.runtimes.into_iter().rev().for_each(Runtime::shutdown_background);
     }
 }
 
@@ -107,7 +107,7 @@ struct Shared {
     handles: Vec<Handle>,
     /// INVARIANT: at least one, and at most as many as there are.
     working: AtomicUsize,
-    /// The number of the next task.
+    /// How many tasks of links there were.
     next: AtomicUsize,
 }
 
@@ -129,10 +129,13 @@ impl Spread {
         self.0.working.store(working.clamp(1, self.all()), Ordering::Relaxed);
     }
 
-    /// Where the task of this number belongs: tasks that were spawned one after the other, such as those of one link, to
-    /// different threads.
-    fn thread_of(&self, number: usize) -> usize {
-        number % self.working()
+    /// Runs a task. Those whose places follow one another are on different threads while more than one works.
+    pub fn spawn_at(&self, place: usize, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        Mobile::spawn(self.clone(), place, task);
+    }
+
+    fn thread_of(&self, place: usize) -> usize {
+        place % self.working()
     }
 
     fn handle(&self, thread: usize) -> &Handle {
@@ -145,9 +148,11 @@ impl Spread {
 }
 
 impl Executor for Spread {
+    /// Tasks come in pairs, what reads a link and what writes to it: these two have different places, and so do the readers of
+    /// links that come up one after the other.
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        Mobile::spawn(self.clone(), number, task);
+        self.spawn_at(number / 2 + number % 2, task);
     }
 }
 

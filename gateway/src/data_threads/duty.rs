@@ -14,8 +14,8 @@ use super::processor_time::ProcessorTime;
 pub struct Duty {
     spread: Spread,
     time: ProcessorTime,
-    /// The processor time of all threads when it was looked at last, and when that was.
-    seen: Option<(Duration, Timestamp)>,
+    /// The processor time of each thread when it was looked at last, and when that was.
+    seen: Option<(Vec<Duration>, Timestamp)>,
 }
 
 impl Duty {
@@ -26,23 +26,24 @@ impl Duty {
 
     /// Looks at what the threads have used since the last call, and puts one more to work or takes one back.
     ///
-    /// Counted is processor time and not how long they were awake: a thread that waits for a processor gets no more done beside
+    /// Counted is the processor time of each, and not how long they were awake: a thread that waits for a processor gets no more done beside
     /// another one that does. Where the kernel does not tell (no `/proc`), all work.
     pub fn look(&mut self, now: Timestamp) {
         let used = self.time.used();
         self.look_at(used, now);
     }
 
-    fn look_at(&mut self, used: Option<Duration>, now: Timestamp) {
-        let before = std::mem::replace(&mut self.seen, used.map(|used| (used, now)));
+    fn look_at(&mut self, used: Option<Vec<Duration>>, now: Timestamp) {
         let (working, all) = (count(self.spread.working()), count(self.spread.all()));
-        let wanted = match (before, used) {
+        let wanted = match (&self.seen, &used) {
             (Some((before, then)), Some(used)) => {
-                wanted(working, all, used.saturating_sub(before), now.since(then))
+                let used = used.iter().zip(before).map(|(now, before)| now.saturating_sub(*before));
+                wanted(working, all, used, now.since(*then))
             }
             (_, None) => all,
             (None, Some(_)) => working,
         };
+        self.seen = used.map(|used| (used, now));
         if wanted != working {
             debug!(working = wanted, all, "threads of the data path at work");
             self.spread.set_working(usize::try_from(wanted).unwrap_or(usize::MAX));
@@ -54,12 +55,13 @@ fn count(threads: usize) -> u32 {
     u32::try_from(threads).unwrap_or(u32::MAX)
 }
 
-/// How many of `all` threads are to work where `working` used so much processor time in so long: one more where they were busy
-/// for more than four fifths of it, one fewer where the others would be busy for less than half of it.
-fn wanted(working: u32, all: u32, used: Duration, elapsed: Duration) -> u32 {
-    if used * 5 > elapsed * working * 4 {
+/// How many of `all` threads are to work where each `used` so much processor time in so long: one more where one of them was busy
+/// for more than four fifths of it, since others share its tasks then; one fewer where the rest would be busy for less than half.
+fn wanted(working: u32, all: u32, used: impl Iterator<Item = Duration> + Clone, elapsed: Duration) -> u32 {
+    let busiest = used.clone().max().unwrap_or_default();
+    if busiest * 5 > elapsed * 4 {
         (working + 1).min(all)
-    } else if used * 2 < elapsed * working.saturating_sub(1) {
+    } else if used.sum::<Duration>() * 2 < elapsed * working.saturating_sub(1) {
         working - 1
     } else {
         working
@@ -68,8 +70,6 @@ fn wanted(working: u32, all: u32, used: Duration, elapsed: Duration) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use netmod_api::Executor;
-
     use super::super::DataThreads;
     use super::*;
 
@@ -80,30 +80,32 @@ mod tests {
     }
 
     #[test]
-    fn as_many_work_as_the_time_asks_for_and_a_steady_load_changes_nothing() {
+    fn as_many_work_as_the_busiest_asks_for_and_a_steady_load_changes_nothing() {
         for (working, all, used, expected) in [
-            (1, 4, 0, 1),
-            (1, 4, 80, 1),
-            (1, 4, 81, 2),
-            (2, 4, 81, 2),
-            (2, 4, 50, 2),
-            (2, 4, 49, 1),
-            (2, 4, 161, 3),
-            (3, 4, 100, 3),
-            (3, 4, 99, 2),
-            (4, 4, 400, 4),
-            (1, 1, 100, 1),
+            (1, 4, [0, 0, 0, 0], 1),
+            (1, 4, [80, 0, 0, 0], 1),
+            (1, 4, [81, 0, 0, 0], 2),
+            (2, 4, [41, 40, 0, 0], 2),
+            (2, 4, [25, 25, 0, 0], 2),
+            (2, 4, [25, 24, 0, 0], 1),
+            (2, 4, [0, 81, 0, 0], 3),
+            (3, 4, [34, 33, 33, 0], 3),
+            (3, 4, [33, 33, 33, 0], 2),
+            (4, 4, [90, 10, 0, 0], 4),
+            (1, 1, [100, 0, 0, 0], 1),
         ] {
-            assert_eq!(wanted(working, all, percent(used), SECOND), expected, "{working} of {all}, {used} %");
+            let expected = (expected, format!("{working} of {all}, {used:?} %"));
+            let found = wanted(working, all, used.into_iter().map(percent), SECOND);
+            assert_eq!((found, format!("{working} of {all}, {used:?} %")), expected);
         }
-        assert_eq!(wanted(1, 2, Duration::ZERO, Duration::ZERO), 1, "two looks at one instant say nothing");
+        let nothing = [Duration::ZERO; 2].into_iter();
+        assert_eq!(wanted(1, 2, nothing, Duration::ZERO), 1, "two looks at one instant say nothing");
+        // Evenly spread work never goes to and fro.
         for (working, used) in (1..=4).flat_map(|working| (0..=400).map(move |used| (working, used))) {
-            let then = wanted(working, 4, percent(used), SECOND);
-            let back = wanted(then, 4, percent(used), SECOND);
-            assert!(
-                back == then || (back > working) == (then > working),
-                "{working}, {used} %: {then}, {back}"
-            );
+            let spread = |threads: u32| (0..threads).map(move |_| percent(used) / threads);
+            let then = wanted(working, 4, spread(working), SECOND);
+            let back = wanted(then, 4, spread(then), SECOND);
+            assert!(back == then || (back > then) == (then > working), "{working}, {used} %: {then}, {back}");
         }
     }
 
@@ -112,43 +114,53 @@ mod tests {
         let threads = DataThreads::start_many(3).unwrap();
         let at = |second: u64| Timestamp::from_micros(second * 1_000_000);
         let mut duty = threads.duty(at(0));
-        duty.seen = Some((Duration::ZERO, at(0)));
+        let mut used = [Duration::ZERO; 3];
+        duty.seen = Some((used.to_vec(), at(0)));
         let working = || threads.spread().working();
         assert_eq!(working(), 1);
-        let mut used = Duration::ZERO;
-        for (second, (percent_used, expected)) in (1..).zip([(90, 2), (190, 3), (300, 3), (60, 2), (20, 1)]) {
-            used += percent(percent_used);
-            duty.look_at(Some(used), at(second));
+        let load =
+            [([90, 0, 0], 2), ([95, 95, 0], 3), ([100, 50, 90], 3), ([20, 20, 20], 2), ([10, 10, 0], 1)];
+        for (second, (busy, expected)) in (1..).zip(load) {
+            for (used, busy) in used.iter_mut().zip(busy) {
+                *used += percent(busy);
+            }
+            duty.look_at(Some(used.to_vec()), at(second));
             assert_eq!(working(), expected, "second {second}");
         }
         duty.look_at(None, at(6));
         assert_eq!(working(), 3);
-        duty.look_at(Some(used), at(7));
+        duty.look_at(Some(used.to_vec()), at(7));
         assert_eq!(working(), 3, "one look alone says nothing");
-        duty.look_at(Some(used), at(8));
+        duty.look_at(Some(used.to_vec()), at(8));
         assert_eq!(working(), 2);
         threads.end();
     }
 
     #[test]
-    fn busy_threads_are_seen_and_get_help() {
+    fn what_each_thread_uses_is_known_whatever_else_its_runtime_does() {
         let threads = DataThreads::start_many(2).unwrap();
-        let clock = crate::clock::Clock;
-        let mut duty = threads.duty(clock.now().at);
-        for _ in 0..2 {
-            threads.spread().spawn(Box::pin(async {
+        let duty = threads.duty(crate::clock::Clock.now().at);
+        // Such as a name that is looked up: a thread that belongs to the runtime, and soon ends.
+        threads.first().block_on(threads.first().spawn_blocking(|| ())).unwrap();
+        threads.spread().spawn_at(
+            0,
+            Box::pin(async {
                 loop {
                     tokio::task::yield_now().await;
                 }
-            }));
-        }
-        let end = std::time::Instant::now() + Duration::from_secs(60);
-        // Beside other programs that want the processor a thread may be less busy than would call for help.
-        while threads.spread().working() == 1 {
-            assert!(std::time::Instant::now() < end, "nobody helps");
-            std::thread::sleep(Duration::from_millis(100));
-            duty.look(clock.now().at);
-        }
+            }),
+        );
+        let end = std::time::Instant::now() + Duration::from_secs(30);
+        let used = loop {
+            let used = duty.time.used().expect("this kernel tells");
+            if used[0] > Duration::from_millis(100) {
+                break used;
+            }
+            assert!(std::time::Instant::now() < end, "{used:?}");
+            std::thread::yield_now();
+        };
+        assert_eq!(used.len(), 2);
+        assert!(used[1] < used[0], "{used:?}: the other does nothing");
         threads.end();
     }
 }

@@ -10,7 +10,7 @@ use super::Spread;
 /// Polls its task where that belongs at the moment.
 pub(super) struct Mobile {
     spread: Spread,
-    number: usize,
+    place: usize,
     /// The thread whose runtime polls this.
     here: usize,
     /// Gone once it has changed to another thread.
@@ -19,10 +19,10 @@ pub(super) struct Mobile {
 
 impl Mobile {
     /// Hands a task to the thread where it belongs.
-    pub(super) fn spawn(spread: Spread, number: usize, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        let here = spread.thread_of(number);
+    pub(super) fn spawn(spread: Spread, place: usize, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let here = spread.thread_of(place);
         let handle = spread.handle(here).clone();
-        handle.spawn(Self { spread, number, here, task: Some(task) });
+        handle.spawn(Self { spread, place, here, task: Some(task) });
     }
 }
 
@@ -30,10 +30,10 @@ impl Future for Mobile {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.spread.thread_of(self.number) != self.here {
+        if self.spread.thread_of(self.place) != self.here {
             // Polled at once over there, it registers anew for whatever it waits for.
             if let Some(task) = self.task.take() {
-                Self::spawn(self.spread.clone(), self.number, task);
+                Self::spawn(self.spread.clone(), self.place, task);
             }
             return Poll::Ready(());
         }

@@ -2,33 +2,29 @@
 //! The processor time that some threads of this process have used, as the kernel counts it.
 
 use std::fs;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use nix::unistd::{Pid, SysconfVar, gettid, sysconf};
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
-/// Where the kernel tells of a thread: the fields behind the name of which [`USER`] and the next are its time in user space and
+/// Where the kernel tells of a thread: the fields behind the name of which this and the next are its time in user space and
 /// in the kernel, in ticks (source: proc_pid_stat(5)).
 const USER: usize = 11;
 
-/// The threads that have noted themselves.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ProcessorTime {
-    threads: Arc<Mutex<Vec<Pid>>>,
-}
+/// The processor time of these threads.
+#[derive(Clone, Debug)]
+pub(super) struct ProcessorTime(Vec<Pid>);
 
 impl ProcessorTime {
-    /// Counts the calling thread in.
-    pub(super) fn note_this_thread(&self) {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(gettid());
+    /// Of threads of this process.
+    pub(super) fn of(threads: Vec<Pid>) -> Self {
+        Self(threads)
     }
 
-    /// What all of them have used since they began, as exact as the kernel's ticks (10 ms); nothing where it does not tell.
-    pub(super) fn used(&self) -> Option<Duration> {
+    /// What each of them has used since it began, as exact as the kernel's ticks (10 ms); nothing where it does not tell.
+    pub(super) fn used(&self) -> Option<Vec<Duration>> {
         let per_second = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok().filter(|rate| *rate > 0)?;
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticks = threads.iter().try_fold(0, |sum, thread| Some(sum + ticks_of(*thread)?))?;
-        Some(Duration::from_micros(ticks.saturating_mul(1_000_000) / per_second))
+        let time = |ticks: u64| Duration::from_micros(ticks.saturating_mul(1_000_000) / per_second);
+        self.0.iter().map(|thread| ticks_of(*thread).map(time)).collect()
     }
 }
 
@@ -47,6 +43,8 @@ fn ticks_in(stat: &str) -> Option<u64> {
 mod tests {
     use std::time::Instant;
 
+    use nix::unistd::gettid;
+
     use super::*;
 
     #[test]
@@ -59,22 +57,28 @@ mod tests {
     }
 
     #[test]
-    fn only_the_threads_that_noted_themselves_count() {
-        let time = ProcessorTime::default();
-        assert_eq!(time.used(), Some(Duration::ZERO));
-        time.note_this_thread();
+    fn what_a_thread_uses_is_counted_for_it_alone() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let idle = std::thread::spawn(move || {
+            tell.send(gettid()).unwrap();
+            let _released = held.recv();
+        });
+        let time = ProcessorTime::of(vec![gettid(), told.recv().unwrap()]);
         let before = time.used().unwrap();
         let end = Instant::now() + Duration::from_secs(30);
-        while time.used().unwrap() < before + Duration::from_millis(50) {
+        while time.used().unwrap()[0] < before[0] + Duration::from_millis(50) {
             assert!(Instant::now() < end, "{before:?} and no more");
         }
+        assert!(time.used().unwrap()[1] < before[1] + Duration::from_millis(50));
+        drop(release);
+        idle.join().unwrap();
     }
 
     #[test]
     fn a_thread_that_is_gone_tells_nothing() {
-        let time = ProcessorTime::default();
-        let noted = time.clone();
-        std::thread::spawn(move || noted.note_this_thread()).join().unwrap();
+        let gone = std::thread::spawn(gettid).join().unwrap();
+        let time = ProcessorTime::of(vec![gettid(), gone]);
         // The kernel removes it a moment after it was joined.
         let end = Instant::now() + Duration::from_secs(30);
         while time.used().is_some() {

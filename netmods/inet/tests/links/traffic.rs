@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-or-later
 //! Frames over a link that is up.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use netmod_api::contract::{Event, Recorder, check};
-use netmod_api::{Class, DownReason, FrameParts, Inbox, LinkUp, MAX_UNIT, Netmod, Sent};
+use netmod_api::{Class, DownReason, Executor, FrameParts, Inbox, LinkUp, MAX_UNIT, Netmod, Sent};
 use netmod_inet::{InetConfig, InetError, PeerLine};
 use ratman_types::{ByteCount, Hop, LinkId, Mtu, Timestamp};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::routers::{any_port, dialing, has_ipv6, id, line, listening, start, start_with};
 
@@ -25,6 +28,37 @@ async fn the_contract_is_kept_over_ipv4_and_ipv6_and_in_both_roles() {
             check(a.end(), b.end(), &|stall| if stall { b.inbox.hold() } else { b.inbox.release() });
         }
     }
+}
+
+/// Runs what reads a link and what writes to it in different runtimes, neither of which watches its socket.
+#[derive(Debug)]
+struct Elsewhere {
+    handles: [Handle; 2],
+    spawned: AtomicUsize,
+}
+
+impl Executor for Elsewhere {
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let number = self.spawned.fetch_add(1, Ordering::Relaxed);
+        self.handles[number % 2].spawn(task);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_is_kept_by_tasks_that_another_runtime_runs() {
+    let runtimes =
+        [(); 2].map(|()| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
+    let handles = runtimes.each_ref().map(|runtime| runtime.handle().clone());
+    let elsewhere = Arc::new(Elsewhere { handles, spawned: AtomicUsize::new(0) });
+    let executor = || -> Option<Arc<dyn Executor>> { Some(elsewhere.clone()) };
+    let listener = start(1, InetConfig { executor: executor(), ..listening(any_port("127.0.0.1")) });
+    let dialer = start(2, InetConfig { executor: executor(), ..dialing(&[listener.address()]) });
+    check(dialer.end(), listener.end(), &|stall| {
+        if stall { listener.inbox.hold() } else { listener.inbox.release() }
+    });
+    let spawned = elsewhere.spawned.load(Ordering::Relaxed);
+    assert!(spawned >= 4 && spawned.is_multiple_of(2), "{spawned} tasks: two per end of a link");
+    runtimes.into_iter().for_each(Runtime::shutdown_background);
 }
 
 #[tokio::test(flavor = "multi_thread")]
